@@ -1,0 +1,1 @@
+"""Typed views, templates, browser code and reports."""

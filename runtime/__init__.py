@@ -1,0 +1,1 @@
+"""Containers on one node: Docker Engine, Compose files, pulls, probes and cgroups."""

@@ -1,0 +1,1 @@
+"""The DuckDB-backed process: ingest, store, evaluation and HTTP."""

@@ -1,0 +1,1 @@
+"""Objectives and counts to SLIs, error budgets and burn rates; pure."""

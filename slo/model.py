@@ -1,0 +1,170 @@
+"""Objectives, counts and judgements: what other rooms see of SLOs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+Labels = tuple[tuple[str, str], ...]
+"""Sorted (name, value) pairs."""
+
+
+class Matcher(NamedTuple):
+    """One label matcher with PromQL's operators; regular expressions are anchored."""
+
+    name: str
+    op: Literal["=", "!=", "=~", "!~"]
+    value: str
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Series of one metric name that satisfy every matcher."""
+
+    metric: str
+    matchers: tuple[Matcher, ...] = ()
+
+
+@dataclass(frozen=True)
+class EventRatio:
+    """Bad over total events, from counters; exactly one of `good` and `bad`.
+
+    Increments are taken per series, then summed. `scale` turns the sum into an integer count
+    (1000: seconds to milliseconds); the product is rounded half-even once.
+    """
+
+    total: tuple[Selector, ...]
+    good: tuple[Selector, ...] = ()
+    bad: tuple[Selector, ...] = ()
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class MinuteSlices:
+    """Minutes whose value reaches `bound` (bad) over minutes measured.
+
+    `gauge`: the value of a minute is the worst over series of the last sample of numerator / denominator
+    (paired by all labels), or 1 minus it with `complement`.
+    `counter`: the sum of the minute's increments of numerator over that of denominator.
+    """
+
+    kind: Literal["gauge", "counter"]
+    numerator: Selector
+    denominator: Selector
+    bound: Fraction
+    complement: bool = False
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Bad events against an allowed rate: total is exposure in milliseconds, the budget is `bad / exposure` allowed."""
+
+    bad: tuple[Selector, ...]
+    exposure: tuple[Selector, ...]
+    """Counters in seconds; scaled to milliseconds."""
+
+
+Indicator = EventRatio | MinuteSlices | Allowance
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One objective of one subject: what is counted, how much may be bad, over which window."""
+
+    slo: str
+    """The indicator's name, such as `container-up`."""
+    service: str
+    """`platform` for what concerns a node or a registry."""
+    scope: Labels
+    """What else identifies it: (("node", "n1"),), (("registry", "…"),), or ()."""
+    indicator: Indicator
+    budget: Fraction
+    """The share of total that may be bad, exact: 1/1000 for 99.9 %; for an allowance, events per millisecond."""
+    target_text: str
+    """The objective as people write it: `99.9 %`, `0.1 restarts per instance-hour`."""
+    window_ms: int
+    title: str
+    note: str | None = None
+    """A remark to show: a threshold that lies between bucket bounds, and which bound is used."""
+    unmeasurable: str | None = None
+    """Why nothing can measure this here (no probe, no scanner); the judgement is then `unmeasured`."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the store counted in one window `(since, until]`; integers."""
+
+    since_ms: int
+    until_ms: int
+    bad: int
+    total: int
+    observed_ms: int
+    expected_ms: int
+    unknown_starts: int = 0
+    first_ms: int | None = None
+    """First sight of any series of this indicator, ever; None where there was none."""
+
+    @property
+    def coverage(self) -> Fraction | None:
+        """Observed over expected time, None where nothing was expected."""
+        return Fraction(self.observed_ms, self.expected_ms) if self.expected_ms else None
+
+
+@dataclass(frozen=True)
+class BurnRow:
+    """One pair of windows: fires where both burn faster than `factor`."""
+
+    name: str
+    """`fast`, `slow`, `ticket-1d`, `ticket-3d`."""
+    long_ms: int
+    short_ms: int
+    budget_share: Fraction
+    """The share of the budget that is gone when the long window trips."""
+    factor: Fraction
+    road: Literal["page", "ticket"]
+
+
+State = Literal["ok", "burning", "exhausted", "no-traffic", "unmeasured", "learning"]
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """One burn row as judged; burns are None where the window has no traffic."""
+
+    row: BurnRow
+    long_burn: Fraction | None
+    short_burn: Fraction | None
+    long_counts: Counts
+    short_counts: Counts
+    fired: bool
+    measured: bool
+    """False where either window's coverage is below the floor: then `fired` means nothing and alerts freeze."""
+    guarded: bool
+    """True where it fires but has fewer bad events than a page needs: a page becomes a ticket."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One objective, judged at one moment; ratios are exact Fractions, None where undefined."""
+
+    objective: Objective
+    at_ms: int
+    state: State
+    reason: str
+    """One sentence: why this state."""
+    counts: Counts
+    """The objective's own window."""
+    sli: Fraction | None
+    budget_remaining: Fraction | None
+    """1 - bad / (total x budget): signed, never clamped."""
+    burns: tuple[tuple[int, Fraction | None], ...]
+    """(window in ms, burn rate), ascending."""
+    coverage: Fraction | None
+    exhausted_at_ms: int | None
+    """When the budget is gone at the present burn; None where it is not falling or already gone."""
+    rows: tuple[RowResult, ...]
+    since_ms: int | None
+    """First sample of this objective: history begins here."""
+    projected_gone: bool
+    """The projection page's condition holds."""
