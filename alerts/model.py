@@ -9,6 +9,15 @@ Labels = tuple[tuple[str, str], ...]
 Road = Literal["page", "ticket"]
 
 
+def pairs(labels: Labels) -> str:
+    """Labels in text, `a="b",c="d"`, with PromQL's escapes: no value can pose as another label."""
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
 class Subject(NamedTuple):
     """Whom an incident concerns: a service, or with service `platform` a node or a registry."""
 
@@ -18,7 +27,7 @@ class Subject(NamedTuple):
     @property
     def key(self) -> str:
         """The identity in text: `service="shop/api"` or `service="platform",node="n1"`."""
-        return ",".join(f'{name}="{value}"' for name, value in (("service", self.service), *self.scope))
+        return pairs((("service", self.service), *self.scope))
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Finding:
     @property
     def key(self) -> str:
         """Identity of the alert across evaluations."""
-        extra = ",".join(f'{name}="{value}"' for name, value in self.labels)
+        extra = pairs(self.labels)
         return f"{self.alert}:{self.subject.key}" + (f",{extra}" if extra else "")
 
 
@@ -74,6 +83,9 @@ class AlertState:
     summary: str
     evidence: tuple[Evidence, ...]
     frozen: bool = False
+    """Its condition can't be known now: it neither fires nor resolves."""
+    gone_since_ms: int | None = None
+    """Since when its condition has been known to be gone, without a break; it resolves after the hold."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,21 @@ class Incident:
     alerts: tuple[AlertState, ...]
     acknowledged_ms: int | None = None
     acknowledged_by: str | None = None
+
+
+@dataclass(frozen=True)
+class AlertBook:
+    """What alerting remembers between evaluations: the open incidents, at most one per subject and road, in the order they opened."""
+
+    incidents: tuple[Incident, ...] = ()
+
+    def open(self, subject: Subject, road: Road) -> Incident | None:
+        """The open incident of this subject on this road."""
+        return next((it for it in self.incidents if it.subject == subject and it.road == road), None)
+
+    def firing(self) -> tuple[AlertState, ...]:
+        """All alerts that fire, of all open incidents."""
+        return tuple(alert for it in self.incidents for alert in it.alerts if alert.status == "firing")
 
 
 class SilenceMatcher(NamedTuple):
