@@ -29,7 +29,7 @@ IO_COUNTS = "blkio.throttle.io_serviced_recursive"
 IO_FILES = (("blkio", IO_BYTES), ("blkio", IO_COUNTS))
 
 NO_LIMIT_BYTES = 1 << 62
-"""The ceiling of v1 is the largest multiple of the page size, so it differs by architecture; no memory is this large."""
+"""The ceiling of v1 is the largest multiple of the page size, so it differs by architecture; no memory is so large."""
 
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 

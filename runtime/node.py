@@ -27,10 +27,10 @@ from runtime.procfs import (
 
 T = TypeVar("T")
 
-REAL_FSTYPES = frozenset(
-    "ext2 ext3 ext4 xfs btrfs zfs f2fs jfs reiserfs bcachefs nilfs2 vfat exfat ntfs ntfs3 hfsplus udf 9p virtiofs".split()
-)
-"""File systems that hold data of this machine. Those of the network are left out: a server that hangs holds `statvfs`."""
+_ORDINARY = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs", "reiserfs", "bcachefs", "nilfs2")
+_FOREIGN = ("vfat", "exfat", "ntfs", "ntfs3", "hfsplus", "udf", "9p", "virtiofs")
+REAL_FSTYPES = frozenset(_ORDINARY + _FOREIGN)
+"""File systems that hold this machine's data. Those of the network are left out: a server that hangs holds statvfs."""
 
 _HIDDEN_MOUNTPOINTS = re.compile(r"/(dev|proc|sys|run/credentials|var/lib/docker/.+|var/lib/containers/storage)($|/)")
 _HIDDEN_DISKS = re.compile(r"(z?ram|loop|fd|sr)\d+|(h|s|v|xv)d[a-z]+\d+|nvme\d+n\d+p\d+|mmcblk\d+p\d+")
@@ -210,9 +210,9 @@ def measure(mount: Mount, root: Path) -> Filesystem | None:
         return None
     unit = space.f_frsize
     return Filesystem(
-        mount.source,
+        _shown(mount.source),
         mount.fstype,
-        mount.mountpoint,
+        _shown(mount.mountpoint),
         size_bytes=space.f_blocks * unit,
         free_bytes=space.f_bfree * unit,
         avail_bytes=space.f_bavail * unit,
@@ -220,3 +220,8 @@ def measure(mount: Mount, root: Path) -> Filesystem | None:
         files_free=space.f_ffree,
         readonly="ro" in mount.options or "ro" in mount.super_options,
     )
+
+
+def _shown(path: str) -> str:
+    """A path as valid Unicode: file names are bytes, labels are not."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

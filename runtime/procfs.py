@@ -43,8 +43,9 @@ class Interface(NamedTuple):
 
 
 class Disk(NamedTuple):
-    """Counters of one block device since boot; seconds, bytes of 512-byte sectors."""
+    """Counters of one block device, `major:minor`, since boot; seconds, and bytes of its 512-byte sectors."""
 
+    device: str
     name: str
     reads_completed: int
     reads_merged: int
@@ -212,6 +213,7 @@ def diskstats(text: bytes, where: str = "/proc/diskstats") -> tuple[Disk, ...]:
 def _disk(words: list[bytes]) -> Disk:
     n = [int(word) for word in words[3:14]]
     return Disk(
+        f"{int(words[0])}:{int(words[1])}",
         words[2].decode(errors="replace"),
         reads_completed=n[0],
         reads_merged=n[1],

@@ -1,0 +1,137 @@
+"""Points to the families that prometheus_client writes as text: pure, no series twice, bounded in number and length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from agent.borrowed import CADVISOR, NODE
+from agent.model import Histogram, Labels, Points, Resource, Value
+from agent.names import OWN, Metric
+from runtime.model import PLATFORM
+
+MAX_SERIES = 200_000
+MAX_LABEL_CHARACTERS = 1024
+
+FAMILIES: Mapping[str, Metric] = {**OWN, **CADVISOR, **NODE}
+"""Every family that may appear on /metrics."""
+
+_DROPPED = "midwatch_agent_dropped_total"
+
+
+@dataclass
+class _Book:
+    """Families under construction, and which series they hold already."""
+
+    max_series: int
+    created: bool
+    families: dict[str, Family] = field(default_factory=dict)
+    seen: set[tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=set)
+    dropped: dict[str, int] = field(default_factory=lambda: {"duplicate": 0, "bound": 0, "unknown": 0})
+
+    def family(self, name: str, metric: Metric) -> Family:
+        """The family of a name; counters are named without `_total` in the library."""
+        if name not in self.families:
+            base = name.removesuffix("_total") if metric.kind == "counter" else name
+            self.families[name] = Family(base, metric.help, metric.kind)
+        return self.families[name]
+
+    def admit(self, name: str, labels: Mapping[str, str]) -> bool:
+        """True for a series that is new and within the bound; what is not is counted."""
+        key = (name, tuple(sorted(labels.items())))
+        reason = "duplicate" if key in self.seen else "bound" if len(self.seen) >= self.max_series else None
+        if reason is not None:
+            self.dropped[reason] += 1
+            return False
+        self.seen.add(key)
+        return True
+
+
+def families(
+    rounds: Iterable[Points], *, created: bool = False, max_series: int = MAX_SERIES, now_ms: int = 0
+) -> list[Family]:
+    """The families of all points; `created` adds the start of counters, for OpenMetrics.
+
+    Scraped points are left out: they are their container's to expose. Counts of what was left out are a series.
+    """
+    book = _Book(max_series, created)
+    for resource, points in rounds:
+        for point in points:
+            if isinstance(point, Value | Histogram):
+                _add(book, resource, point)
+    for reason, count in book.dropped.items():
+        labels: Labels = (("what", "series on /metrics"), ("reason", reason))
+        _add(book, Resource(PLATFORM), Value(_DROPPED, labels, float(count), now_ms))
+    return list(book.families.values())
+
+
+def _add(book: _Book, resource: Resource, point: Value | Histogram) -> None:
+    metric = FAMILIES.get(point.name)
+    if metric is None or (metric.kind == "histogram") != isinstance(point, Histogram):
+        book.dropped["unknown"] += 1
+        return
+    labels = _labels(point, resource)
+    if not book.admit(point.name, labels):
+        return
+    family = book.family(point.name, metric)
+    if isinstance(point, Histogram):
+        _add_histogram(family, point, labels)
+    else:
+        family.add_sample(point.name, labels, point.value)
+    if book.created and metric.kind != "gauge" and point.start_ms is not None:
+        family.add_sample(f"{family.name}_created", labels, point.start_ms / 1000)
+
+
+def _add_histogram(family: Family, point: Histogram, labels: dict[str, str]) -> None:
+    total = 0
+    for bound, count in zip((*map(repr, point.bounds), "+Inf"), point.counts, strict=True):
+        total += count
+        family.add_sample(f"{point.name}_bucket", {**labels, "le": bound}, total)
+    family.add_sample(f"{point.name}_count", labels, total)
+    family.add_sample(f"{point.name}_sum", labels, point.sum)
+
+
+def _labels(point: Value | Histogram, resource: Resource) -> dict[str, str]:
+    """The point's labels and, over them, those of its resource; empty ones leave no label."""
+    merged = {**dict(point.labels), **identity(point.name, resource)}
+    return {name: _bounded(value) for name, value in merged.items() if value}
+
+
+def _bounded(value: str) -> str:
+    """Valid Unicode of bounded length: what an engine relays may hold lone surrogates, which can't be written."""
+    if len(value) <= MAX_LABEL_CHARACTERS and value.isascii():
+        return value
+    return value[:MAX_LABEL_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+def identity(name: str, resource: Resource) -> dict[str, str]:
+    """The labels of a resource: node_exporter's metrics have none, cAdvisor's five, ours the service."""
+    if name in NODE:
+        return {}
+    if resource.container is None:
+        return {"service": str(resource.service)}
+    return {
+        "id": resource.id or "",
+        "name": resource.container,
+        "image": resource.image or "",
+        "container": resource.service.name,
+        "service": str(resource.service),
+    }
+
+
+class Exposition(Collector):
+    """What prometheus_client's encoders read: asks `source` for points whenever it is asked to collect."""
+
+    def __init__(
+        self, source: Callable[[], Iterable[Points]], *, created: bool = False, max_series: int = MAX_SERIES
+    ) -> None:
+        self._source = source
+        self._created = created
+        self._max_series = max_series
+
+    def collect(self) -> Iterator[Family]:
+        """All families of this moment."""
+        yield from families(self._source(), created=self._created, max_series=self._max_series)
