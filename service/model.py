@@ -79,6 +79,8 @@ class LogBatch:
     identity: BatchIdentity | None
     events: tuple[EventRow, ...]
     lines: tuple[LogRow, ...]
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Records left out at decoding, by reason."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class TraceBatch:
 
     identity: BatchIdentity | None
     spans: tuple[SpanRow, ...]
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Spans left out at decoding, by reason."""
 
 
 class InstantPoint(NamedTuple):

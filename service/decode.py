@@ -1,0 +1,117 @@
+"""What every OTLP request goes through before it is decoded: encoding, size and the batch's identity."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from service.model import BatchIdentity
+
+Signal = Literal["metrics", "logs", "traces"]
+_Request = TypeVar("_Request", bound=Message)
+
+PROTOBUF = "application/x-protobuf"
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_GZIP_WBITS = 31
+_MAX_SEQUENCE = 2**63 - 1
+
+
+class IngestRefused(Exception):
+    """A request that is not taken: the HTTP status and one sentence for its sender."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one OTLP request; what is beyond a batch's bound is refused whole, beyond a point's bound left out."""
+
+    body_bytes: int = 4 * 1024 * 1024
+    decompressed_bytes: int = 16 * 1024 * 1024
+    points: int = 200_000
+    """Samples of one batch, each bucket of a histogram counted."""
+    series: int = 100_000
+    labels: int = 32
+    """Labels of a series beside its identity."""
+    label_name_chars: int = 128
+    label_value_chars: int = 512
+    buckets: int = 200
+    attributes: int = 64
+    """Attributes kept of an event or span."""
+    text_chars: int = 16_384
+    """Characters kept of a log line, an event's body or an attribute's text."""
+
+
+DEFAULT = Limits()
+
+
+def check_content_type(content_type: str | None) -> None:
+    """Refuse (415) what is not protobuf; an absent header is taken as protobuf."""
+    kind = (content_type or PROTOBUF).partition(";")[0].strip().lower()
+    if kind == "application/json":
+        raise IngestRefused(415, f"OTLP in JSON is not taken here: send {PROTOBUF} (http/protobuf)")
+    if kind != PROTOBUF:
+        raise IngestRefused(415, f"the content type {kind[:80]!r} is not taken here: send {PROTOBUF}")
+
+
+def inflate(body: bytes, content_encoding: str | None, limits: Limits) -> bytes:
+    """The request's bytes; 413 where body or result is over its bound, which is never decompressed past."""
+    if len(body) > limits.body_bytes:
+        raise IngestRefused(413, f"the body has {len(body)} bytes, more than the {limits.body_bytes} taken at once")
+    match (content_encoding or "identity").strip().lower():
+        case "identity" | "":
+            plain = body
+        case "gzip" | "x-gzip":
+            plain = _gunzip(body, limits.decompressed_bytes)
+        case other:
+            raise IngestRefused(415, f"the content encoding {other[:80]!r} is not taken here: send gzip or identity")
+    if len(plain) > limits.decompressed_bytes:
+        raise IngestRefused(413, f"the decompressed body has more than the {limits.decompressed_bytes} bytes taken")
+    return plain
+
+
+def parse(kind: type[_Request], body: bytes) -> _Request:
+    """The protobuf message, or 400."""
+    try:
+        return kind.FromString(body)
+    except DecodeError as fault:
+        raise IngestRefused(400, f"the body is not an OTLP {kind.__name__}: {fault}") from fault
+
+
+def batch_identity(header: str | None, signal: Signal) -> BatchIdentity | None:
+    """Read `Midwatch-Batch: <node_id>/<spool_id>/<signal>/<sequence>`; None without one, 400 where it is malformed."""
+    if header is None:
+        return None
+    parts = header.strip().split("/")
+    if len(parts) != 4 or not all(_NAME.fullmatch(part) for part in parts):
+        raise IngestRefused(400, "Midwatch-Batch is not <node_id>/<spool_id>/<signal>/<sequence>")
+    node_id, spool_id, named, sequence = parts
+    if named != signal:
+        raise IngestRefused(400, f"Midwatch-Batch names the signal {named!r}, the address takes {signal}")
+    if not (sequence.isascii() and sequence.isdigit() and 1 <= int(sequence) <= _MAX_SEQUENCE):
+        raise IngestRefused(400, f"Midwatch-Batch has the sequence {sequence!r}, not a whole number from 1")
+    return BatchIdentity(node_id, spool_id, signal, int(sequence))
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    """Every member of a gzip body, decompressed to at most one byte over the limit."""
+    parts, size, rest = [], 0, body
+    while rest and size <= limit:
+        member = zlib.decompressobj(_GZIP_WBITS)
+        try:
+            part = member.decompress(rest, limit + 1 - size)
+        except zlib.error as fault:
+            raise IngestRefused(400, f"the body is not gzip: {fault}") from fault
+        parts.append(part)
+        size += len(part)
+        if not member.eof and size <= limit:
+            raise IngestRefused(400, "the gzip body ends too early")
+        rest = member.unused_data
+    return b"".join(parts)

@@ -1,0 +1,276 @@
+"""OTLP metrics to samples in columns, with Prometheus's names and labels."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Literal
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    AggregationTemporality,
+    DataPointFlags,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+    SummaryDataPoint,
+)
+
+from service.decode import IngestRefused, Limits
+from service.model import BatchIdentity, MetricBatch, Series
+from service.translate import AGENT_SCOPE, Labels, attribute_text, bound_text, clean_name, identity, labels, metric_name
+
+Kind = Literal["counter", "gauge"]
+_Own = tuple[tuple[str, str], ...]
+
+_NS_PER_MS = 1_000_000
+_CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+_DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+_NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+
+
+class Columns:
+    """Samples of one request as they are found: series numbered by first sight, columns of one length."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.refused: Counter[str] = Counter()
+        self._series: dict[tuple[str, Labels], int] = {}
+        self._kinds: list[Kind] = []
+        self._index: list[int] = []
+        self._ts_ms: list[int] = []
+        self._value: list[float] = []
+        self._start_ms: list[int | None] = []
+
+    def series(self, metric: str, all_labels: Labels, kind: Kind) -> int:
+        """The series' number; 413 beyond the limit."""
+        key = (metric, all_labels)
+        index = self._series.get(key)
+        if index is None:
+            if len(self._series) >= self.limits.series:
+                raise IngestRefused(413, f"the batch has more than the {self.limits.series} series taken at once")
+            index = self._series[key] = len(self._kinds)
+            self._kinds.append(kind)
+        return index
+
+    def add(self, index: int, ts_ms: int, value: float, start_ms: int | None) -> None:
+        """One sample; 413 beyond the limit."""
+        if len(self._index) >= self.limits.points:
+            raise IngestRefused(413, f"the batch has more than the {self.limits.points} samples taken at once")
+        self._index.append(index)
+        self._ts_ms.append(ts_ms)
+        self._value.append(value)
+        self._start_ms.append(start_ms)
+
+    def batch(self, batch_identity: BatchIdentity | None) -> MetricBatch:
+        """What was found."""
+        return MetricBatch(
+            identity=batch_identity,
+            series=tuple(Series(metric, all_labels) for metric, all_labels in self._series),
+            kinds=tuple(self._kinds),
+            series_index=self._index,
+            ts_ms=self._ts_ms,
+            value=self._value,
+            start_ms=self._start_ms,
+            refused=dict(self.refused),
+        )
+
+
+class _Scope:
+    """The points of one resource and scope on their way into the columns."""
+
+    def __init__(self, columns: Columns, base: Labels, agents_own: bool) -> None:
+        self.columns = columns
+        self.base = base
+        self.agents_own = agents_own
+        self._known: dict[tuple[str, _Own], Labels | None] = {}
+        self._indices: dict[tuple[str, _Own], int] = {}
+
+    def metric(self, metric: Metric) -> None:
+        """Take every point of one metric, or count why not."""
+        if not 0 < len(metric.name) <= self.columns.limits.label_value_chars:
+            self._refuse("name")
+            return
+        match metric.WhichOneof("data"):
+            case "gauge":
+                self._numbers(self._name(metric, gauge=True), metric.gauge.data_points, "gauge")
+            case "sum":
+                self._sum(metric)
+            case "histogram":
+                self._histograms(metric)
+            case "summary":
+                name = self._name(metric)
+                for point in metric.summary.data_points:
+                    self._summary(name, point)
+            case "exponential_histogram":
+                self._refuse("exponential_histogram", len(metric.exponential_histogram.data_points))
+            case _:
+                self._refuse("no_data", 1)
+
+    def _name(self, metric: Metric, monotonic: bool = False, gauge: bool = False) -> str:
+        if self.agents_own:
+            return clean_name(metric.name)
+        return metric_name(metric.name, metric.unit, monotonic, gauge)
+
+    def _refuse(self, reason: str, points: int = 1) -> None:
+        if points:
+            self.columns.refused[reason] += points
+
+    def _sum(self, metric: Metric) -> None:
+        reason = _temporality_fault(metric.sum.aggregation_temporality)
+        if reason:
+            self._refuse(reason, len(metric.sum.data_points))
+            return
+        monotonic = metric.sum.is_monotonic
+        kind: Kind = "counter" if monotonic else "gauge"
+        self._numbers(self._name(metric, monotonic=monotonic), metric.sum.data_points, kind)
+
+    def _numbers(self, name: str, points: Iterable[NumberDataPoint], kind: Kind) -> None:
+        add, indices, counter = self.columns.add, self._indices, kind == "counter"
+        for point in points:
+            own = _own(point.attributes) if point.attributes else ()
+            index = indices.get((name, own))
+            if index is None:
+                index = self._new(name, own, kind)
+            value = point.as_double or float(point.as_int)
+            reason = _number_fault(point, value, index)
+            if reason or index is None:
+                self._refuse(reason or "labels")
+                continue
+            start = point.start_time_unix_nano if counter else 0
+            add(index, point.time_unix_nano // _NS_PER_MS, value, start // _NS_PER_MS if start else None)
+
+    def _new(self, name: str, own: _Own, kind: Kind) -> int | None:
+        """Number a series at its first sight here; None where its labels are beyond the bounds."""
+        all_labels = self._labels(own)
+        if all_labels is None:
+            return None
+        index = self._indices[(name, own)] = self.columns.series(name, all_labels, kind)
+        return index
+
+    def _labels(self, own: _Own, **more: str) -> Labels | None:
+        """Sorted labels of a series with its identity, None beyond the bounds."""
+        named = labels(own)
+        named.update(more)
+        limits = self.columns.limits
+        if len(named) > limits.labels:
+            return None
+        for name, value in named.items():
+            if len(name) > limits.label_name_chars or len(value) > limits.label_value_chars:
+                return None
+        return tuple(sorted((*self.base, *named.items())))
+
+    def _histograms(self, metric: Metric) -> None:
+        points = metric.histogram.data_points
+        reason = _temporality_fault(metric.histogram.aggregation_temporality)
+        if reason:
+            self._refuse(reason, len(points))
+            return
+        name = self._name(metric)
+        for point in points:
+            fault = _histogram_fault(point, self.columns.limits)
+            if fault or not self._histogram(name, point):
+                self._refuse(fault or "labels")
+
+    def _histogram(self, name: str, point: HistogramDataPoint) -> bool:
+        """Buckets accumulated to `+Inf`, sum and count; False where its labels are beyond the bounds."""
+        values: list[tuple[str, float, dict[str, str]]] = []
+        running = 0
+        for bound, count in zip((*point.explicit_bounds, math.inf), point.bucket_counts, strict=False):
+            running += count
+            values.append((f"{name}_bucket", float(running), {"le": bound_text(bound)}))
+        if not point.bucket_counts:
+            values.append((f"{name}_bucket", float(point.count), {"le": "+Inf"}))
+        if point.HasField("sum"):
+            values.append((f"{name}_sum", point.sum, {}))
+        values.append((f"{name}_count", float(point.count), {}))
+        return self._family(_own(point.attributes), values, point, "counter")
+
+    def _summary(self, name: str, point: SummaryDataPoint) -> None:
+        """Quantiles as gauges, sum and count as counters."""
+        fault = _time_fault(point.time_unix_nano, point.flags)
+        if fault:
+            self._refuse(fault)
+            return
+        own = _own(point.attributes)
+        quantiles = [
+            (name, at.value, {"quantile": bound_text(at.quantile)})
+            for at in point.quantile_values[: self.columns.limits.buckets]
+            if math.isfinite(at.value)
+        ]
+        totals: list[tuple[str, float, dict[str, str]]] = [(f"{name}_count", float(point.count), {})]
+        if math.isfinite(point.sum):
+            totals.append((f"{name}_sum", point.sum, {}))
+        if not (self._family(own, quantiles, point, "gauge") and self._family(own, totals, point, "counter")):
+            self._refuse("labels")
+
+    def _family(
+        self,
+        own: _Own,
+        values: list[tuple[str, float, dict[str, str]]],
+        point: HistogramDataPoint | SummaryDataPoint,
+        kind: Kind,
+    ) -> bool:
+        ts_ms, start = point.time_unix_nano // _NS_PER_MS, point.start_time_unix_nano if kind == "counter" else 0
+        for metric, value, more in values:
+            all_labels = self._labels(own, **more)
+            if all_labels is None:
+                return False
+            self.columns.add(
+                self.columns.series(metric, all_labels, kind), ts_ms, value, start // _NS_PER_MS if start else None
+            )
+        return True
+
+
+def samples(request: ExportMetricsServiceRequest, batch_identity: BatchIdentity | None, limits: Limits) -> MetricBatch:
+    """Every sample of a request; points that can't be taken are counted by reason in `refused`."""
+    columns = Columns(limits)
+    for group in request.resource_metrics:
+        base = identity(group.resource.attributes).labels()
+        fits = all(len(value) <= limits.label_value_chars for _, value in base)
+        for scoped in group.scope_metrics:
+            if not fits:
+                columns.refused["identity"] += len(scoped.metrics)
+                continue
+            scope = _Scope(columns, base, scoped.scope.name == AGENT_SCOPE)
+            for metric in scoped.metrics:
+                scope.metric(metric)
+    return columns.batch(batch_identity)
+
+
+def _own(attributes: Iterable[KeyValue]) -> _Own:
+    return tuple((pair.key, pair.value.string_value or attribute_text(pair.value)) for pair in attributes)
+
+
+def _temporality_fault(temporality: int) -> str | None:
+    if temporality == _CUMULATIVE:
+        return None
+    return "delta_temporality" if temporality == _DELTA else "no_temporality"
+
+
+def _time_fault(time_unix_nano: int, flags: int) -> str | None:
+    if flags & _NO_VALUE:
+        return "no_value"
+    return None if time_unix_nano else "no_time"
+
+
+def _number_fault(point: NumberDataPoint, value: float, index: int | None) -> str | None:
+    if index is None:
+        return "labels"
+    if not math.isfinite(value):
+        return "not_finite"
+    return _time_fault(point.time_unix_nano, point.flags)
+
+
+def _histogram_fault(point: HistogramDataPoint, limits: Limits) -> str | None:
+    bounds, counts = point.explicit_bounds, point.bucket_counts
+    if len(counts) not in (0, len(bounds) + 1) or len(bounds) > limits.buckets:
+        return "bad_histogram"
+    if any(not math.isfinite(bound) for bound in bounds) or any(a >= b for a, b in pairwise(bounds)):
+        return "bad_histogram"
+    if (counts and sum(counts) != point.count) or not math.isfinite(point.sum):
+        return "bad_histogram"
+    return _time_fault(point.time_unix_nano, point.flags)
