@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import NamedTuple
 
-from slo.model import Objective
+from slo.model import Allowance, EventRatio, Indicator, Labels, Matcher, MinuteSlices, Objective, Selector
+from slo.overrides import Fault, Goal, goals
 
 REQUEST_COUNTERS = ("http_requests_total", "http_server_requests_total")
 """Counters of responses, the first that a service has is taken; read from containers or sent by OTLP."""
@@ -14,19 +18,24 @@ REQUEST_HISTOGRAMS = ("http_request_duration_seconds", "http_server_request_dura
 """Histograms of responses (names without `_bucket`); their `_count` serves where there is no counter."""
 STATUS_LABELS = ("code", "status", "status_code", "http_response_status_code", "http_status_code")
 """Labels that carry the response's status, the first that a metric has is taken."""
-OWN_HISTOGRAMS = (
-    "midwatch_cold_start_seconds",
-    "midwatch_image_build_seconds",
-    "midwatch_registry_request_duration_seconds",
-)
+COLD_START = "midwatch_cold_start_seconds"
+BUILD = "midwatch_image_build_seconds"
+REGISTRY = "midwatch_registry_request_duration_seconds"
+OWN_HISTOGRAMS = (COLD_START, BUILD, REGISTRY)
 """Histograms of our own whose bounds the catalogue needs."""
-LABEL_PREFIX = "midwatch.slo."
-"""Labels `midwatch.slo.<indicator>.target|threshold|window` of a container override an objective."""
+PLATFORM = "platform"
+NOT_NETWORKED = "cached|cancelled|bad_reference"
+"""Outcomes of pulls that never reached for the network: neither good nor bad."""
+
+_BOUND = re.compile(r"\d{1,20}(\.\d{1,20})?(e[+-]?\d{1,2})?")
 
 
 @dataclass(frozen=True)
 class ServiceFacts:
-    """One service of the table `services`; several nodes that run it are one entry."""
+    """One service of the table `services`; several nodes that run it are one entry.
+
+    An entry named `platform` may carry labels that override the objectives of nodes and registries.
+    """
 
     service: str
     replicas: int
@@ -61,21 +70,199 @@ class Catalogue:
     """Values of `registry` of midwatch_registry_request_duration_seconds_count."""
 
 
-class Fault(NamedTuple):
-    """A label that could not be obeyed: the default stands instead."""
+class _Draft(NamedTuple):
+    """What an indicator gave: how it is counted, how it is titled, and what to say."""
 
-    service: str
-    label: str
-    value: str
-    problem: str
-    """What is wrong and what would be right."""
+    indicator: Indicator
+    title: str
+    note: str | None = None
+    unmeasurable: str | None = None
 
 
 def builtin(services: Sequence[ServiceFacts], known: Catalogue) -> list[Objective]:
-    """All built-in objectives, ordered by service, then indicator; a faulty override is told in `note`."""
-    raise NotImplementedError
+    """All built-in objectives, ordered by service and name; a faulty override is told in `note`."""
+    declared = {facts.service: facts for facts in services}
+    apps = {service for service, _ in (*known.status_labels, *known.bounds)}
+    found = []
+    for name in sorted({*declared, *apps} - {PLATFORM}):
+        found.extend(_of_service(name, declared.get(name), known))
+    found.extend(_of_platform(declared.get(PLATFORM), known))
+    return found
 
 
 def override_faults(services: Sequence[ServiceFacts]) -> list[Fault]:
     """Every `midwatch.slo.` label that can't be obeyed, all at once."""
-    raise NotImplementedError
+    return [fault for facts in services for fault in goals(facts.service, facts.labels)[1]]
+
+
+def node_scope(node: NodeName, nodes: Sequence[NodeName]) -> Labels:
+    """What tells a node apart: its name, with the agent's UUID where several nodes share the name."""
+    alike = Counter(name for name, _ in set(nodes))
+    return (("node", node.node), ("node_id", node.node_id)) if alike[node.node] > 1 else (("node", node.node),)
+
+
+def _of_service(service: str, facts: ServiceFacts | None, known: Catalogue) -> list[Objective]:
+    asked, faults = goals(service, facts.labels if facts else {})
+    drafts: dict[str, _Draft | None] = {
+        "request-availability": _request_availability(service, known),
+        "request-latency": _request_latency(service, asked["request-latency"], known),
+        "build-time": _build_time(service, asked["build-time"], known),
+    }
+    if facts is not None:
+        drafts |= {
+            "container-up": _container_up(service),
+            "image-pull-success": _image_pull_success(service),
+            "restart-rate": _restart_rate(service),
+            "cold-start": _cold_start(service, asked["cold-start"], facts, known),
+        }
+    return [
+        _objective(name, service, (), asked[name], draft, faults) for name, draft in sorted(drafts.items()) if draft
+    ]
+
+
+def _of_platform(facts: ServiceFacts | None, known: Catalogue) -> list[Objective]:
+    asked, faults = goals(PLATFORM, facts.labels if facts else {})
+    rows: list[tuple[str, Labels, _Draft]] = []
+    for node in sorted(set(known.nodes)):
+        scope = node_scope(node, known.nodes)
+        rows.append(("cpu-steal", scope, _cpu_steal(node, asked["cpu-steal"])))
+        rows.append(("node-disk", scope, _node_disk(node, asked["node-disk"])))
+    for registry in sorted(set(known.registries)):
+        draft = _registry_latency(registry, asked["registry-latency"], known)
+        rows.append(("registry-latency", (("registry", registry),), draft))
+    rows.append(("vulnerabilities", (), _vulnerabilities()))
+    return [_objective(name, PLATFORM, scope, asked[name], draft, faults) for name, scope, draft in rows]
+
+
+def _objective(name: str, service: str, scope: Labels, goal: Goal, draft: _Draft, faults: Sequence[Fault]) -> Objective:
+    mine = [f"{it.label} = {it.value!r} is ignored: {it.problem}" for it in faults if f".{name}." in it.label]
+    budget = goal.target / 3_600_000 if goal.kind == "rate" else 1 - goal.target
+    return Objective(
+        slo=name,
+        service=service,
+        scope=scope,
+        indicator=draft.indicator,
+        budget=budget,
+        target_text=goal.target_text,
+        window_ms=goal.window_ms,
+        title=draft.title,
+        note="; ".join([*([draft.note] if draft.note else []), *mine]) or None,
+        unmeasurable=draft.unmeasurable,
+    )
+
+
+def _select(metric: str, service: str, *matchers: Matcher) -> Selector:
+    return Selector(metric, (Matcher("service", "=", service), *matchers))
+
+
+def _container_up(service: str) -> _Draft:
+    total = _select("midwatch_container_desired_seconds_total", service)
+    good = _select("midwatch_container_healthy_seconds_total", service)
+    return _Draft(EventRatio((total,), good=(good,), scale=1000), "Containers up and healthy")
+
+
+def _image_pull_success(service: str) -> _Draft:
+    pulls = "midwatch_image_pulls_total"
+    total = _select(pulls, service, Matcher("outcome", "!~", NOT_NETWORKED))
+    good = _select(pulls, service, Matcher("outcome", "=", "ok"))
+    return _Draft(EventRatio((total,), good=(good,)), "Image pulls that worked")
+
+
+def _restart_rate(service: str) -> _Draft:
+    bad = _select("midwatch_container_restarts_total", service, Matcher("by", "=", "policy"))
+    exposure = _select("midwatch_container_desired_seconds_total", service)
+    return _Draft(Allowance((bad,), (exposure,)), "Restarts within their allowance")
+
+
+def _cold_start(service: str, goal: Goal, facts: ServiceFacts, known: Catalogue) -> _Draft:
+    draft = _within("Ready", service, COLD_START, goal, known, Matcher("segment", "=", "start"))
+    if facts.has_probe:
+        return draft
+    why = "No readiness probe and no health check: nothing tells when it is ready. Set the label midwatch.readiness."
+    return draft._replace(unmeasurable=why)
+
+
+def _build_time(service: str, goal: Goal, known: Catalogue) -> _Draft | None:
+    return _within("Image builds done", service, BUILD, goal, known) if (service, BUILD) in known.bounds else None
+
+
+def _registry_latency(registry: str, goal: Goal, known: Catalogue) -> _Draft:
+    matchers = (Matcher("registry", "=", registry), Matcher("phase", "=", "total"))
+    return _within("Manifest requests answered", PLATFORM, REGISTRY, goal, known, *matchers)
+
+
+def _request_availability(service: str, known: Catalogue) -> _Draft | None:
+    names = (*REQUEST_COUNTERS, *(f"{name}_count" for name in REQUEST_HISTOGRAMS))
+    present = [name for name in names if (service, name) in known.status_labels]
+    if not present:
+        return None
+    labels = {name: known.status_labels[service, name] for name in present}
+    metric = next((name for name in present if labels[name]), present[0])
+    label = next((it for it in STATUS_LABELS if it in labels[metric]), None)
+    bad = _select(metric, service, Matcher(label or "code", "=~", "5.."))
+    draft = _Draft(EventRatio((_select(metric, service),), bad=(bad,)), "Responses without a server error")
+    if label:
+        return draft
+    return draft._replace(unmeasurable=f"{metric} has none of the labels {', '.join(STATUS_LABELS)}.")
+
+
+def _request_latency(service: str, goal: Goal, known: Catalogue) -> _Draft | None:
+    metric = next((name for name in REQUEST_HISTOGRAMS if (service, name) in known.bounds), None)
+    return _within("Responses", service, metric, goal, known) if metric else None
+
+
+def _within(what: str, service: str, metric: str, goal: Goal, known: Catalogue, *matchers: Matcher) -> _Draft:
+    """Events within the threshold: those of the largest bucket that does not exceed it, over all."""
+    bounds = known.bounds.get((service, metric), frozenset())
+    limit = goal.threshold or Fraction(0)
+    bound = _largest_within(bounds, limit)
+    total = _select(f"{metric}_count", service, *matchers)
+    good = _select(f"{metric}_bucket", service, *matchers, Matcher("le", "=", bound or "none"))
+    draft = _Draft(EventRatio((total,), good=(good,)), f"{what} within {goal.threshold_text}")
+    if not bounds:
+        return draft._replace(unmeasurable=f"No sample of {metric} has been seen yet.")
+    if bound is None:
+        return draft._replace(unmeasurable=f"{metric} has no bucket at or below {goal.threshold_text}.")
+    if Fraction(bound) != limit:
+        note = f"{metric} has no bucket at {goal.threshold_text}: the next one below, {bound} s, is used"
+        return draft._replace(note=note)
+    return draft
+
+
+def _largest_within(bounds: frozenset[str], limit: Fraction) -> str | None:
+    known = [(value, text) for text in bounds if (value := _seconds(text)) is not None and value <= limit]
+    return max(known)[1] if known else None
+
+
+def _seconds(text: str) -> Fraction | None:
+    """A bound as an exact number; None for +Inf and for what is no number: a container may send anything."""
+    return Fraction(text) if _BOUND.fullmatch(text) else None
+
+
+def _node_disk(node: NodeName, goal: Goal) -> _Draft:
+    mine = Matcher("node_id", "=", node.node_id)
+    indicator = MinuteSlices(
+        "gauge",
+        Selector("node_filesystem_avail_bytes", (mine,)),
+        Selector("node_filesystem_size_bytes", (mine,)),
+        goal.threshold or Fraction(0),
+        complement=True,
+    )
+    return _Draft(indicator, f"Minutes with every disk below {goal.threshold_text} used")
+
+
+def _cpu_steal(node: NodeName, goal: Goal) -> _Draft:
+    mine = Matcher("node_id", "=", node.node_id)
+    indicator = MinuteSlices(
+        "counter",
+        Selector("node_cpu_seconds_total", (mine, Matcher("mode", "=", "steal"))),
+        Selector("node_cpu_seconds_total", (mine,)),
+        goal.threshold or Fraction(0),
+    )
+    return _Draft(indicator, f"Minutes with less than {goal.threshold_text} of CPU time stolen")
+
+
+def _vulnerabilities() -> _Draft:
+    nothing = Selector("midwatch_vulnerabilities")
+    return _Draft(EventRatio((nothing,), good=(nothing,)), "Images without known critical vulnerabilities",
+                  unmeasurable="No scanner reports to Midwatch.")  # fmt: skip

@@ -1,0 +1,80 @@
+"""Burn-rate rows against counts, in three values: fires, does not fire, can't be known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from slo.budget import burn
+from slo.model import BurnRow, Counts, RowResult
+from slo.rows import HOUR_MS, WORKBOOK, RowShare
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How objectives are judged."""
+
+    rows: tuple[RowShare, ...] = WORKBOOK
+    coverage_floor: Fraction = Fraction(9, 10)
+    """A window with less of its time observed is unmeasured."""
+    coverage_grace_ms: int = 10_000
+    """Time that may be missing without being a gap: the round under way, which has not arrived yet."""
+    min_bad: int = 3
+    """Bad events in the long window that a page needs; with fewer it is a ticket."""
+    projection_ms: int = 2 * HOUR_MS
+    """The projection page fires where the budget is gone within this."""
+
+
+DEFAULT = Policy()
+
+
+def covered(counts: Counts, policy: Policy = DEFAULT) -> bool:
+    """True where enough of the window was observed for its counts to be believed."""
+    if counts.observed_ms <= 0 or counts.expected_ms <= 0:
+        return False
+    return counts.observed_ms + policy.coverage_grace_ms >= policy.coverage_floor * counts.expected_ms
+
+
+def judge_row(row: BurnRow, long: Counts, short: Counts, budget: Fraction, policy: Policy = DEFAULT) -> RowResult:
+    """One row: it fires where both windows burn faster than its factor, strictly.
+
+    Either window at or below the factor settles it, whatever the other's coverage. `measured` is False where the row
+    can't be known, which freezes its alert: coverage below the floor; or, for a page, no traffic in the short window
+    while the long one burns, for silence proves no recovery.
+    """
+    fires = _both(
+        _exceeds(long, budget, row, policy, young=True, silent=False),
+        _exceeds(short, budget, row, policy, young=False, silent=None if row.road == "page" else False),
+    )
+    return RowResult(
+        row=row,
+        long_burn=burn(long, budget),
+        short_burn=burn(short, budget),
+        long_counts=long,
+        short_counts=short,
+        fired=fires is True,
+        measured=fires is not None,
+        guarded=fires is True and row.road == "page" and long.bad < policy.min_bad,
+    )
+
+
+def _both(left: bool | None, right: bool | None) -> bool | None:
+    if left is False or right is False:
+        return False
+    return True if left and right else None
+
+
+def _exceeds(
+    counts: Counts, budget: Fraction, row: BurnRow, policy: Policy, *, young: bool, silent: bool | None
+) -> bool | None:
+    """Whether the window burns faster than the row's factor; `silent` is the answer without traffic.
+
+    `young`: a long window that history does not fill yet is held against the traffic that the whole window would have
+    at the observed pace, so that the row trips at the share of the budget that it names, not at minutes of it.
+    """
+    if not covered(counts, policy):
+        return None
+    rate = burn(counts, budget)
+    if rate is None:
+        return silent
+    return rate * (Fraction(counts.expected_ms, row.long_ms) if young else 1) > row.factor

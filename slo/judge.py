@@ -1,0 +1,142 @@
+"""The judgement of one objective at one moment: pure and exact; tile, graph, API and alert all show this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from slo import budget as budgets
+from slo.burn import DEFAULT, Policy, covered, judge_row
+from slo.model import Allowance, Counts, Judgement, Objective, RowResult, State
+from slo.rows import burn_rows
+from slo.text import duration, percent, times
+
+
+def windows(objective: Objective, policy: Policy = DEFAULT) -> tuple[int, ...]:
+    """All windows whose counts a judgement needs, in ms, ascending; the objective's own is among them."""
+    rows = burn_rows(objective.window_ms, policy.rows)
+    return tuple(sorted({objective.window_ms, *(ms for row in rows for ms in (row.long_ms, row.short_ms))}))
+
+
+def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, policy: Policy = DEFAULT) -> Judgement:
+    """The judgement at `now_ms` from counts by window, those of `windows(objective, policy)`.
+
+    An objective that nothing can measure needs no counts. KeyError names a window that is missing. SLI and budget are
+    of what was measured, also where the state is `unmeasured`; an allowance has no SLI.
+    """
+    if objective.unmeasurable is not None:
+        return _unmeasurable(objective, now_ms, objective.unmeasurable)
+    own = counts[objective.window_ms]
+    rows = tuple(
+        judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy)
+        for row in burn_rows(objective.window_ms, policy.rows)
+    )
+    young = own.first_ms is not None and now_ms - own.first_ms < _fastest(rows).row.short_ms
+    if young:
+        rows = tuple(_held(row) for row in rows)
+    left = budgets.remaining(own, objective.budget)
+    gone_in = _gone_in(own, rows, left, objective.window_ms)
+    projected = not young and _projected(own, rows, left, objective.window_ms, policy)
+    state, reason = _state(objective, own, rows, left, projected, young, policy)
+    return Judgement(
+        objective=objective,
+        at_ms=now_ms,
+        state=state,
+        reason=reason,
+        counts=own,
+        sli=None if isinstance(objective.indicator, Allowance) else budgets.sli(own),
+        budget_remaining=left,
+        burns=_burns(objective, counts, rows),
+        coverage=own.coverage,
+        exhausted_at_ms=None if gone_in is None else now_ms + int(gone_in),
+        rows=rows,
+        since_ms=own.first_ms,
+        projected_gone=projected,
+    )
+
+
+def present_burn(rows: tuple[RowResult, ...]) -> Fraction | None:
+    """The burn that both windows of the fastest row sustain, the lower of the two; None where either has no traffic."""
+    fast = _fastest(rows)
+    if fast.long_burn is None or fast.short_burn is None:
+        return None
+    return min(fast.long_burn, fast.short_burn)
+
+
+def _fastest(rows: tuple[RowResult, ...]) -> RowResult:
+    return min(rows, key=lambda it: it.row.short_ms)
+
+
+def _held(row: RowResult) -> RowResult:
+    """A row of an objective that is still learning: neither fires nor is quiet."""
+    return RowResult(
+        row.row, row.long_burn, row.short_burn, row.long_counts, row.short_counts, False, False, guarded=False
+    )
+
+
+def _gone_in(own: Counts, rows: tuple[RowResult, ...], left: Fraction | None, window_ms: int) -> Fraction | None:
+    rate = present_burn(rows)
+    if left is None or rate is None:
+        return None
+    return budgets.exhausted_in_ms(left, rate, own.expected_ms, window_ms)
+
+
+def _projected(own: Counts, rows: tuple[RowResult, ...], left: Fraction | None, window_ms: int, policy: Policy) -> bool:
+    """True where the whole window's budget is left now and gone within the policy's time.
+
+    A young objective's budget of minutes would be gone within hours at any burn: it is the whole window's that counts.
+    """
+    fast, rate = _fastest(rows), present_burn(rows)
+    if left is None or left <= 0 or rate is None or rate <= 1 or fast.long_counts.bad < policy.min_bad:
+        return False
+    if not (covered(fast.long_counts, policy) and covered(fast.short_counts, policy)):
+        return False
+    return budgets.whole_window_gone_in_ms(left, rate, own.expected_ms, window_ms) <= policy.projection_ms
+
+
+def _burns(
+    objective: Objective, counts: Mapping[int, Counts], rows: tuple[RowResult, ...]
+) -> tuple[tuple[int, Fraction | None], ...]:
+    needed = sorted({ms for it in rows for ms in (it.row.long_ms, it.row.short_ms)})
+    return tuple((ms, budgets.burn(counts[ms], objective.budget)) for ms in needed)
+
+
+def _state(
+    objective: Objective,
+    own: Counts,
+    rows: tuple[RowResult, ...],
+    left: Fraction | None,
+    projected: bool,
+    young: bool,
+    policy: Policy,
+) -> tuple[State, str]:
+    short = _fastest(rows).short_counts
+    if own.first_ms is None:
+        return "unmeasured", "No sample has been seen yet."
+    if young:
+        return "learning", f"Watched for less than {duration(_fastest(rows).row.short_ms)}."
+    if not covered(short, policy):
+        seen = percent(short.coverage or Fraction(0))
+        return "unmeasured", f"Only {seen} of the last {duration(_fastest(rows).row.short_ms)} was observed."
+    if own.total <= 0 or left is None:
+        return "no-traffic", f"Measured, but nothing was counted in {duration(objective.window_ms)}."
+    if left <= 0:
+        return "exhausted", f"The budget is spent: {percent(left)} left."
+    return _spending(rows, left, projected, policy)
+
+
+def _spending(rows: tuple[RowResult, ...], left: Fraction, projected: bool, policy: Policy) -> tuple[State, str]:
+    fired = next((it for it in rows if it.fired), None)
+    if fired is not None:
+        return "burning", (
+            f"The budget burns {times(fired.long_burn)} over {duration(fired.row.long_ms)} and "
+            f"{times(fired.short_burn)} over {duration(fired.row.short_ms)}, above {times(fired.row.factor)}."
+        )
+    if projected:
+        return "burning", f"At the present burn the budget is gone within {duration(policy.projection_ms)}."
+    return "ok", f"{percent(left)} of the budget is left."
+
+
+def _unmeasurable(objective: Objective, now_ms: int, why: str) -> Judgement:
+    nothing = Counts(now_ms - objective.window_ms, now_ms, 0, 0, 0, 0)
+    return Judgement(objective, now_ms, "unmeasured", why, nothing, None, None, (), None, None, (), None, False)

@@ -1,0 +1,114 @@
+"""Burn-rate rows: pairs of windows and the budget share at which they trip, scaled to the objective's own window.
+
+Source: Google, The Site Reliability Workbook, chapter 5, table 5-8 and the expression under it, whose third row is the
+one of a day. A row is stored by the share p of the budget that is gone when its long window L trips, and the factor is
+derived, f = p x P / L, so that the shares hold for every period P.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+from slo.model import Allowance, BurnRow, Indicator, MinuteSlices
+from slo.text import number, percent
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+WORKBOOK_MS = 30 * DAY_MS
+"""The period for which the workbook's windows were made."""
+UNSCALED_FROM_MS = 28 * DAY_MS
+"""Shorter periods scale their windows by P / 30 d."""
+SHORT_FLOOR_MS = 2 * MINUTE_MS
+"""Two slices of a minute: a shorter window can't be told from one bad minute."""
+
+
+class RowShare(NamedTuple):
+    """One row as data: windows at 30 d, and the budget share at which it trips."""
+
+    name: str
+    long_ms: int
+    short_ms: int
+    share: Fraction
+    road: Literal["page", "ticket"]
+
+
+WORKBOOK = (
+    RowShare("fast", HOUR_MS, 5 * MINUTE_MS, Fraction(2, 100), "page"),
+    RowShare("slow", 6 * HOUR_MS, 30 * MINUTE_MS, Fraction(5, 100), "page"),
+    RowShare("ticket-1d", DAY_MS, 2 * HOUR_MS, Fraction(10, 100), "ticket"),
+    RowShare("ticket-3d", 3 * DAY_MS, 6 * HOUR_MS, Fraction(10, 100), "ticket"),
+)
+
+
+def burn_rows(window_ms: int, shares: Sequence[RowShare] = WORKBOOK) -> tuple[BurnRow, ...]:
+    """The rows for a period of `window_ms`: as they are from 28 d on, else scaled by P / 30 d with a floor."""
+    scale = Fraction(1) if window_ms >= UNSCALED_FROM_MS else Fraction(window_ms, WORKBOOK_MS)
+    return tuple(_row(share, scale, window_ms) for share in shares)
+
+
+def _row(share: RowShare, scale: Fraction, window_ms: int) -> BurnRow:
+    short_ms = max(SHORT_FLOOR_MS, int(share.short_ms * scale))
+    long_ms = max(short_ms, int(share.long_ms * scale))
+    factor = share.share * window_ms / long_ms
+    return BurnRow(share.name, long_ms, short_ms, share.share, factor, share.road)
+
+
+def budget_share(factor: Fraction, long_ms: int, window_ms: int) -> Fraction:
+    """The share of the budget that is gone when a long window trips at `factor`: f x L / P."""
+    return factor * long_ms / window_ms
+
+
+def lint(rows: Sequence[BurnRow], window_ms: int, budget: Fraction, indicator: Indicator | None = None) -> list[str]:
+    """What is wrong with rows for this budget: one that can't be reached, one that fires while on budget, ...
+
+    An allowance has no upper end, so that its rows can always be reached: pass its indicator.
+    """
+    bounded = not isinstance(indicator, Allowance)
+    return [
+        *(text for row in rows if bounded and (text := _unreachable(row, budget))),
+        *(text for row in rows if (text := _below_pace(row))),
+        *(text for row in rows if (text := _misnamed(row, window_ms))),
+        *(text for row in rows if (text := _too_short(row, indicator))),
+    ]
+
+
+def _unreachable(row: BurnRow, budget: Fraction) -> str | None:
+    if row.factor * budget < 1:
+        return None
+    return (
+        f"row {row.name} can never fire: {number(row.factor)}x of a budget of {percent(budget)} is "
+        f"{percent(row.factor * budget)} of all events; use a stricter target"
+    )
+
+
+def _below_pace(row: BurnRow) -> str | None:
+    if row.factor >= 1:
+        return None
+    return f"row {row.name} fires at {number(row.factor, 3)}x, while the objective is still on budget"
+
+
+def _misnamed(row: BurnRow, window_ms: int) -> str | None:
+    real = budget_share(row.factor, row.long_ms, window_ms)
+    if real == row.budget_share:
+        return None
+    return f"row {row.name} trips at {percent(real)} of the budget, not at {percent(row.budget_share)}"
+
+
+def _too_short(row: BurnRow, indicator: Indicator | None) -> str | None:
+    if not isinstance(indicator, MinuteSlices) or row.short_ms >= SHORT_FLOOR_MS:
+        return None
+    return f"row {row.name} has a short window of less than two slices"
+
+
+def lint_projection(window_ms: int, budget: Fraction, within_ms: int) -> str | None:
+    """Told where even a full outage can't spend a whole budget within `within_ms`: the least time is P x b."""
+    if window_ms * budget <= within_ms:
+        return None
+    least = number(window_ms * budget / HOUR_MS)
+    return (
+        f"the projection page can't fire from a full budget: a full outage takes {least} h to spend it, "
+        f"and the page looks {number(Fraction(within_ms, HOUR_MS))} h ahead"
+    )
