@@ -1,0 +1,149 @@
+"""The counters of one service: each with its value and the moment from which it counts."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.model import Histogram, Labels, Point, Resource, Value
+from agent.names import OWN
+from runtime.model import ServiceName
+
+Key = tuple[str, Labels]
+MICROS = 1_000_000
+
+RESTARTS_BY = ("policy", "manual", "midwatch")
+EXIT_REASONS = ("ok", "error", "oom", "signal", "stopped")
+VICTIMS = ("main", "child", "unknown")
+
+RESTARTS = "midwatch_container_restarts_total"
+EXITS = "midwatch_container_exits_total"
+OOM_KILLS = "midwatch_oom_kills_total"
+DESIRED_SECONDS = "midwatch_container_desired_seconds_total"
+HEALTHY_SECONDS = "midwatch_container_healthy_seconds_total"
+IN_MILLISECONDS = frozenset((DESIRED_SECONDS, HEALTHY_SECONDS))
+"""Counters whose integers are milliseconds and whose samples are seconds."""
+
+FROM_FIRST_SIGHT: tuple[Key, ...] = (
+    (DESIRED_SECONDS, ()),
+    (HEALTHY_SECONDS, ()),
+    *((RESTARTS, (("by", by),)) for by in RESTARTS_BY),
+    *((EXITS, (("reason", reason),)) for reason in EXIT_REASONS),
+    *((OOM_KILLS, (("cause", "container"), ("victim", victim))) for victim in VICTIMS),
+)
+"""What every service has with 0 as soon as it is seen."""
+
+
+@dataclass
+class Counter:
+    """An integer that only grows, and since when."""
+
+    start_ms: int
+    value: int = 0
+
+
+@dataclass
+class Distribution:
+    """A histogram: one count per bound and one for +Inf, the sum in integer microseconds."""
+
+    start_ms: int
+    counts: list[int]
+    sum_us: int = 0
+
+    def observe(self, bounds: tuple[float, ...], seconds: float | None) -> None:
+        """Counts one duration; None (it never ended well) counts in +Inf alone and adds nothing to the sum."""
+        if seconds is None:
+            self.counts[-1] += 1
+            return
+        self.counts[bisect_left(bounds, seconds)] += 1
+        self.sum_us += round(max(0.0, seconds) * MICROS)
+
+
+@dataclass
+class Account:
+    """What one service has had since its first sight; `active` where it is published."""
+
+    service: ServiceName
+    start_ms: int
+    seen_ms: int
+    declared: bool = False
+    active: bool = True
+    counters: dict[Key, Counter] = field(default_factory=dict)
+    distributions: dict[Key, Distribution] = field(default_factory=dict)
+    gauges: dict[str, int] = field(default_factory=dict)
+
+    def add(self, key: Key, n: int, now_ms: int) -> None:
+        """Adds to a counter, which begins now where it is new."""
+        counter = self.counters.get(key)
+        if counter is None:
+            counter = self.counters[key] = Counter(now_ms)
+        counter.value += n
+
+    def observe(self, key: Key, seconds: float | None, now_ms: int) -> None:
+        """Counts one duration in a histogram."""
+        self.distribution(key, now_ms).observe(OWN[key[0]].bounds, seconds)
+
+    def distribution(self, key: Key, now_ms: int) -> Distribution:
+        """The histogram of that name and labels, which begins now where it is new."""
+        found = self.distributions.get(key)
+        if found is None:
+            found = self.distributions[key] = Distribution(now_ms, [0] * (len(OWN[key[0]].bounds) + 1))
+        return found
+
+    def resource(self) -> Resource:
+        """Whose points these are: the service, no container."""
+        return Resource(self.service)
+
+    def points(self, now_ms: int) -> Iterator[Point]:
+        """Every counter, histogram and gauge as samples of this moment."""
+        for name, gauge in self.gauges.items():
+            yield Value(name, (), float(gauge), now_ms)
+        for (name, labels), counter in self.counters.items():
+            value = counter.value / 1000 if name in IN_MILLISECONDS else float(counter.value)
+            yield Value(name, labels, value, now_ms, counter.start_ms)
+        for (name, labels), found in self.distributions.items():
+            counts, total = tuple(found.counts), found.sum_us / MICROS
+            yield Histogram(name, labels, OWN[name].bounds, counts, total, now_ms, found.start_ms)
+
+
+def to_json(account: Account) -> dict[str, Any]:
+    """An account for the checkpoint; gauges are not kept, they are of the moment."""
+    return {
+        "service": list(account.service),
+        "start_ms": account.start_ms,
+        "seen_ms": account.seen_ms,
+        "declared": account.declared,
+        "active": account.active,
+        "counters": [[name, labels, c.start_ms, c.value] for (name, labels), c in account.counters.items()],
+        "distributions": [
+            [name, labels, d.start_ms, d.counts, d.sum_us] for (name, labels), d in account.distributions.items()
+        ],
+    }
+
+
+def from_json(data: dict[str, Any]) -> Account:
+    """An account of a checkpoint; raises KeyError, TypeError or ValueError where it is not one.
+
+    A histogram whose bounds have changed since begins anew.
+    """
+    namespace, name = data["service"]
+    account = Account(
+        ServiceName(str(namespace), str(name)),
+        int(data["start_ms"]),
+        int(data["seen_ms"]),
+        bool(data["declared"]),
+        bool(data["active"]),
+    )
+    for metric, labels, start_ms, value in data["counters"]:
+        account.counters[metric, _labels(labels)] = Counter(int(start_ms), int(value))
+    for metric, labels, start_ms, counts, sum_us in data["distributions"]:
+        if metric in OWN and len(counts) == len(OWN[metric].bounds) + 1:
+            kept = Distribution(int(start_ms), [int(count) for count in counts], int(sum_us))
+            account.distributions[metric, _labels(labels)] = kept
+    return account
+
+
+def _labels(pairs: list[list[str]]) -> Labels:
+    return tuple((str(name), str(value)) for name, value in pairs)

@@ -1,0 +1,227 @@
+"""Counters that outlive the containers, by service: each exists from first sight, carries its start, never falls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+from agent import account as rows
+from agent.account import Account, Key
+from agent.model import Points
+from runtime.model import PLATFORM, Build, Pull, PullOutcome, RegistryTiming, ServiceName
+
+By = Literal["policy", "manual", "midwatch"]
+ExitReason = Literal["ok", "error", "oom", "signal", "stopped"]
+Cause = Literal["container", "ancestor", "host"]
+Victim = Literal["main", "child", "unknown"]
+Segment = Literal["start", "pull", "create", "total"]
+
+PULLS = "midwatch_image_pulls_total"
+PULL_SECONDS = "midwatch_image_pull_duration_seconds"
+PULL_BYTES = "midwatch_image_pull_bytes_total"
+BUILD_SECONDS = "midwatch_image_build_seconds"
+COLD_START = "midwatch_cold_start_seconds"
+REGISTRY = "midwatch_registry_request_duration_seconds"
+UNATTRIBUTED = "midwatch_oom_kills_unattributed_total"
+HOST_KILLS = "midwatch_oom_kills_host_total"
+
+MAX_SERVICES = 2000
+MAX_REPOSITORIES = 50
+LONGEST_STEP_MS = 60_000
+
+
+class Ledger:
+    """All accounts; safe to call from several threads.
+
+    `max_services` bounds them: the undeclared one that was seen longest ago goes first. `max_repositories` bounds the
+    image repositories of one service. A step of time longer than `longest_step_ms` was not watched and counts nothing.
+    """
+
+    def __init__(
+        self,
+        now_ms: Callable[[], int],
+        *,
+        max_services: int = MAX_SERVICES,
+        max_repositories: int = MAX_REPOSITORIES,
+        longest_step_ms: int = LONGEST_STEP_MS,
+    ) -> None:
+        self._now_ms = now_ms
+        self._max_services = max_services
+        self._max_repositories = max_repositories
+        self._longest_step_ms = longest_step_ms
+        self._accounts: dict[ServiceName, Account] = {}
+        self._dropped: dict[str, int] = {}
+        self._lock = threading.RLock()
+
+    def see(self, service: ServiceName, *, declared: bool | None = None) -> int:
+        """Notes that a service is there; answers its first sight in milliseconds."""
+        with self._lock:
+            account = self._account(service)
+            if declared is not None:
+                account.declared = declared
+            return account.start_ms
+
+    def restart(self, service: ServiceName, by: By, n: int = 1) -> None:
+        """Counts restarts of a container."""
+        self._add(service, (rows.RESTARTS, (("by", by),)), n)
+
+    def exit(self, service: ServiceName, reason: ExitReason) -> None:
+        """Counts the end of a container."""
+        self._add(service, (rows.EXITS, (("reason", reason),)), 1)
+
+    def oom(self, service: ServiceName, cause: Cause, victim: Victim, n: int = 1) -> None:
+        """Counts processes that the kernel killed for memory."""
+        self._add(service, (rows.OOM_KILLS, (("cause", cause), ("victim", victim))), n)
+
+    def unnamed_oom(self, *, unattributed: int = 0, host: int = 0) -> None:
+        """Counts kills that no container could be named for, and kills of processes in no container."""
+        self._add(PLATFORM, (UNATTRIBUTED, ()), unattributed)
+        self._add(PLATFORM, (HOST_KILLS, ()), host)
+
+    def cold_start(self, service: ServiceName, segment: Segment, seconds: float | None) -> None:
+        """Counts one start; None where it was never ready."""
+        with self._lock:
+            self._account(service).observe((COLD_START, (("segment", segment),)), seconds, self._now_ms())
+
+    def expect_cold_starts(self, service: ServiceName) -> None:
+        """A service with a probe has its cold-start histogram with 0 before its first start is ready."""
+        with self._lock:
+            self._account(service).distribution((COLD_START, (("segment", "start"),)), self._now_ms())
+
+    def expect_builds(self, service: ServiceName) -> None:
+        """A service whose image we build has its build histogram with 0 before the first build ends."""
+        with self._lock:
+            self._account(service).distribution((BUILD_SECONDS, ()), self._now_ms())
+
+    def expect_pulls(self, service: ServiceName, registry: str, repository: str) -> bool:
+        """Every outcome of a repository exists with 0; False where the bound of repositories is reached."""
+        with self._lock:
+            account, now = self._account(service), self._now_ms()
+            at = (("registry", registry), ("repository", repository))
+            if (PULL_BYTES, at) in account.counters:
+                return True
+            if sum(name == PULL_BYTES for name, _ in account.counters) >= self._max_repositories:
+                self._dropped["image repositories"] = self._dropped.get("image repositories", 0) + 1
+                return False
+            for outcome in get_args(PullOutcome):
+                account.add((PULLS, (*at, ("outcome", outcome))), 0, now)
+            account.add((PULL_BYTES, at), 0, now)
+            return True
+
+    def pull(self, pull: Pull, service: ServiceName) -> None:
+        """Counts one pull that we issued; its durations where it fetched the image."""
+        at = (("registry", pull.registry), ("repository", pull.repository))
+        with self._lock:
+            if not self.expect_pulls(service, pull.registry, pull.repository):
+                return
+            account, now = self._account(service), self._now_ms()
+            account.add((PULLS, (*at, ("outcome", pull.outcome))), 1, now)
+            account.add((PULL_BYTES, at), pull.bytes, now)
+            if pull.outcome == "ok":
+                for phase, seconds in pull_phases(pull).items():
+                    account.observe((PULL_SECONDS, (("phase", phase),)), seconds, now)
+
+    def build(self, service: ServiceName, build: Build) -> None:
+        """Counts one build that we ran; a failed one in +Inf alone."""
+        with self._lock:
+            seconds = build.seconds if build.ok else None
+            self._account(service).observe((BUILD_SECONDS, ()), seconds, self._now_ms())
+
+    def registry(self, timing: RegistryTiming) -> None:
+        """Counts one manifest request by phase; a failed one in +Inf of `total` alone."""
+        with self._lock:
+            account, now = self._account(PLATFORM), self._now_ms()
+            phases = {"total": timing.total_seconds if timing.ok else None, **timing.phases}
+            for phase, seconds in phases.items():
+                account.observe((REGISTRY, (("registry", timing.registry), ("phase", phase))), seconds, now)
+
+    def advance(self, service: ServiceName, desired: int, healthy: int, dt_ms: int) -> None:
+        """Adds what `desired` and `healthy` containers came to in `dt_ms`; both are published as they are now.
+
+        Healthy counts only where desired, so it is never more.
+        """
+        step = dt_ms if 0 < dt_ms <= self._longest_step_ms else 0
+        with self._lock:
+            account, now = self._account(service), self._now_ms()
+            account.add((rows.DESIRED_SECONDS, ()), desired * step, now)
+            account.add((rows.HEALTHY_SECONDS, ()), min(healthy, desired) * step, now)
+
+    def publish(self, service: ServiceName, desired: int, healthy: int) -> None:
+        """Sets the gauges of a service to what they are at this moment."""
+        with self._lock:
+            gauges = self._account(service).gauges
+            gauges["midwatch_containers_desired"], gauges["midwatch_containers_healthy"] = desired, healthy
+
+    def forget(self, service: ServiceName) -> None:
+        """Stops publishing a service; its counters go on where they were when it is seen again."""
+        with self._lock:
+            account = self._accounts.get(service)
+            if account is not None:
+                account.active, account.declared = False, False
+                account.gauges.clear()
+
+    def value(self, service: ServiceName, name: str, **labels: str) -> int:
+        """The sum of a service's counters of that name that have these labels; milliseconds for container-seconds."""
+        with self._lock:
+            account = self._accounts.get(service)
+            wanted = set(labels.items())
+            found = account.counters.items() if account else ()
+            return sum(counter.value for (known, has), counter in found if known == name and wanted <= set(has))
+
+    def points(self, now_ms: int) -> list[Points]:
+        """Every published account's samples of this moment."""
+        with self._lock:
+            active = [account for account in self._accounts.values() if account.active]
+            return [Points(account.resource(), tuple(account.points(now_ms))) for account in active]
+
+    def dropped(self) -> Mapping[str, int]:
+        """What was lost at a bound, by what it was."""
+        with self._lock:
+            return dict(self._dropped)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """All accounts for the checkpoint."""
+        with self._lock:
+            return [rows.to_json(account) for account in self._accounts.values()]
+
+    def restore(self, accounts: list[dict[str, Any]]) -> None:
+        """Goes on from a checkpoint; raises KeyError, TypeError or ValueError where it is not one."""
+        restored = [rows.from_json(data) for data in accounts]
+        with self._lock:
+            self._accounts = {account.service: account for account in restored}
+
+    def _add(self, service: ServiceName, key: Key, n: int) -> None:
+        with self._lock:
+            self._account(service).add(key, n, self._now_ms())
+
+    def _account(self, service: ServiceName) -> Account:
+        now = self._now_ms()
+        account = self._accounts.get(service)
+        if account is None:
+            self._make_room()
+            account = self._accounts[service] = Account(service, now, now)
+            for key in () if service == PLATFORM else rows.FROM_FIRST_SIGHT:
+                account.add(key, 0, now)
+        account.seen_ms, account.active = max(account.seen_ms, now), True
+        return account
+
+    def _make_room(self) -> None:
+        while len(self._accounts) >= self._max_services:
+            kept = [one for one in self._accounts.values() if one.service != PLATFORM]
+            oldest = min(kept, key=lambda one: (one.declared, one.active, one.seen_ms), default=None)
+            if oldest is None:
+                return
+            del self._accounts[oldest.service]
+            self._dropped["services"] = self._dropped.get("services", 0) + 1
+
+
+def pull_phases(pull: Pull) -> dict[str, float]:
+    """Seconds by phase; layers wait and download side by side, so the longest counts, and extract in turn."""
+    seen = {
+        "wait": [layer.wait_seconds for layer in pull.layers if layer.wait_seconds is not None],
+        "download": [layer.download_seconds for layer in pull.layers if layer.download_seconds is not None],
+        "extract": [layer.extract_seconds for layer in pull.layers if layer.extract_seconds is not None],
+    }
+    together = {name: (sum if name == "extract" else max)(seconds) for name, seconds in seen.items() if seconds}
+    return {"total": pull.seconds, **together}
