@@ -47,6 +47,13 @@ class ServiceState(NamedTuple):
     """The last failed pull's message, as the engine gave it."""
 
 
+class Tally(NamedTuple):
+    """How many of a node's events belong to one service; `service` is empty for what belongs to no container."""
+
+    service: str
+    count: int
+
+
 class DiskPoint(NamedTuple):
     """Bytes available on a filesystem at a moment."""
 
@@ -73,10 +80,11 @@ class NodeState(NamedTuple):
     interval_ms: int
     """The agent's configured time between rounds."""
     containers: int
-    restarted: int
-    """Distinct containers restarted by policy within `mass_restarts_window_ms`."""
-    oom_kills: int
-    """Kills on this node, in containers, unattributed and of the host, within `oom_storm_window_ms`."""
+    """Containers that are desired on it."""
+    restarted: tuple[Tally, ...]
+    """Distinct containers restarted by policy within `mass_restarts_window_ms`, by service."""
+    oom_kills: tuple[Tally, ...]
+    """Kills on this node, in containers, unattributed and of the host, within `oom_storm_window_ms`, by service."""
     disks: tuple[DiskState, ...]
     spool_dropped: int
     """Batches that the agent's spool dropped within `spool_window_ms`."""
@@ -85,6 +93,8 @@ class NodeState(NamedTuple):
 class ServerState(NamedTuple):
     """The service's own state."""
 
+    up_since_ms: int
+    """When this process began to take batches: silence before it is its own."""
     evaluation_age_ms: int | None
     """Age of the last finished evaluation when this one began; None at the first."""
     outbox_oldest_ms: int | None

@@ -32,8 +32,10 @@ class Thresholds:
     pulls_failing: int = 3
     container_down_after_ms: int = 5 * MINUTE
     disk_trend_window_ms: int = HOUR
-    disk_trend_min_ms: int = 15 * MINUTE
+    disk_trend_min_ms: int = 30 * MINUTE
     """How much of the trend's window must be seen before it is believed."""
+    disk_trend_recent_ms: int = 15 * MINUTE
+    """The end of the window that must show the trend too: what was written once is not going on."""
     disk_full_within_ms: int = 4 * HOUR
     disk_page_ratio: Fraction = Fraction(9, 10)
     disk_ticket_ratio: Fraction = Fraction(7, 10)
