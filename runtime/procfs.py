@@ -230,11 +230,11 @@ def _disk(words: list[bytes]) -> Disk:
 
 
 def inner_pid(text: bytes, where: str = "status") -> int | None:
-    """The process's id in its own namespace, the last of `NSpid`; None on kernels that don't tell."""
+    """The process's id in its own namespace, the last of `NSpid`; None where it is in ours, or the kernel is old."""
     for row, line in enumerate(text.splitlines(), 1):
         if line.startswith(b"NSpid:"):
             words = line.split()
             if not words[-1].isdigit():
                 raise fault(where, row, "`NSpid:` and numbers", line)
-            return int(words[-1])
+            return int(words[-1]) if len(words) > 2 else None
     return None
