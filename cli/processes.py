@@ -1,0 +1,121 @@
+"""Detached processes with a pid file and a log: started once, found again, stopped by us alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.errors import Refusal
+
+LOG_KEEP_BYTES = 10 << 20
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of ours: `<folder>/<name>.pid` holds pid and start time, `<folder>/<name>.log` what it said."""
+
+    name: str
+    folder: Path
+
+    @property
+    def pid_file(self) -> Path:
+        """Where pid and start time are kept."""
+        return self.folder / f"{self.name}.pid"
+
+    @property
+    def log_file(self) -> Path:
+        """Where standard output and error go."""
+        return self.folder / f"{self.name}.log"
+
+    def pid(self) -> int | None:
+        """The pid while the process that we started lives; a pid used again by another is not ours."""
+        try:
+            pid, started = self.pid_file.read_text().split()
+        except (OSError, ValueError):
+            return None
+        return int(pid) if start_ticks(int(pid)) == int(started) else None
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Start it detached from this terminal and session; returns the pid."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._rotate()
+        with self.log_file.open("ab") as log:
+            child = subprocess.Popen(
+                command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.adopt(child.pid)
+        child.returncode = 0  # it outlives us on purpose: no warning that nobody waited for it
+        return child.pid
+
+    def adopt(self, pid: int) -> None:
+        """Remember a running process as this one."""
+        started = start_ticks(pid)
+        if started is not None:
+            self.pid_file.write_text(f"{pid} {started}\n")
+
+    def stop(self, grace_seconds: float = 30.0) -> bool:
+        """Terminate it, kill it after the grace; True where it ran."""
+        pid = self.pid()
+        if pid is not None:
+            _end(pid, grace_seconds)
+        self.pid_file.unlink(missing_ok=True)
+        return pid is not None
+
+    def wait(self, ready: Callable[[], bool], timeout_seconds: float, remedy: str) -> None:
+        """Wait until it is ready; refuses with its last words where it ends or takes too long."""
+        deadline = time.monotonic() + timeout_seconds
+        while not ready():
+            if self.pid() is None:
+                raise Refusal(f"{self.name} ended at its start: {self.last_words()}", remedy)
+            if time.monotonic() > deadline:
+                raise Refusal(f"{self.name} was not ready after {timeout_seconds:g} s: {self.last_words()}", remedy)
+            time.sleep(POLL_SECONDS)
+
+    def last_words(self) -> str:
+        """The last line of its log that says something."""
+        try:
+            lines = self.log_file.read_text(errors="replace")[-8192:].splitlines()
+        except OSError:
+            return "no log"
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+    def _rotate(self) -> None:
+        if self.log_file.exists() and self.log_file.stat().st_size > LOG_KEEP_BYTES:
+            self.log_file.replace(self.log_file.with_suffix(".log.1"))
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None where there is none or it is a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _end(pid: int, grace_seconds: float) -> None:
+    born = start_ticks(pid)
+    for sign, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 5.0)):
+        try:
+            os.kill(pid, sign)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            _reap(pid)
+            if start_ticks(pid) != born:
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
