@@ -27,6 +27,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMes
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
 from agent import names
+from agent.borrowed import CADVISOR, NODE
 from agent.model import Event, Histogram, Labels, LogLine, NodeIdentity, Point, Points, Resource, Scraped, Value
 from runtime.model import PLATFORM, ServiceName
 
@@ -41,7 +42,7 @@ _CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 _SCOPE_MESSAGE = InstrumentationScope(name=SCOPE)
 _SCOPE_FIELD = ScopeMetrics(scope=_SCOPE_MESSAGE).SerializeToString()
 _IDENTITY_KEYS = ("service.namespace", "service.name", "container.name", "container.id", "container.image.name")
-_TABLES = (names.OWN, getattr(names, "CADVISOR", {}), getattr(names, "NODE", {}))
+_TABLES = (names.OWN, CADVISOR, NODE)
 _KINDS: dict[str, str] = {name: metric.kind for table in _TABLES for name, metric in table.items()}
 
 _STARTED = struct.Struct("<BQBQBd")
