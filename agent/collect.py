@@ -109,15 +109,21 @@ class Collector:
         container = target.container
         values: list[Value] = []
         if container.state in ("running", "paused"):
-            values += engine_points(container, Stamp(now_ms, container.started_ms))
+            stamp = Stamp(now_ms, container.started_ms)
             reading = self._read(container)
             if reading is not None:
-                values += reading_points(reading, Stamp(now_ms, container.started_ms), self._device_names)
+                values += reading_points(reading, stamp, self._device_names)
+            if reading is not None or self._has_process(container):
+                values += engine_points(container, stamp)
         else:
             self._drop(container.id)
             values += ended_points(container, now_ms, self._keep_ended_ms)
         path = self._paths.get(container.id, target.resource.id)
         return Points(target.resource._replace(id=path), tuple(values))
+
+    def _has_process(self, container: Container) -> bool:
+        """False for a container that ended before the engine told us so: it was not seen now."""
+        return container.pid is not None and (self._root / "proc" / str(container.pid)).exists()
 
     def _read(self, container: Container) -> Reading | None:
         try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from agent.borrowed import CADVISOR, NODE
-from agent.model import Histogram, Labels, Points, Resource, Value
+from agent.model import Histogram, Points, Resource, Value
 from agent.names import OWN, Metric
 from runtime.model import PLATFORM
 
@@ -22,15 +23,35 @@ FAMILIES: Mapping[str, Metric] = {**OWN, **CADVISOR, **NODE}
 _DROPPED = "midwatch_agent_dropped_total"
 
 
+class Dropped:
+    """Series that were left out of /metrics since the agent began, by reason; for several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(("duplicate", "bound", "unknown"), 0)
+
+    def add(self, reason: str) -> None:
+        """One more."""
+        with self._lock:
+            self._counts[reason] += 1
+
+    def values(self) -> tuple[Value, ...]:
+        """The counts as a counter of ours."""
+        with self._lock:
+            counts = dict(self._counts)
+        what = ("what", "series on /metrics")
+        return tuple(Value(_DROPPED, (what, ("reason", reason)), float(n), 0) for reason, n in counts.items())
+
+
 @dataclass
 class _Book:
     """Families under construction, and which series they hold already."""
 
     max_series: int
     created: bool
+    dropped: Dropped
     families: dict[str, Family] = field(default_factory=dict)
     seen: set[tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=set)
-    dropped: dict[str, int] = field(default_factory=lambda: {"duplicate": 0, "bound": 0, "unknown": 0})
 
     def family(self, name: str, metric: Metric) -> Family:
         """The family of a name; counters are named without `_total` in the library."""
@@ -44,34 +65,35 @@ class _Book:
         key = (name, tuple(sorted(labels.items())))
         reason = "duplicate" if key in self.seen else "bound" if len(self.seen) >= self.max_series else None
         if reason is not None:
-            self.dropped[reason] += 1
+            self.dropped.add(reason)
             return False
         self.seen.add(key)
         return True
 
 
 def families(
-    rounds: Iterable[Points], *, created: bool = False, max_series: int = MAX_SERIES, now_ms: int = 0
+    rounds: Iterable[Points], dropped: Dropped, *, created: bool = False, max_series: int = MAX_SERIES
 ) -> list[Family]:
     """The families of all points; `created` adds the start of counters, for OpenMetrics.
 
-    Scraped points are left out: they are their container's to expose. Counts of what was left out are a series.
+    Scraped points are left out: they are their container's to expose. What else is left out is counted in `dropped`.
     """
-    book = _Book(max_series, created)
+    book = _Book(max_series, created, dropped)
     for resource, points in rounds:
         for point in points:
             if isinstance(point, Value | Histogram):
                 _add(book, resource, point)
-    for reason, count in book.dropped.items():
-        labels: Labels = (("what", "series on /metrics"), ("reason", reason))
-        _add(book, Resource(PLATFORM), Value(_DROPPED, labels, float(count), now_ms))
+    counts = dropped.values()
+    book.max_series += len(counts)
+    for value in counts:
+        _add(book, Resource(PLATFORM), value)
     return list(book.families.values())
 
 
 def _add(book: _Book, resource: Resource, point: Value | Histogram) -> None:
     metric = FAMILIES.get(point.name)
     if metric is None or (metric.kind == "histogram") != isinstance(point, Histogram):
-        book.dropped["unknown"] += 1
+        book.dropped.add("unknown")
         return
     labels = _labels(point, resource)
     if not book.admit(point.name, labels):
@@ -123,15 +145,16 @@ def identity(name: str, resource: Resource) -> dict[str, str]:
 
 
 class Exposition(Collector):
-    """What prometheus_client's encoders read: asks `source` for points whenever it is asked to collect."""
+    """What prometheus_client's encoders read: one scrape's points as families."""
 
     def __init__(
-        self, source: Callable[[], Iterable[Points]], *, created: bool = False, max_series: int = MAX_SERIES
+        self, rounds: Iterable[Points], dropped: Dropped, *, created: bool = False, max_series: int = MAX_SERIES
     ) -> None:
-        self._source = source
+        self._rounds = rounds
+        self._dropped = dropped
         self._created = created
         self._max_series = max_series
 
     def collect(self) -> Iterator[Family]:
-        """All families of this moment."""
-        yield from families(self._source(), created=self._created, max_series=self._max_series)
+        """All families."""
+        yield from families(self._rounds, self._dropped, created=self._created, max_series=self._max_series)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from agent.exposition import MAX_SERIES, Exposition
+from agent.exposition import MAX_SERIES, Dropped, Exposition
 from agent.model import Points
 
 LOG = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class MetricsServer:
         self._source = source
         self._token = token
         self._max_series = max_series
+        self._dropped = Dropped()
         self._free = threading.BoundedSemaphore(max_requests)
         self._server = _listen(host, port, self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
@@ -94,7 +95,7 @@ class MetricsServer:
     def _metrics(self, accept: str, encoding: str) -> _Answer:
         encode, content_type = choose_encoder(accept)
         created = "openmetrics" in content_type
-        text = encode(Exposition(self._source, created=created, max_series=self._max_series))
+        text = encode(Exposition(self._source(), self._dropped, created=created, max_series=self._max_series))
         zipped = gzip_accepted(encoding)
         return _Answer(200, gzip.compress(text, 1) if zipped else text, content_type, zipped)
 

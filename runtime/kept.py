@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _CHUNK = 16384
 _GONE = {errno.ENODEV, errno.ENOENT, errno.ESRCH}
-_UNREADABLE = {errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EIO}
+_UNREADABLE = {errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EIO, errno.EMFILE, errno.ENFILE}
 _SURELY_WHOLE = 2048
 """The kernel ends a read at most one record short of a page: below this there is nothing more to read."""
 

@@ -61,7 +61,7 @@ class OomWatcher:
         self._book = OomBook(has_log=self._log.fd is not None)
         self._attributor = Attributor(root / "proc", self._book.knows)
         self._vmstat = KeptFile(root / "proc/vmstat", Allowance(1))
-        self._host_base = self._host_total()
+        self._host_base: int | None = None
         self._host_rise: int | None = None
         self._sources: dict[str, OomSource] = {}
         self._by_fd: dict[int, str] = {}
@@ -84,6 +84,8 @@ class OomWatcher:
     def start(self) -> None:
         """Takes the baselines and begins to watch: kills from here on are told of."""
         self._began_ms = self._clock_ms()
+        self._log.skip()
+        self._host_base = self._host_total()
         for fd in (self._inotify.fd, self._wake, self._log.fd):
             if fd is not None:
                 self._poll.register(fd, select.EPOLLIN)
@@ -149,7 +151,7 @@ class OomWatcher:
         return {
             "oom_counter": self._top is not None,
             "oom_notify": self._top is not None and self._announced,
-            "oom_host_total": self._host_base is not None,
+            "oom_host_total": self._host_total() is not None,
             "kmsg": self._log.fd is not None,
         }
 
@@ -217,7 +219,9 @@ class OomWatcher:
 
     def _read_inotify(self, now: int) -> None:
         for notice in self._inotify.read():
-            if notice.mask & Q_OVERFLOW and self._folders:
+            if notice.mask & Q_OVERFLOW:
+                for came in self._folders.rescan() if self._folders else ():
+                    self._came(came)
                 self._sweep(now)
             elif notice.watch in self._by_watch:
                 self._announce(self._by_watch[notice.watch], None, now)
@@ -229,9 +233,13 @@ class OomWatcher:
         """A rise is announced: reads now, and again for 20 ms, since v1 announces it before it counts it."""
         if fd is not None:
             os.eventfd_read(fd)
-        self._hot[container_id] = now + REREAD_MS
         source = self._sources.get(container_id)
-        if source is not None and len(self._noted_pids) < _NOTED_PIDS:
+        if source is None:
+            return
+        self._read(container_id)
+        if source.oom_began():
+            self._hot[container_id] = now + REREAD_MS
+        if len(self._noted_pids) < _NOTED_PIDS:
             self._noted_pids.update(dict.fromkeys(source.pids(), container_id))
 
     def _came(self, came: Came) -> None:
@@ -242,6 +250,8 @@ class OomWatcher:
                 return
             self._end(came.container_id, self._clock_ms())
         source = OomSource(came.folder, v1=self._v1, inotify=self._inotify)
+        if source.gone and not came.new:
+            return
         self._sources[came.container_id] = source
         self._announced = self._announced and (source.announced or source.gone)
         if source.wake_fd is not None:
@@ -255,19 +265,19 @@ class OomWatcher:
     def _went(self, went: Went, now: int) -> None:
         self._read(went.container_id)
         source = self._sources.get(went.container_id)
-        if source is None or source.gone:
+        if source is None or source.gone or not went.folder.exists():
             self._end(went.container_id, now)
 
     def _watch(
         self, container_id: str, paths: CgroupPaths, pid: int | None, started_ms: int | None, counted: int | None
     ) -> None:
-        if pid is not None:
-            self._main_pids[container_id] = pid
         folder = paths.v1.get("memory") if self._v1 else paths.unified
         if folder is not None and container_id not in self._sources:
             self._came(Came(container_id, folder, new=False))
             for came in self._folders.enter(folder.parent, new=False) if self._folders else ():
                 self._came(came)
+        if pid is not None and container_id in self._sources:
+            self._main_pids[container_id] = pid
         if counted is not None:
             self._book.rebase(container_id, counted)
         elif started_ms is not None and started_ms >= self._began_ms:

@@ -46,6 +46,11 @@ class ContainerFolders:
         """Watches all there is; the containers found."""
         return list(self._enter(self._top, new=False))
 
+    def rescan(self) -> list[Came]:
+        """All containers there are, after notices were lost: those not known yet are new."""
+        self._watched.clear()
+        return list(self._enter(self._top, new=True))
+
     def enter(self, parent: Path, *, new: bool) -> list[Came]:
         """Watches one more parent, which lies below no watched one; the containers found in it."""
         return list(self._enter(parent, new=new))

@@ -24,7 +24,7 @@ class Attribution(NamedTuple):
 
 
 class KernelLogReader:
-    """Follows the kernel log from now on; `fd` is None where it can't be read."""
+    """Follows the kernel log from its end; `fd` is None where it can't be read."""
 
     def __init__(self, path: Path = Path("/dev/kmsg")) -> None:
         self.overruns = 0
@@ -32,9 +32,14 @@ class KernelLogReader:
         self.fd: int | None = None
         try:
             self.fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            os.lseek(self.fd, 0, os.SEEK_END)
         except OSError:
-            self.close()
+            return
+        self.skip()
+
+    def skip(self) -> None:
+        """Leaves out all that was logged until now."""
+        if self.fd is not None:
+            os.lseek(self.fd, 0, os.SEEK_END)
 
     def kills(self) -> list[KernelKill]:
         """The kills logged since the last call; records that were overwritten before we came are counted."""

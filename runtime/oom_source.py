@@ -10,6 +10,7 @@ from runtime import cgroup_v1, cgroup_v2
 from runtime.errors import ParseFault
 from runtime.kept import Allowance, KeptFile
 from runtime.oom_inotify import MODIFY, Inotify
+from runtime.procfs import flat_keyed
 
 
 class OomSource:
@@ -20,6 +21,7 @@ class OomSource:
         self.wake_fd: int | None = None
         self.watch: int | None = None
         self._inotify = inotify
+        self._ooms = 0
         self._parse: Callable[[bytes, str], int | None] = cgroup_v1.oom_kills if v1 else cgroup_v2.oom_kills
         self._file = KeptFile(folder / ("memory.oom_control" if v1 else "memory.events"), Allowance(1))
         if not self._file.gone:
@@ -61,6 +63,17 @@ class OomSource:
             return None if text is None else self._parse(text, self._file.path)
         except ParseFault:
             return None
+
+    def oom_began(self) -> bool:
+        """True where a notice means an OOM: always on v1; on v2 a limit that is only touched is announced too."""
+        if self.wake_fd is not None:
+            return True
+        try:
+            ooms = flat_keyed(self._file.read() or b"", self._file.path).get(b"oom", 0)
+        except ParseFault:
+            return True
+        risen, self._ooms = ooms > self._ooms, ooms
+        return risen
 
     def pids(self) -> set[int]:
         """The processes in it, as many as one read gives: a kill by the log alone can be told by its pid."""
