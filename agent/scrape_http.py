@@ -1,0 +1,106 @@
+"""One HTTP request to a container that may be hostile: its own address, no redirects, bounds on bytes and time."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_ADDRESS = re.compile(r"http://:(\d{1,5})(/[!-~]{0,255})?")
+_PATH = re.compile(r"/[!-~]{0,255}")
+_ACCEPT = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5"
+
+
+class ScrapeFault(Exception):
+    """Why a scrape gave nothing: `outcome` is a word for the counter, the message says what to do."""
+
+    def __init__(self, outcome: str, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+class Target(NamedTuple):
+    """Where a container's own metrics are."""
+
+    host: str
+    port: int
+    path: str
+
+
+def asks(labels: Mapping[str, str]) -> bool:
+    """True where a container's labels ask to be scraped."""
+    return "midwatch.metrics" in labels or labels.get("prometheus.io/scrape") == "true"
+
+
+def target_of(labels: Mapping[str, str], address: str | None) -> Target:
+    """What the labels ask for: `midwatch.metrics: http://:8080/metrics`, or `prometheus.io/port` and `path`.
+
+    The host is the container's own address, never the label's. Raises ScrapeFault where it can't be honoured.
+    """
+    port, path = labels.get("prometheus.io/port", ""), labels.get("prometheus.io/path", "/metrics")
+    if (url := labels.get("midwatch.metrics")) is not None:
+        if not (match := _ADDRESS.fullmatch(url)):
+            raise ScrapeFault("bad_target", f"midwatch.metrics is {url[:80]!r}, not like http://:8080/metrics")
+        port, path = match[1], match[2] or "/metrics"
+    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536 and _PATH.fullmatch(path)):
+        raise ScrapeFault("bad_target", f"port {port[:20]!r} and path {path[:80]!r} are no port and path to scrape")
+    if not address:
+        raise ScrapeFault("no_address", "the container has no address of its own to scrape (host network, or none)")
+    return Target(address, int(port), path)
+
+
+def fetch(target: Target, max_bytes: int, timeout_seconds: float) -> str:
+    """The exposition's text; raises ScrapeFault where it is not whole within the bounds."""
+    deadline = time.monotonic() + timeout_seconds
+    connection = http.client.HTTPConnection(target.host, target.port)
+    try:
+        connection.sock = _connected(target, deadline)
+        headers = {"Accept": _ACCEPT, "Accept-Encoding": "identity", "Connection": "close", "User-Agent": "midwatch"}
+        connection.request("GET", target.path, headers=headers)
+        return _text(connection.getresponse(), max_bytes)
+    except TimeoutError as fault:
+        raise ScrapeFault("timeout", f"{target.path} did not answer whole in {timeout_seconds:g} s") from fault
+    except (OSError, http.client.HTTPException) as fault:
+        raise ScrapeFault("unreachable", f"port {target.port} can't be asked: {fault}") from fault
+    finally:
+        connection.close()
+
+
+def _text(response: http.client.HTTPResponse, max_bytes: int) -> str:
+    if response.status != 200:
+        raise ScrapeFault("status", f"answered {response.status} instead of 200")
+    if response.getheader("Content-Encoding", "identity") != "identity":
+        raise ScrapeFault("encoding", "answered compressed, which was not asked for")
+    body = response.read(max_bytes + 1)
+    if len(body) > max_bytes:
+        raise ScrapeFault("too_large", f"more than the {max_bytes} bytes taken: raise the limit, or expose less")
+    return body.decode("utf-8", "replace")
+
+
+class _DeadlineSocket(socket.socket):
+    """Each read has only what is left of the whole request's time: a peer that drips bytes gains nothing."""
+
+    deadline = 0.0
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time for the whole request is over")
+        self.settimeout(left)
+        return super().recv_into(*args, **kwargs)
+
+
+def _connected(target: Target, deadline: float) -> socket.socket:
+    family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
+    connection = _DeadlineSocket(family, socket.SOCK_STREAM)
+    connection.deadline = deadline
+    connection.settimeout(max(0.001, deadline - time.monotonic()))
+    try:
+        connection.connect((target.host, target.port))
+    except OSError:
+        connection.close()
+        raise
+    return connection
