@@ -16,6 +16,7 @@ from pathlib import Path
 from cli.errors import Refusal
 
 POLICY = Path("/usr/sbin/policy-rc.d")
+SYSTEMD = Path("/run/systemd/system")
 APT_TIMEOUT_SECONDS = 900
 
 
@@ -34,6 +35,9 @@ def ensure(packages: Sequence[str], autostart: bool, tell: Callable[[str], None]
     with contextlib.nullcontext() if autostart else no_autostart(POLICY):
         _apt("update", "-qq")
         _apt("install", "-y", "-qq", "--no-install-recommends", *wanted)
+    if not autostart and SYSTEMD.is_dir():
+        for name in wanted:  # a package without a unit of its name is told so, and nothing else
+            subprocess.run(["systemctl", "disable", name], capture_output=True, check=False)
     return wanted
 
 
