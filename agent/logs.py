@@ -181,9 +181,10 @@ class _Follower:
     def _read(self, stream: LineStream) -> None:
         limits = self._inbox.limits
         bucket = Bucket(limits.lines_per_second, limits.burst_lines, self._edge.monotonic())
-        for at_ms, raw, self.position in _fresh(stream, self.since, self._edge.clock_ms):
+        for at_ms, raw, position in _fresh(stream, self.since, self._edge.clock_ms):
+            self.position = position
             line = LogLine(at_ms, self.resource, raw.stream, clean_line(raw.text, raw.cut))
-            self._inbox.put(_Read(self.container.id, self.position, line), bucket.take(self._edge.monotonic()))
+            self._inbox.put(_Read(self.container.id, position, line), bucket.take(self._edge.monotonic()))
 
 
 def _fresh(
