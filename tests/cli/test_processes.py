@@ -1,0 +1,73 @@
+"""Detached processes: found again, never mistaken for another's, ended for certain."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.errors import Refusal
+from cli.processes import Process, start_ticks
+from tests.support.waiting import until
+
+SLEEPER = [sys.executable, "-c", "import time; print('hello', flush=True); time.sleep(600)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('hello', flush=True); time.sleep(600)",
+]
+
+
+def _started(folder: Path, command: list[str]) -> Process:
+    process = Process("sleeper", folder)
+    process.start(command, os.environ)
+    until(lambda: "hello" in process.log_file.read_text())
+    return process
+
+
+def test_a_started_process_is_found_again_by_another_command(tmp_path: Path) -> None:
+    started = _started(tmp_path, SLEEPER)
+    assert Process("sleeper", tmp_path).pid() == started.pid() is not None
+    assert Process("sleeper", tmp_path).stop()
+    assert started.pid() is None
+
+
+def test_a_process_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> None:
+    process = _started(tmp_path, STUBBORN)
+    pid = process.pid()
+    assert pid is not None
+    process.stop(grace_seconds=0.2)
+    assert start_ticks(pid) is None
+
+
+def test_a_pid_that_now_belongs_to_another_process_is_not_ours(tmp_path: Path) -> None:
+    process = Process("sleeper", tmp_path)
+    process.pid_file.write_text(f"{os.getpid()} 1\n")
+    assert process.pid() is None
+    assert not process.stop()
+    assert not process.pid_file.exists()
+
+
+@pytest.mark.parametrize("content", ["", "abc", "12", "1 2 3"])
+def test_a_damaged_pid_file_counts_as_no_process(tmp_path: Path, content: str) -> None:
+    process = Process("sleeper", tmp_path)
+    process.pid_file.write_text(content)
+    assert process.pid() is None
+
+
+def test_waiting_for_one_that_ended_tells_its_last_words(tmp_path: Path) -> None:
+    process = Process("sleeper", tmp_path)
+    process.start([sys.executable, "-c", "raise SystemExit('no room at the inn')"], os.environ)
+    with pytest.raises(Refusal, match="ended at its start: no room at the inn; look there"):
+        process.wait(lambda: False, 30.0, "look there")
+
+
+def test_a_log_that_grew_large_is_put_aside_at_the_next_start(tmp_path: Path) -> None:
+    process = Process("sleeper", tmp_path)
+    with process.log_file.open("wb") as log:
+        log.truncate((10 << 20) + 1)
+    _started(tmp_path, SLEEPER).stop()
+    assert process.log_file.stat().st_size < 100
+    assert process.log_file.with_suffix(".log.1").exists()
