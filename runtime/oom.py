@@ -33,6 +33,8 @@ __all__ = ["OomKill", "OomTotals", "OomWatcher"]
 REREAD_MS = 20
 _HOT_WAIT_MS = 1
 _PENDING_WAIT_MS = 25
+_LATE_WAIT_MS = 5
+_LATE_MS = 2000
 _SWEEP_MS = 1000
 _NOTED_PIDS = 8192
 
@@ -67,6 +69,7 @@ class OomWatcher:
         self._by_fd: dict[int, str] = {}
         self._by_watch: dict[int, str] = {}
         self._hot: dict[str, int] = {}
+        self._late: dict[str, tuple[Came, int]] = {}
         self._main_pids: dict[str, int] = {}
         self._noted_pids: dict[int, str] = {}
         self._commands: deque[Callable[[], None]] = deque()
@@ -136,6 +139,11 @@ class OomWatcher:
         return self._book.counted(container_id)
 
     @property
+    def containers(self) -> frozenset[str]:
+        """The containers whose counters are open now."""
+        return frozenset(list(self._sources))
+
+    @property
     def totals(self) -> OomTotals:
         """Kills since the watch began, in containers, of host processes, and unattributed; none ever falls."""
         return self._totals
@@ -171,6 +179,8 @@ class OomWatcher:
     def _wait_ms(self) -> int:
         if self._hot:
             return _HOT_WAIT_MS
+        if self._late:
+            return _LATE_WAIT_MS
         return _PENDING_WAIT_MS if self._book.pending else _SWEEP_MS
 
     def _turn(self, ready: list[tuple[int, int]]) -> None:
@@ -183,6 +193,7 @@ class OomWatcher:
             elif fd in self._by_fd:
                 self._announce(self._by_fd[fd], fd, now)
         self._obey()
+        self._try_late(now)
         for container_id, until in list(self._hot.items()):
             self._read(container_id)
             if now >= until:
@@ -250,10 +261,12 @@ class OomWatcher:
                 return
             self._end(came.container_id, self._clock_ms())
         source = OomSource(came.folder, v1=self._v1, inotify=self._inotify)
-        if source.gone and not came.new:
+        if source.gone:
+            self._late.setdefault(came.container_id, (came, self._clock_ms() + _LATE_MS))
             return
+        self._late.pop(came.container_id, None)
         self._sources[came.container_id] = source
-        self._announced = self._announced and (source.announced or source.gone)
+        self._announced = self._announced and source.announced
         if source.wake_fd is not None:
             self._by_fd[source.wake_fd] = came.container_id
             self._poll.register(source.wake_fd, select.EPOLLIN)
@@ -261,6 +274,14 @@ class OomWatcher:
             self._by_watch[source.watch] = came.container_id
         counter = source.read() or 0
         self._book.open(came.container_id, self._clock_ms(), counter=counter, baseline=0 if came.new else counter)
+
+    def _try_late(self, now: int) -> None:
+        """Looks again for counters that were missing: systemd enables a controller after it made the folder."""
+        for container_id, (came, until) in list(self._late.items()):
+            if now >= until or not came.folder.exists():
+                del self._late[container_id]
+            else:
+                self._came(came)
 
     def _went(self, went: Went, now: int) -> None:
         self._read(went.container_id)
