@@ -80,14 +80,17 @@ class Reservation:
     """Sequence numbers that are never given twice, whatever ends the process, under one spool id."""
 
     def __init__(self, path: Path, write: Write, block: int = _BLOCK) -> None:
-        """Take up the file; where it is missing or spoilt, begin a new id, for the old numbers can't be known."""
+        """Take up the file and reserve the next block; raises OSError where that can't be written.
+
+        Where the file is missing or spoilt a new id begins, for the old one's numbers can't be known.
+        """
         self._path, self._write, self._block = path, write, block
         state = _read_state(path)
         self.spool_id = state[0] if state else uuid.uuid4().hex
-        self._reserved = dict(zip(SIGNALS, state[1] if state else (0, 0, 0), strict=True))
-        self._next = {signal: reserved + 1 for signal, reserved in self._reserved.items()}
-        if state is None:
-            self._save()
+        used = dict(zip(SIGNALS, state[1] if state else (0, 0, 0), strict=True))
+        self._next = {signal: last + 1 for signal, last in used.items()}
+        self._reserved = {signal: last + block for signal, last in used.items()}
+        self._save()
 
     def next(self, signal: Signal) -> int | None:
         """The next number from 1, None where no further ones can be reserved on disk."""
