@@ -7,6 +7,7 @@ a limit that is reached fires either way, and one that is not reached is only kn
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 
@@ -51,7 +52,7 @@ class Tally(NamedTuple):
     """How many of a node's events belong to one service; `service` is empty for what belongs to no container."""
 
     service: str
-    count: int
+    number: int
 
 
 class DiskPoint(NamedTuple):
@@ -68,6 +69,11 @@ class DiskState(NamedTuple):
     size_bytes: int
     available_bytes: int
     trend: tuple[DiskPoint, ...]
+
+    @property
+    def used_ratio(self) -> Fraction:
+        """1 - available / size, exact: what is reserved for root counts as used."""
+        return 1 - Fraction(self.available_bytes, self.size_bytes)
 
 
 class NodeState(NamedTuple):

@@ -107,7 +107,7 @@ class Incident:
 
 @dataclass(frozen=True)
 class AlertBook:
-    """What alerting remembers between evaluations: the open incidents, at most one per subject and road, in the order they opened."""
+    """What alerting remembers between evaluations: the open incidents, at most one per subject and road."""
 
     incidents: tuple[Incident, ...] = ()
 

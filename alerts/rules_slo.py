@@ -1,0 +1,116 @@
+"""Rules over judgements: the burn of an error budget, and its projected end."""
+
+from __future__ import annotations
+
+from alerts.model import Evidence, Finding, Labels, Road, Subject
+from alerts.thresholds import Thresholds
+from slo.judge import present_burn
+from slo.model import Allowance, Counts, Judgement, MinuteSlices, Objective, RowResult
+from slo.text import duration, percent, times, utc
+
+ALERTS = ("slo-burn", "budget-projected-gone")
+
+
+def of_judgement(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> list[Finding]:
+    """The findings of one judgement: both roads of the burn, and the projection page."""
+    rows = judgement.rows
+    pages = [it for it in rows if it.row.road == "page"]
+    tickets = [it for it in rows if it.row.road == "ticket"]
+    paging = [it for it in pages if it.fired and not it.guarded]
+    ticketing = [it for it in (*pages, *tickets) if it.fired and (it.guarded or it.row.road == "ticket")]
+    page = _burn(judgement, "page", paging, _known(pages), thresholds, now_ms)
+    ticket = _burn(judgement, "ticket", ticketing, _known([*pages, *tickets]), thresholds, now_ms)
+    return [page, ticket, _projected(judgement, thresholds, now_ms)]
+
+
+def identity(objective: Objective) -> tuple[Subject, Labels]:
+    """The subject and the labels of an objective's alerts."""
+    return Subject(objective.service, objective.scope), (("slo", objective.slo),)
+
+
+def _known(rows: list[RowResult]) -> bool:
+    return bool(rows) and all(it.measured for it in rows)
+
+
+def _burn(
+    judgement: Judgement, road: Road, fired: list[RowResult], known: bool, thresholds: Thresholds, now_ms: int
+) -> Finding:
+    subject, labels = identity(judgement.objective)
+    firing = True if fired else (False if known else None)
+    evidence = (*(_row_line(it) for it in fired), *_lines(judgement, fired or list(judgement.rows[:1])))
+    what = judgement.objective.slo
+    summary = f"{subject.service}: the error budget of {what} burns {times(fired[0].long_burn)}" if fired else (
+        f"{subject.service}: the error budget of {what} does not burn too fast"
+        if known
+        else f"{subject.service}: {what} is not measured"
+    )  # fmt: skip
+    return Finding("slo-burn", subject, labels, road, firing, now_ms, summary, evidence, hold_ms=thresholds.hold_ms)
+
+
+def _projected(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> Finding:
+    subject, labels = identity(judgement.objective)
+    what = judgement.objective.slo
+    return Finding(
+        alert="budget-projected-gone",
+        subject=subject,
+        labels=labels,
+        road="page",
+        firing=_projection_fires(judgement),
+        at_ms=now_ms,
+        summary=f"{subject.service}: at the present burn the error budget of {what} is gone soon",
+        evidence=_lines(judgement, list(judgement.rows[:1])),
+        hold_ms=thresholds.hold_ms,
+    )
+
+
+def _projection_fires(judgement: Judgement) -> bool | None:
+    """Unknown where unmeasured, and where the projection came true: a budget that is gone is no recovery."""
+    if judgement.projected_gone:
+        return True
+    if not judgement.rows or not judgement.rows[0].measured:
+        return None
+    rate = present_burn(judgement.rows)
+    spent = judgement.budget_remaining is not None and judgement.budget_remaining <= 0
+    return None if spent and rate is not None and rate > 1 else False
+
+
+def _row_line(result: RowResult) -> Evidence:
+    row = result.row
+    few = f", but only {result.long_counts.bad} bad events, too few for a page" if result.guarded else ""
+    return Evidence(
+        f"{row.name} row fired",
+        f"{times(result.long_burn)} over {duration(row.long_ms)} and {times(result.short_burn)} over "
+        f"{duration(row.short_ms)} (limit {times(row.factor)}){few}",
+    )
+
+
+def _lines(judgement: Judgement, rows: list[RowResult]) -> tuple[Evidence, ...]:
+    objective = judgement.objective
+    lines = [Evidence("objective", f"{objective.title}: {objective.target_text} over {duration(objective.window_ms)}")]
+    lines += [
+        Evidence(f"counted in {duration(it.row.long_ms)}", _counted(objective, it.long_counts))
+        for it in {it.row.long_ms: it for it in rows}.values()
+    ]
+    if judgement.budget_remaining is not None:
+        lines.append(Evidence("budget left", percent(judgement.budget_remaining)))
+    lines.append(Evidence("budget runs out", _runs_out(judgement)))
+    return tuple(lines)
+
+
+def _runs_out(judgement: Judgement) -> str:
+    if judgement.budget_remaining is not None and judgement.budget_remaining <= 0:
+        return "it is spent already"
+    if judgement.exhausted_at_ms is None:
+        return "not at the present burn"
+    return f"{utc(judgement.exhausted_at_ms)}, in {duration(judgement.exhausted_at_ms - judgement.at_ms)}"
+
+
+def _counted(objective: Objective, counts: Counts) -> str:
+    indicator = objective.indicator
+    if isinstance(indicator, Allowance):
+        return f"{counts.bad} restarts in {duration(counts.total)} of instance time"
+    if isinstance(indicator, MinuteSlices):
+        return f"{counts.bad} bad of {counts.total} minutes"
+    if indicator.scale == 1000:
+        return f"{duration(counts.bad)} bad of {duration(counts.total)} of container time"
+    return f"{counts.bad} bad of {counts.total} events"
