@@ -153,6 +153,11 @@ class Ledger:
             gauges = self._account(service).gauges
             gauges["midwatch_containers_desired"], gauges["midwatch_containers_healthy"] = desired, healthy
 
+    def unpublish(self, service: ServiceName) -> None:
+        """Takes the gauges of a service back: nobody knows them now."""
+        with self._lock:
+            self._account(service).gauges.clear()
+
     def forget(self, service: ServiceName) -> None:
         """Stops publishing a service; its counters go on where they were when it is seen again."""
         with self._lock:

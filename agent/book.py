@@ -1,0 +1,162 @@
+"""The containers that are watched, as far as events and inspections told; what is desired and what is healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from agent.model import Resource
+from agent.verdict import KillSeen, is_done
+from runtime.identity import COMPOSE_PROJECT_LABEL
+from runtime.model import Container, ServiceName
+
+Phase = Literal["created", "running", "paused", "backoff", "ended", "gone"]
+Watch = Literal["none", "probe", "health"]
+
+FAILED_CHECKS = 3
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+_PHASES: Mapping[str, Phase] = {
+    "created": "created", "running": "running", "paused": "paused", "restarting": "backoff",
+    "removing": "ended", "exited": "ended", "dead": "ended",
+}  # fmt: skip
+
+
+def phase_of(container: Container) -> Phase:
+    """The phase of a container as it was inspected."""
+    return _PHASES[container.state]
+
+
+@dataclass
+class Record:
+    """One container: the engine's facts, and what its events made of them."""
+
+    container: Container
+    service: ServiceName
+    phase: Phase
+    watch: Watch = "none"
+    """What tells whether it is ready: a probe of ours, the engine's health check, or nothing."""
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    exit_code: int | None = None
+    restarts: int = 0
+    """The engine's RestartCount as it must be by the events seen."""
+    killed: bool = False
+    stopped: bool = False
+    seen_running: bool = False
+    ready: bool = False
+    timed: bool = False
+    """True while the time to ready of this run is still to be told."""
+    live: bool = False
+    """True where the start of this run was told of, not found."""
+    first_run: bool = False
+    """True in the first run of a container whose making was told of."""
+    failed_checks: int = 0
+    kills: list[KillSeen] = field(default_factory=list)
+    gone_ms: int | None = None
+
+    @property
+    def told(self) -> bool:
+        """Somebody asked for its end."""
+        return self.killed or self.stopped
+
+    @property
+    def alive(self) -> bool:
+        """True while it has processes."""
+        return self.phase in ("running", "paused")
+
+    @property
+    def done(self) -> bool:
+        """A batch job that ended well."""
+        return self.phase == "ended" and is_done(self.container.restart_policy, self.exit_code)
+
+    @property
+    def healthy(self) -> bool:
+        """Running, past its readiness, not unhealthy."""
+        if self.phase != "running" or self.container.health == "unhealthy":
+            return False
+        if self.watch == "probe":
+            return self.ready and self.failed_checks < FAILED_CHECKS
+        return self.container.health != "starting"
+
+    @property
+    def wanted(self) -> bool:
+        """Undeclared, but it should run: it does, or it stopped without being told to and is no one-shot job."""
+        if self.phase in ("running", "paused", "backoff"):
+            return True
+        if self.phase != "ended" or self.told or self.done or not self.seen_running:
+            return False
+        return self.container.restart_policy != "no" or self._is_service()
+
+    def _is_service(self) -> bool:
+        labels = self.container.labels
+        of_project = bool(labels.get(COMPOSE_PROJECT_LABEL)) and labels.get(ONE_OFF_LABEL, "").lower() != "true"
+        return of_project or self.watch != "none"
+
+    def resource(self, path: str | None = None) -> Resource:
+        """Whose events these are."""
+        return Resource(self.service, self.container.name or None, path, self.container.image or None)
+
+    def current(self) -> Container:
+        """The engine's facts with the state that the events since have made of it."""
+        states = {"backoff": "restarting", "ended": "exited", "gone": "exited"}
+        return replace(
+            self.container,
+            state=states.get(self.phase, self.phase),  # type: ignore[arg-type] # words of the Literal
+            pid=self.container.pid if self.alive else None,
+            started_ms=self.started_ms,
+            finished_ms=self.container.finished_ms if self.alive else self.ended_ms,
+            exit_code=None if self.alive else self.exit_code,
+        )
+
+
+@dataclass
+class Declared:
+    """What a project asks of one service; desired from when it was launched: a first pull is no outage."""
+
+    replicas: int
+    source: str
+    labels: Mapping[str, str]
+    launched: bool = False
+
+
+@dataclass
+class Presence:
+    """One service on this node: since when its desired time is counted up to, and when its last container went."""
+
+    first_seen_ms: int
+    since_ms: int
+    empty_ms: int | None = None
+
+
+class Book:
+    """Records by container id, and the services that they and the projects make."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.declared: dict[ServiceName, Declared] = {}
+        self.services: dict[ServiceName, Presence] = {}
+
+    def of(self, service: ServiceName) -> Iterator[Record]:
+        """The records of one service that are not gone."""
+        return (one for one in self.records.values() if one.service == service and one.phase != "gone")
+
+    def by_service(self) -> dict[ServiceName, list[Record]]:
+        """Records that are not gone, by service; every service known has an entry."""
+        found: dict[ServiceName, list[Record]] = {service: [] for service in self.services}
+        for record in self.records.values():
+            if record.phase != "gone":
+                found.setdefault(record.service, []).append(record)
+        return found
+
+    def totals(self, service: ServiceName, records: Iterable[Record]) -> tuple[int, int]:
+        """Desired and healthy containers of a service; healthy is never more than desired."""
+        records, declared = list(records), self.declared.get(service)
+        healthy = sum(record.healthy for record in records)
+        if declared is None:
+            desired = sum(record.wanted for record in records)
+        elif declared.launched or any(record.phase != "created" for record in records):
+            desired = max(0, declared.replicas - sum(record.done for record in records))
+        else:
+            desired = 0
+        return desired, min(desired, healthy)

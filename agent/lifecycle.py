@@ -1,0 +1,383 @@
+"""What happens to containers, from the engine's events and inspections, into exact counts and events of our own.
+
+A run of a container is known by its start. An event that belongs to a run already accounted for (a replay, or one
+that an inspection overtook) changes nothing: a start while it runs, an end while it does not, anything older than
+the run's own start.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from agent.book import FAILED_CHECKS, Declared, Record
+from agent.ledger import By
+from agent.model import Event, Resource
+from agent.resync import resync
+from agent.story import Story, watch_of
+from agent.verdict import ENDING_SIGNALS, policy_restarts
+from runtime.identity import bounded, registry_of
+from runtime.model import PLATFORM, Container, EngineEvent, ServiceName
+from runtime.oom_book import OomKill
+
+KEEP_GONE_MS = 70_000
+"""How long a removed container is remembered: kills are told of up to a minute later."""
+KILL_WAIT_MS = 10_000
+"""How long a kill waits for its container's first event."""
+OUR_WORK_MS = 10_000
+REMEMBERED_EVENTS = 4_096
+MAX_WAITING_KILLS = 1_000
+
+
+class Lifecycle:
+    """The one owner of the story; every method may be called from any thread and takes times in milliseconds."""
+
+    def __init__(self, story: Story, now_ms: Callable[[], int]) -> None:
+        self.story = story
+        self._now_ms = now_ms
+        self._lock = threading.RLock()
+        self._seen: OrderedDict[tuple[int, str, str], None] = OrderedDict()
+        self._waiting_kills: list[OomKill] = []
+        self._our_pulls: dict[str, int] = {}
+        self.last_event_ns: int | None = None
+        """Up to where events were taken in: the stream goes on from there after a gap."""
+        self.watched_ms: int | None = None
+        """Up to when containers were watched; None where they never were."""
+
+    def event(self, event: EngineEvent, container: Container | None = None) -> Record | None:
+        """Takes in one event, with the container as inspected after it; its record, None where it changed nothing."""
+        with self._lock:
+            if not self._is_new(event):
+                return None
+            if event.kind == "image":
+                self._image(event)
+                return None
+            record = self._record(event, container)
+            if record is not None:
+                self._apply(record, event, event.time_ns // 1_000_000, fresh=container is not None)
+            return record
+
+    def resync(self, containers: Sequence[Container], *, engine_restarted: bool = False) -> list[Record]:
+        """Makes up for a time without events from an inspection of all containers; the runs whose start was missed."""
+        with self._lock:
+            found = resync(self.story, containers, self.watched_ms, self._now_ms(), engine_restarted=engine_restarted)
+            self.watched_ms = self._now_ms()
+            self._claim_kills()
+            return found
+
+    def blind(self) -> None:
+        """The engine is away: from here on nothing is known of the containers."""
+        with self._lock:
+            self._advance_all(self._now_ms())
+            self.story.blind = True
+            for service in self.story.book.services:
+                self.story.ledger.unpublish(service)
+
+    def oom(self, kill: OomKill) -> None:
+        """Takes in kernel kills in a container; they wait where its first event has not come yet."""
+        with self._lock:
+            record = self.story.book.records.get(kill.container_id)
+            if record is not None:
+                self.story.kill(record, kill)
+            elif len(self._waiting_kills) < MAX_WAITING_KILLS:
+                self._waiting_kills.append(kill)
+            else:
+                self.story.ledger.unnamed_oom(unattributed=kill.count)
+
+    def oom_flag(self, container_id: str) -> None:
+        """The engine says that its last run saw a kill for memory."""
+        with self._lock:
+            self.story.endings.flagged(container_id)
+
+    def ready(self, container_id: str, started_ms: int, seconds: float, by: str, *, first_try: bool) -> None:
+        """A probe passed in the run that began then; of a run found running only a wait that was seen is a time."""
+        with self._lock:
+            record = self._run(container_id, started_ms)
+            if record is None:
+                return
+            self.story.advance(record.service, self._now_ms())
+            record.ready, record.failed_checks = True, 0
+            if record.timed and (record.live or not first_try):
+                self.story.ready(record, self._now_ms(), seconds, by)
+            record.timed = False
+
+    def never_ready(self, container_id: str, started_ms: int) -> None:
+        """The run that began then was not ready by the deadline."""
+        with self._lock:
+            record = self._run(container_id, started_ms)
+            if record is not None and record.timed:
+                record.timed = False
+                self.story.ledger.cold_start(record.service, "start", None)
+
+    def check(self, container_id: str, started_ms: int, *, passed: bool) -> None:
+        """A later look of the probe: several failures in a row make the container unhealthy, one success heals it."""
+        with self._lock:
+            record = self._run(container_id, started_ms)
+            if record is None:
+                return
+            self.story.advance(record.service, self._now_ms())
+            record.failed_checks = 0 if passed else min(record.failed_checks + 1, FAILED_CHECKS)
+
+    def declare(self, services: dict[ServiceName, Declared]) -> None:
+        """Sets what all projects ask for; a service that is no longer among them goes with its last container."""
+        with self._lock:
+            now, book = self._now_ms(), self.story.book
+            self._advance_all(now)
+            for service, declared in services.items():
+                before = book.declared.get(service)
+                declared.launched = declared.launched or (before is not None and before.launched)
+            book.declared = services
+            for service in services:
+                self.story.see(service, now)
+            for service in book.services:
+                self.story.ledger.see(service, declared=service in services)
+
+    def launched(self, services: Sequence[ServiceName]) -> None:
+        """The first attempt at these declared services is over: from here on what is missing is missing."""
+        with self._lock:
+            self._advance_all(self._now_ms())
+            for service in services:
+                if service in self.story.book.declared:
+                    self.story.book.declared[service].launched = True
+
+    def our_work(self, project: str) -> None:
+        """We are at work on a project: what is started or removed of it now and shortly after is by us."""
+        with self._lock:
+            self.story.our_work(project, self._now_ms() + OUR_WORK_MS)
+
+    def our_pull(self, reference: str) -> None:
+        """We pull this: the engine's event of it tells nothing new."""
+        with self._lock:
+            self._our_pulls[reference] = self._now_ms() + OUR_WORK_MS
+
+    def tick(self) -> list[Event]:
+        """Settles what is due and publishes what is desired and healthy; the events to ship."""
+        with self._lock:
+            now = self._now_ms()
+            for ending in self.story.endings.due(now):
+                self.story.decide(ending)
+            self._give_up_kills(now)
+            self._forget(now)
+            self._advance_all(now)
+            if not self.story.blind:
+                self.watched_ms = now
+                self._publish()
+            return self.story.take_events()
+
+    def settle(self) -> list[Event]:
+        """Decides every open end with what is known, for a clean stop; the events to ship."""
+        with self._lock:
+            for ending in self.story.endings.due(None):
+                self.story.decide(ending)
+            return [*self.tick(), *self.story.take_events()]
+
+    def records(self) -> list[Record]:
+        """Every container known, also those that went a short while ago; read them, don't change them."""
+        with self._lock:
+            return [replace(record) for record in self.story.book.records.values()]
+
+    def totals(self) -> dict[ServiceName, tuple[int, int]]:
+        """Desired and healthy containers by service, now."""
+        with self._lock:
+            book = self.story.book
+            return {service: book.totals(service, records) for service, records in book.by_service().items()}
+
+    def locked(self) -> threading.RLock:
+        """The lock under which the story may be read as a whole."""
+        return self._lock
+
+    def _run(self, container_id: str, started_ms: int) -> Record | None:
+        record = self.story.book.records.get(container_id)
+        return record if record is not None and record.alive and record.started_ms == started_ms else None
+
+    def _is_new(self, event: EngineEvent) -> bool:
+        key = (event.time_ns, event.id, event.action)
+        if key in self._seen:
+            return False
+        self._seen[key] = None
+        if len(self._seen) > REMEMBERED_EVENTS:
+            self._seen.popitem(last=False)
+        self.last_event_ns = max(event.time_ns, self.last_event_ns or 0)
+        return True
+
+    def _record(self, event: EngineEvent, container: Container | None) -> Record | None:
+        record = self.story.book.records.get(event.id)
+        if record is None:
+            made = container or _from_event(event)
+            unstarted = replace(made, state="created", exit_code=None)
+            record = self.story.add(unstarted, event.time_ns // 1_000_000)
+            self._claim_kills()
+        elif container is not None:
+            self._facts(record, container)
+        return record
+
+    def _facts(self, record: Record, container: Container) -> None:
+        """What an inspection says of the container; its state and health come by events, in order."""
+        health = record.container.health if record.alive else container.health
+        record.container = replace(container, health=health)
+        if record.watch == "none":
+            record.watch = watch_of(container)
+
+    def _apply(self, record: Record, event: EngineEvent, at_ms: int, *, fresh: bool) -> None:
+        match event.action.partition(":")[0]:
+            case "create":
+                record.first_run = True
+                self.story.tell("container.create", record, at_ms, f"{record.container.name} was made")
+            case "start":
+                self._start(record, at_ms, fresh=fresh)
+            case "die":
+                self._die(record, event, at_ms)
+            case "kill":
+                self._killed(record, event, at_ms)
+            case "stop":
+                self._stopped(record, at_ms)
+            case "pause" | "unpause" as action if record.alive:
+                self.story.advance(record.service, at_ms)
+                record.phase = "paused" if action == "pause" else "running"
+            case "health_status":
+                self._health(record, event.action.partition(":")[2].strip(), at_ms)
+            case "destroy":
+                self._destroy(record, at_ms)
+
+    def _start(self, record: Record, at_ms: int, *, fresh: bool) -> None:
+        if record.alive or record.phase == "gone" or at_ms <= max(record.ended_ms or 0, (record.started_ms or 0) - 1):
+            return
+        again, exit_code, by = record.started_ms is not None, record.exit_code, self._by(record, at_ms)
+        first_run = record.first_run and not again
+        if record.watch == "health" and not fresh:
+            record.container = replace(record.container, health="starting")
+        self.story.begin(record, at_ms, live=True)
+        record.first_run = first_run
+        record.restarts = record.restarts + 1 if by == "policy" else 0
+        self.story.tell("container.start", record, at_ms, f"{record.container.name} was started")
+        if again:
+            self.story.restarted(record, by, 1, at_ms, exit_code)
+        else:
+            self._placed(record, at_ms)
+
+    def _by(self, record: Record, at_ms: int) -> By:
+        if policy_restarts(record.container.restart_policy, record.exit_code, told=record.told):
+            return "policy"
+        return "midwatch" if self.story.is_ours(record.container, at_ms) else "manual"
+
+    def _placed(self, record: Record, at_ms: int) -> None:
+        """A new container of a service: a return of the same, a deploy of another, or one more."""
+        story, service = self.story, record.service
+        if record.container.owned:
+            if story.configs.returns(service, record.container) and service in story.book.declared:
+                story.restarted(record, "midwatch", 1, at_ms, None)
+            return
+        deploy = story.configs.deploys(service, record.container)
+        if deploy is not None:
+            previous = deploy.previous.image if deploy.previous else ""
+            image = record.container.image
+            body = f"{service} runs {image}: {deploy.reason}"
+            facts = {"image": image, "previous_image": previous, "digest": record.container.image_id}
+            story.tell("deploy", record, at_ms, body, ok=True, reason=deploy.reason, **facts)
+
+    def _die(self, record: Record, event: EngineEvent, at_ms: int) -> None:
+        unseen = record.phase == "created"
+        if not (record.alive or unseen) or at_ms < (record.started_ms or 0):
+            return
+        if unseen:
+            self.story.begin(record, at_ms, live=True)
+        ending = self.story.end(record, at_ms, _number(event.attributes.get("exitCode")), self._now_ms())
+        ending.oom_flag = record.container.oom_killed
+
+    def _killed(self, record: Record, event: EngineEvent, at_ms: int) -> None:
+        if _number(event.attributes.get("signal")) not in ENDING_SIGNALS:
+            return
+        if record.alive:
+            record.killed = record.killed or at_ms >= (record.started_ms or 0)
+        else:
+            self.story.endings.killed(record.container.id, at_ms)
+
+    def _stopped(self, record: Record, at_ms: int) -> None:
+        if record.alive and at_ms >= (record.started_ms or 0):
+            # Told of before its end: the engine's two threads were out of order.
+            record.stopped = True
+        elif not record.alive and at_ms >= (record.ended_ms or 0):
+            self.story.advance(record.service, at_ms)
+            self.story.endings.stopped(record.container.id)
+            record.stopped = True
+            record.phase = "ended" if record.phase == "backoff" else record.phase
+
+    def _health(self, record: Record, status: str, at_ms: int) -> None:
+        if status not in ("healthy", "unhealthy") or not record.alive or at_ms < (record.started_ms or 0):
+            return
+        self.story.advance(record.service, at_ms)
+        record.container = replace(record.container, health=status)  # type: ignore[arg-type] # both are its words
+        record.watch = "health" if record.watch == "none" else record.watch
+        if status == "unhealthy":
+            body = f"{record.container.name} failed its health check"
+            self.story.tell("container.unhealthy", record, at_ms, body)
+        elif record.watch == "health" and record.timed:
+            self.story.ready(record, at_ms, (at_ms - (record.started_ms or at_ms)) / 1000, "health check")
+
+    def _destroy(self, record: Record, at_ms: int) -> None:
+        if record.phase == "gone":
+            return
+        self.story.endings.stopped(record.container.id)
+        if record.alive:
+            record.stopped = record.killed = True
+            self.story.end(record, at_ms, None, self._now_ms())
+        self.story.advance(record.service, at_ms)
+        record.phase, record.gone_ms = "gone", at_ms
+        if self.story.is_ours(record.container, at_ms):
+            self.story.configs.taken_away(record.service, record.container)
+        self.story.tell("container.destroy", record, at_ms, f"{record.container.name} was removed")
+
+    def _image(self, event: EngineEvent) -> None:
+        if event.action != "pull" or self._now_ms() <= self._our_pulls.get(event.id, -1):
+            return
+        named, reference = registry_of(event.id), bounded(event.id)
+        facts = {"registry": named.registry, "repository": named.repository, "reference": reference}
+        body = f"{reference} was pulled by someone"
+        at_ms = event.time_ns // 1_000_000
+        self.story.emit(Event("image.pull", at_ms, Resource(PLATFORM), body, {**facts, "quality": "derived"}))
+
+    def _claim_kills(self) -> None:
+        waiting, self._waiting_kills = self._waiting_kills, []
+        for kill in waiting:
+            self.oom(kill)
+
+    def _give_up_kills(self, now_ms: int) -> None:
+        late = [kill for kill in self._waiting_kills if now_ms - kill.at_ms > KILL_WAIT_MS]
+        for kill in late:
+            self._waiting_kills.remove(kill)
+            self.story.ledger.unnamed_oom(unattributed=kill.count)
+
+    def _forget(self, now_ms: int) -> None:
+        records = self.story.book.records
+        for container_id, record in list(records.items()):
+            if record.gone_ms is not None and now_ms - record.gone_ms > KEEP_GONE_MS:
+                del records[container_id]
+        self._our_pulls = {name: until for name, until in self._our_pulls.items() if until >= now_ms}
+
+    def _advance_all(self, now_ms: int) -> None:
+        for service in self.story.book.services:
+            self.story.advance(service, now_ms)
+
+    def _publish(self) -> None:
+        for service, (desired, healthy) in self.totals().items():
+            self.story.ledger.publish(service, desired, healthy)
+
+
+def _number(text: str | None) -> int | None:
+    try:
+        return int(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _from_event(event: EngineEvent) -> Container:
+    """What an event tells of a container that was gone before it could be inspected."""
+    facts = {key: value for key, value in event.attributes.items() if key not in ("image", "name", "exitCode")}
+    return Container(
+        id=event.id, name=bounded(event.attributes.get("name", "")), image=event.attributes.get("image", ""),
+        image_id="", labels=facts, state="created", pid=None, created_ms=event.time_ns // 1_000_000, started_ms=None,
+        finished_ms=None, exit_code=None, oom_killed=False, restart_count=0, restart_policy="no", max_retries=0,
+        health="none", network_mode="", address=None, memory_limit_bytes=None, cpu_limit_cores=None,
+    )  # fmt: skip

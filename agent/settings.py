@@ -1,0 +1,105 @@
+"""The `agent:` part of midwatch.yaml; every key has a default, so none is needed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
+_MIB = 1 << 20
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """`HOST:PORT` or `[IPv6]:PORT` taken apart; raises ValueError with the remedy."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f"{address!r} is no address to listen on; write HOST:PORT, such as 127.0.0.1:9640")
+    return host.strip("[]"), int(port)
+
+
+class LogSettings(BaseModel):
+    """How containers' logs are followed; what is beyond a bound is dropped and counted."""
+
+    model_config = _STRICT
+
+    follow: bool = Field(True, description="Follow the containers' logs.")
+    containers: int = Field(200, ge=1, le=5000, description="Most containers whose logs are followed at once.")
+    lines_per_second: float = Field(200.0, gt=0, le=100_000, description="Lines a second taken of one container.")
+    burst_lines: int = Field(1_000, ge=1, le=1_000_000, description="Lines of one container taken at once.")
+
+
+class SpoolSettings(BaseModel):
+    """What waits on disk until the service has it."""
+
+    model_config = _STRICT
+
+    max_bytes: int = Field(
+        256 * _MIB, ge=_MIB, description="Bytes on disk; beyond it log lines go first, events last, each counted."
+    )
+
+
+class ScrapeSettings(BaseModel):
+    """How the containers' own Prometheus metrics are read, where their labels ask for it."""
+
+    model_config = _STRICT
+
+    enabled: bool = Field(True, description="Scrape containers whose labels ask for it.")
+    samples: int = Field(2_000, ge=1, le=100_000, description="Most samples taken of one container.")
+    timeout_seconds: float = Field(3.0, gt=0, le=60, description="Longest time of one scrape.")
+
+
+class RegistrySettings(BaseModel):
+    """How the registries are looked at that the images of declared services come from."""
+
+    model_config = _STRICT
+
+    interval_seconds: float = Field(15.0, ge=1, le=3600, description="Time between two looks at a registry.")
+    references: tuple[str, ...] = Field((), strict=False, description="Further images whose registries are looked at.")
+    most: int = Field(20, ge=1, le=200, description="Most images looked at.")
+
+
+class ReadinessSettings(BaseModel):
+    """How it is found out when a container with the label midwatch.readiness is ready."""
+
+    model_config = _STRICT
+
+    poll_seconds: float = Field(0.025, ge=0.005, le=5, description="Time between two looks at a container that starts.")
+    deadline_seconds: float = Field(120.0, gt=0, le=3600, description="Not ready by then counts as never ready.")
+    workers: int = Field(32, ge=1, le=256, description="Most starting containers that are looked at at once.")
+
+
+Bound = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Settings(BaseModel):
+    """What the agent can be told."""
+
+    model_config = _STRICT
+
+    interval_seconds: float = Field(5.0, ge=1, le=60, description="Time between two collection rounds.")
+    node: str | None = Field(None, min_length=1, max_length=200, description="This node's name; the host's by default.")
+    engine: str | None = Field(None, description="URL of the container engine; found by itself by default.")
+    listen: str = Field("127.0.0.1:9640", description="Address of the agent's /metrics.")
+    listen_token: str | None = Field(
+        None, min_length=16, description="Bearer token of /metrics; needed to listen beyond this machine."
+    )
+    server: str = Field("http://127.0.0.1:8640", pattern="^https?://", description="URL of the Midwatch service.")
+    token: str | None = Field(None, min_length=1, description="Bearer token that the service asks for.")
+    max_services: Bound = Field(2_000, description="Most services with counters; unseen ones go first.")
+    max_containers: Bound = Field(5_000, description="Most containers that are watched.")
+    removed_after_seconds: float = Field(
+        3600.0, ge=1, description="A service that no project declares is dropped this long after its last container."
+    )
+    resync_seconds: float = Field(300.0, ge=5, description="Time between two inspections of all containers.")
+    logs: LogSettings = LogSettings()  # type: ignore[call-arg]
+    spool: SpoolSettings = SpoolSettings()  # type: ignore[call-arg]
+    scrape: ScrapeSettings = ScrapeSettings()  # type: ignore[call-arg]
+    registries: RegistrySettings = RegistrySettings()  # type: ignore[call-arg]
+    readiness: ReadinessSettings = ReadinessSettings()  # type: ignore[call-arg]
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, listen: str) -> str:
+        host_and_port(listen)
+        return listen
