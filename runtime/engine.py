@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -20,6 +21,8 @@ from runtime.errors import EngineRefused
 from runtime.model import Build, BuildSpec, Container, Pull
 
 EXEC_POLL_SECONDS = 0.02
+DEFAULT_STOP_GRACE_SECONDS = 10
+"""The engine's own, for a container that names none."""
 
 
 C = TypeVar("C", bound=docker.APIClient)
@@ -171,10 +174,13 @@ class Engine:
         with as_ours(self.url, f"starting container {id[:64]}"):
             self._client.start(id)
 
-    def stop(self, id: str, grace_seconds: float) -> None:
-        """Stops a container, by force after `grace_seconds`; one that is gone or stopped is no error."""
+    def stop(self, id: str, grace_seconds: float | None = None) -> None:
+        """Stops a container, by force after `grace_seconds` (else its own grace); gone or stopped is no error."""
         with as_ours(self.url, f"stopping container {id[:64]}"), gone_is_fine():
-            self._client.stop(id, timeout=round(grace_seconds))
+            if grace_seconds is None:
+                own = self._client.inspect_container(id)["Config"].get("StopTimeout")
+                grace_seconds = DEFAULT_STOP_GRACE_SECONDS if own is None else own
+            self._client.stop(id, timeout=math.ceil(grace_seconds))
 
     def kill(self, id: str, signal: str = "SIGKILL") -> None:
         """Sends a signal to a container's main process."""
