@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import docker
@@ -21,6 +24,7 @@ from runtime.errors import EngineRefused
 from runtime.model import Build, BuildSpec, Container, Pull
 
 EXEC_POLL_SECONDS = 0.02
+FULL_ID_CHARS = 64
 DEFAULT_STOP_GRACE_SECONDS = 10
 """The engine's own, for a container that names none."""
 
@@ -47,6 +51,22 @@ class Image(NamedTuple):
     id: str
     digest: str | None
     size_bytes: int
+
+
+def kill_in_container(pid: int, container_id: str, proc: Path = Path("/proc")) -> bool:
+    """Kills a process if its cgroup says that it is the container's; False where it is gone or not seen from here.
+
+    The engine may live in another PID namespace than we do, and then its numbers mean other processes.
+    """
+    if pid <= 1 or len(container_id) < FULL_ID_CHARS:
+        return False
+    try:
+        if container_id not in (proc / str(pid) / "cgroup").read_text():
+            return False
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return False
+    return True
 
 
 class _PatientClient(docker.APIClient):
@@ -182,10 +202,10 @@ class Engine:
                 grace_seconds = DEFAULT_STOP_GRACE_SECONDS if own is None else own
             self._client.stop(id, timeout=math.ceil(grace_seconds))
 
-    def kill(self, id: str, signal: str = "SIGKILL") -> None:
+    def kill(self, id: str, name: str = "SIGKILL") -> None:
         """Sends a signal to a container's main process."""
         with as_ours(self.url, f"killing container {id[:64]}"):
-            self._client.kill(id, signal)
+            self._client.kill(id, name)
 
     def remove(self, id: str, force: bool = True) -> None:
         """Removes a container and its anonymous volumes; one that is gone is no error."""
@@ -193,8 +213,11 @@ class Engine:
             self._client.remove_container(id, force=force, v=True)
 
     def exec(self, id: str, command: Sequence[str], timeout_seconds: float) -> int | None:
-        """Runs a command in a container without reading its output; its exit code, None where it took too long."""
-        with as_ours(self.url, f"running a command in {id[:64]}"):
+        """Runs a command in a container without reading its output; its exit code, None where it took too long.
+
+        A command that took too long is killed where it is seen, or a probe that hangs would pile processes up.
+        """
+        with as_ours(self.url, f"running a command in {id[:FULL_ID_CHARS]}"):
             run = self._client.exec_create(id, list(command), stdout=False, stderr=False)["Id"]
             self._client.exec_start(run, detach=True)
             deadline = self._monotonic() + timeout_seconds
@@ -203,6 +226,7 @@ class Engine:
                 if not state["Running"]:
                     return int(state["ExitCode"])
                 if self._monotonic() >= deadline:
+                    kill_in_container(state.get("Pid") or 0, id)
                     return None
                 time.sleep(EXEC_POLL_SECONDS)
 
