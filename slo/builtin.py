@@ -27,7 +27,7 @@ PLATFORM = "platform"
 NOT_NETWORKED = "cached|cancelled|bad_reference"
 """Outcomes of pulls that never reached for the network: neither good nor bad."""
 
-_BOUND = re.compile(r"\d{1,20}(\.\d{1,20})?(e[+-]?\d{1,2})?")
+_BOUND = re.compile(r"\d{1,20}(\.\d{1,20})?(e[+-]?\d{1,2})?", re.ASCII)
 
 
 @dataclass(frozen=True)

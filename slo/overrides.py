@@ -14,10 +14,10 @@ from slo.rows import DAY_MS, HOUR_MS
 LABEL_PREFIX = "midwatch.slo."
 """Labels `midwatch.slo.<indicator>.target|threshold|window` of a container override an objective."""
 SHORTEST_MS, LONGEST_MS = DAY_MS, 366 * DAY_MS
-_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,12})?) ?%")
-_RATE = re.compile(r"(\d{1,6}(?:\.\d{1,12})?) ?/ ?h")
-_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?(ms|s|m|min|h)")
-_WINDOW = re.compile(r"(\d{1,4}) ?(h|d|w)")
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,12})?) ?%", re.ASCII)
+_RATE = re.compile(r"(\d{1,6}(?:\.\d{1,12})?) ?/ ?h", re.ASCII)
+_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?(ms|s|m|min|h)", re.ASCII)
+_WINDOW = re.compile(r"(\d{1,4}) ?(h|d|w)", re.ASCII)
 _SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "min": Fraction(60), "h": Fraction(3600)}
 _WINDOW_MS = {"h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 

@@ -1,0 +1,92 @@
+"""Rows against the workbook's numbers."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from slo.model import Allowance, BurnRow, Selector
+from slo.rows import WORKBOOK, budget_share, burn_rows, lint, lint_projection
+from tests.slo.support import DAY, HOUR, MINUTE
+
+
+def test_at_thirty_days_the_rows_are_those_of_the_workbook() -> None:
+    assert [(it.name, it.long_ms, it.short_ms, it.factor, it.road) for it in burn_rows(30 * DAY)] == [
+        ("fast", HOUR, 5 * MINUTE, Fraction("14.4"), "page"),
+        ("slow", 6 * HOUR, 30 * MINUTE, Fraction(6), "page"),
+        ("ticket-1d", DAY, 2 * HOUR, Fraction(3), "ticket"),
+        ("ticket-3d", 3 * DAY, 6 * HOUR, Fraction(1), "ticket"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "factors"),
+    [
+        (28, ("13.44", "5.6", "2.8", "14/15")),
+        (30, ("14.4", "6", "3", "1")),
+        (31, ("14.88", "6.2", "3.1", "31/30")),
+        (90, ("43.2", "18", "9", "3")),
+    ],
+)
+def test_from_four_weeks_on_windows_stay_and_factors_follow_from_the_share(days: int, factors: tuple[str, ...]) -> None:
+    rows = burn_rows(days * DAY)
+    assert [it.factor for it in rows] == [Fraction(text) for text in factors]
+    assert [it.long_ms for it in rows] == [it.long_ms for it in WORKBOOK]
+
+
+def test_a_week_scales_the_windows_and_keeps_the_factors() -> None:
+    rows = burn_rows(7 * DAY)
+    assert [it.long_ms for it in rows] == [14 * MINUTE, 84 * MINUTE, 336 * MINUTE, 1008 * MINUTE]
+    assert [it.factor for it in rows] == [Fraction("14.4"), Fraction(6), Fraction(3), Fraction(1)]
+    assert [it.short_ms for it in rows] == [2 * MINUTE, 7 * MINUTE, 28 * MINUTE, 84 * MINUTE]  # 70 s raised to 2 min
+
+
+@pytest.mark.parametrize("days", [1, 2, 3, 5, 7, 14, 27, 28, 29, 30, 31, 90, 365])
+def test_every_row_trips_at_the_share_of_the_budget_that_it_names(days: int) -> None:
+    for row in burn_rows(days * DAY):
+        assert budget_share(row.factor, row.long_ms, days * DAY) == row.budget_share
+        assert 2 * MINUTE <= row.short_ms <= row.long_ms
+
+
+def test_the_workbooks_factor_on_a_week_is_flagged_as_the_share_that_it_really_is() -> None:
+    unscaled = BurnRow("fast", HOUR, 5 * MINUTE, Fraction(2, 100), Fraction("14.4"), "page")
+    assert lint([unscaled], 7 * DAY, Fraction(1, 100)) == ["row fast trips at 8.57 % of the budget, not at 2 %"]
+
+
+def test_a_target_of_ten_percent_makes_rows_that_can_never_fire() -> None:
+    found = lint(burn_rows(30 * DAY), 30 * DAY, Fraction(9, 10))
+    assert [text.split(":")[0] for text in found] == [
+        "row fast can never fire",
+        "row slow can never fire",
+        "row ticket-1d can never fire",
+    ]
+    assert "14.4x of a budget of 90 % is 1296 % of all events" in found[0]
+
+
+def test_the_fast_row_dies_just_below_a_target_of_93_06_percent() -> None:
+    assert not lint(burn_rows(30 * DAY), 30 * DAY, 1 - Fraction("0.9306"))
+    assert lint(burn_rows(30 * DAY), 30 * DAY, 1 - Fraction("0.9305"))
+
+
+def test_an_allowance_has_no_upper_end_and_its_rows_can_be_reached() -> None:
+    allowance = Allowance((Selector("restarts"),), (Selector("seconds"),))
+    assert lint(burn_rows(30 * DAY), 30 * DAY, Fraction(9, 10), allowance) == []
+
+
+def test_a_row_below_the_pace_of_the_budget_is_flagged() -> None:
+    assert lint(burn_rows(28 * DAY), 28 * DAY, Fraction(1, 1000)) == [
+        "row ticket-3d fires at 0.933x, while the objective is still on budget"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "reachable"), [("0.999", True), ("0.9973", True), ("0.9972", False), ("0.995", False), ("0.99", False)]
+)
+def test_two_hours_to_the_end_of_a_full_budget_need_a_target_above_99_72_percent(target: str, reachable: bool) -> None:
+    assert (lint_projection(30 * DAY, 1 - Fraction(target), 2 * HOUR) is None) == reachable
+
+
+def test_the_least_time_to_spend_a_budget_is_told() -> None:
+    assert "takes 3.6 h to spend it" in str(lint_projection(30 * DAY, Fraction("0.005"), 2 * HOUR))
+    assert "takes 7.2 h to spend it" in str(lint_projection(30 * DAY, Fraction("0.01"), 2 * HOUR))
