@@ -1,4 +1,4 @@
-"""What pages are drawn from, frozen, as a `DataSource` gives it. Absent is None, never 0; times are milliseconds UTC."""
+"""What pages are drawn from, as a `DataSource` gives it: frozen, times in milliseconds UTC, absent is None, never 0."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ class Scope(NamedTuple):
     service: str | None = None
     node: str | None = None
     container: str | None = None
+
+
+ALL = Scope()
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class EventQuery:
     """Events of these names (`agent.names.EVENTS`); `where` are attributes that must equal, as text."""
 
     names: tuple[str, ...]
-    scope: Scope = Scope()
+    scope: Scope = ALL
     where: Labels = ()
 
 

@@ -23,7 +23,7 @@ from slo.model import Counts, Indicator, Judgement
 
 
 class DataSource(Protocol):
-    """Read-only; every call may come from any thread. Times are milliseconds UTC, windows half-open `(since, until]`."""
+    """Read-only, from any thread; times are milliseconds UTC, windows half-open `(since, until]`."""
 
     def status(self) -> Status:
         """How far the service is."""

@@ -1,0 +1,121 @@
+"""The pages of Midwatch as pure functions over a `DataSource`: what the service's routes call.
+
+Routes, each with the header `Content-Security-Policy: dashboards.assets.CONTENT_SECURITY_POLICY`:
+
+- `GET /`, `/oncall`, `/debug`, `/reports`: `render(executive(source, parse("executive", query, now), now))`, and so on
+  with `oncall`, `debug`, `report`.
+- `GET /reports.csv`: `csv(source, request, now)`, media type `text/csv; charset=utf-8`, the second value as
+  `Content-Disposition: attachment; filename="…"`.
+- `GET /incidents/{id}`: `render(incident(source, id, now))`.
+- `GET /runbooks/{alert}`: `render(runbook(source, alert, markdown, now))`.
+- `GET /api/panels?page=…&…`: `panels(source, parse(page_name(page), query, now), now)` as JSON.
+- `GET /events?page=…&…` (text/event-stream): every few seconds or when samples arrived,
+  `for event in feed.fresh(tick(source, request, now)): send(event.wire())` with one `Feed` per reader. A tick is the
+  same for all readers of one (page, request): compute it once. The page opens the stream with the query string of its
+  own address, and closes it while it is hidden.
+- `GET /static/…`: the folder `dashboards.assets.STATIC`; names below `dist/` carry a hash: cache them for ever.
+- `RequestFault` anywhere: `render(error(fault.status, str(fault), now))` with that status.
+
+Forms that pages send (application/x-www-form-urlencoded, same origin; answer a browser with 303 to the local path in
+`return_to`, and a request with `Accept: application/json` with 204):
+
+- `POST /api/incidents/{id}/ack`: fields `by` (may be empty), `return_to`.
+- `POST /api/silences`: fields `incident` (its id: silence that incident's subject, matchers `service` and its scope),
+  `minutes` (1 to 10080), `by`, `comment`, `return_to`.
+"""
+
+from __future__ import annotations
+
+from dashboards import report as reports
+from dashboards.assets import CONTENT_SECURITY_POLICY, STATIC
+from dashboards.debug import debug as _debug
+from dashboards.desk import open_desk
+from dashboards.errors import RequestFault
+from dashboards.executive import executive as _executive
+from dashboards.live import Feed, SseEvent, events
+from dashboards.oncall import oncall as _oncall
+from dashboards.page_views import DebugView, ExecutiveView, IncidentView, LiveView, OncallView, ReportView, RunbookView
+from dashboards.panels import Json
+from dashboards.render import panels_json, render
+from dashboards.request import PageRequest, page_name, parse
+from dashboards.single import error, incident, runbook
+from dashboards.source import DataSource
+
+__all__ = [
+    "CONTENT_SECURITY_POLICY",
+    "STATIC",
+    "DebugView",
+    "ExecutiveView",
+    "Feed",
+    "IncidentView",
+    "OncallView",
+    "PageRequest",
+    "ReportView",
+    "RequestFault",
+    "RunbookView",
+    "SseEvent",
+    "csv",
+    "debug",
+    "error",
+    "executive",
+    "incident",
+    "oncall",
+    "page_name",
+    "panels",
+    "parse",
+    "render",
+    "report",
+    "runbook",
+    "tick",
+]
+
+
+def executive(source: DataSource, request: PageRequest, now_ms: int) -> ExecutiveView:
+    """The page `/`: what was promised and what is left."""
+    return _executive(open_desk(source, request, now_ms))
+
+
+def oncall(source: DataSource, request: PageRequest, now_ms: int) -> OncallView:
+    """The page `/oncall`: what burns, what fires, what changed."""
+    return _oncall(open_desk(source, request, now_ms))
+
+
+def debug(source: DataSource, request: PageRequest, now_ms: int) -> DebugView:
+    """The page `/debug`: containers, OOM kills, logs, builds, registries."""
+    return _debug(open_desk(source, request, now_ms))
+
+
+def report(source: DataSource, request: PageRequest, now_ms: int) -> ReportView:
+    """The page `/reports`: one objective for a period. Raises RequestFault for an objective that does not exist."""
+    return reports.report(open_desk(source, request, now_ms))
+
+
+def csv(source: DataSource, request: PageRequest, now_ms: int) -> tuple[str, str]:
+    """(text, file name) of a report as CSV. Raises RequestFault where no objective is chosen or it does not exist."""
+    desk = open_desk(source, request, now_ms)
+    return reports.csv(desk), reports.csv_name(desk)
+
+
+def panels(source: DataSource, request: PageRequest, now_ms: int) -> Json:
+    """The panels of a page in full, as JSON for a range or zoom fetch."""
+    if request.page == "reports":
+        return {"v": 1, "page": "reports", "live": False, "panels": {}}
+    return panels_json(_view(source, request, now_ms, tail=False))
+
+
+def tick(source: DataSource, request: PageRequest, now_ms: int) -> list[SseEvent]:
+    """What a live page is told of this moment; nothing where its range has a fixed end."""
+    if not request.live or request.page == "reports":
+        return []
+    return events(_view(source, request, now_ms, tail=True), now_ms)
+
+
+def _view(source: DataSource, request: PageRequest, now_ms: int, *, tail: bool) -> LiveView:
+    desk = open_desk(source, request, now_ms, tail=tail)
+    match request.page:
+        case "executive":
+            return _executive(desk)
+        case "oncall":
+            return _oncall(desk)
+        case _:
+            return _debug(desk)

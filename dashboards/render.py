@@ -1,0 +1,67 @@
+"""Views to HTML: Jinja2 with autoescape and undefined names as errors; nothing is marked safe but our own Markdown."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from dashboards.assets import assets
+from dashboards.page_views import View
+from dashboards.panels import CHART_HEIGHT, CHART_WIDTH, Json
+from dashboards.text import iso, stamp
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@cache
+def environment() -> Environment:
+    """The environment of all templates."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    found.filters |= {"iso": iso, "stamp": stamp, "ours": Markup}
+    found.globals |= {"chart_width": CHART_WIDTH, "chart_height": CHART_HEIGHT}
+    return found
+
+
+def render(view: View) -> str:
+    """The whole page."""
+    return (
+        environment().get_template(view.template).render(view=view, frame=view.frame, assets=assets(), boot=boot(view))
+    )
+
+
+def fragment(view: View, name: str) -> str:
+    """One part of the page as it stands in it, for the live stream."""
+    return environment().get_template(f"_{name}.html").render(view=view, frame=view.frame)
+
+
+def boot(view: View) -> Json:
+    """What the browser code starts from: the first copy of the panels, and what the search finds."""
+    return {**panels_json(view), "find": [tuple(it) for it in view.frame.found]}
+
+
+def panels_json(view: View) -> Json:
+    """All panels of a page in full."""
+    request = view.frame.request
+    return {
+        "v": 1,
+        "page": request.page,
+        "live": request.live and bool(view.fragments),
+        "panels": {panel.key: panel.json() for panel in view.panels},
+    }
+
+
+def markdown(text: str) -> str:
+    """Our own Markdown as HTML; HTML in it is shown as text, and links are checked by the parser."""
+    html: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    return html

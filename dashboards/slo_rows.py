@@ -1,0 +1,180 @@
+"""Judgements as rows: the burn table, budget cells, and what is not measured and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from urllib.parse import urlencode
+
+from dashboards import svg
+from dashboards.desk import PLATFORM, Desk
+from dashboards.marks import RANK, Mark, mark, of_judgement
+from dashboards.model import BurnLine
+from dashboards.page_views import BudgetCell, Unmeasured
+from dashboards.request import DAY_MS
+from dashboards.text import duration, percent, percent_split, times
+from dashboards.views import BurnCell, Meter, SloRow
+from slo.model import Allowance, Judgement, Objective, RowResult
+from slo.rows import WORKBOOK
+
+BURN_COLUMNS = tuple((row.name, duration(row.long_ms)) for row in WORKBOOK)
+"""(row, its long window at 30 d) of each column of burn rates."""
+SPARK_COLUMNS = 48
+SPARK_WIDTH, SPARK_HEIGHT = 110, 26
+FAR_MS = 120 * DAY_MS
+"""A budget that lasts longer than this is not forecast to the day."""
+_Key = tuple[str, str, tuple[tuple[str, str], ...]]
+
+
+def subject(objective: Objective) -> str:
+    """Whom an objective concerns, in words: `shop/api`, `node n1`, `registry r:5000`."""
+    if objective.service != PLATFORM or not objective.scope:
+        return objective.service
+    return ", ".join(f"{name} {value}" for name, value in objective.scope)
+
+
+def where(objective: Objective) -> str:
+    """The objective's further identity as the parameter `where` says it."""
+    return ",".join(f"{name}={value}" for name, value in objective.scope)
+
+
+def report_href(objective: Objective) -> str:
+    """The address of the objective's report."""
+    given = {"slo": objective.slo, "service": objective.service, "where": where(objective)}
+    return f"/reports?{urlencode({name: value for name, value in given.items() if value})}"
+
+
+def by_gravity(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Worst first: by state, then by what is left of the budget, then by the fast burn."""
+    return sorted(judgements, key=_gravity)
+
+
+def _gravity(judgement: Judgement) -> tuple[int, Fraction, str, str]:
+    left = judgement.budget_remaining
+    rank = RANK[of_judgement(judgement).level]
+    return rank, Fraction(2) if left is None else left, judgement.objective.service, judgement.objective.slo
+
+
+def slo_rows(desk: Desk, judgements: Sequence[Judgement]) -> tuple[SloRow, ...]:
+    """Rows of the burn table, worst first, each with its burn over the page's range."""
+    grid = desk.settled.window(desk.now_ms, SPARK_COLUMNS, 3 * desk.status.interval_ms)
+    lines = desk.source.burn_history(grid.since_ms, grid.until_ms, grid.step_ms)
+    history = {(it.slo, it.service, it.scope): it for it in lines}
+    return tuple(_row(desk, it, history) for it in by_gravity(judgements))
+
+
+def _row(desk: Desk, judgement: Judgement, history: Mapping[_Key, BurnLine]) -> SloRow:
+    objective, state = judgement.objective, of_judgement(judgement)
+    line = history.get((objective.slo, objective.service, objective.scope))
+    runs_out, runs_out_title = _runs_out(judgement)
+    left = judgement.budget_remaining
+    return SloRow(
+        key=f"{objective.slo} {subject(objective)}",
+        mark=state,
+        subject=subject(objective),
+        slo=objective.slo,
+        title=objective.title,
+        href=drill(desk, objective),
+        report_href=report_href(objective),
+        sli=sli_text(judgement),
+        target=objective.target_text,
+        budget=budget_meter(left, state, f"{objective.slo} of {subject(objective)}: budget left"),
+        budget_text="no data" if left is None else percent(left, 0 if abs(left) >= Fraction(1, 100) else 2),
+        burns=tuple(_cell(name, usual, judgement) for name, usual in BURN_COLUMNS),
+        spark=svg.spark(line.values if line else (), SPARK_WIDTH, SPARK_HEIGHT, base=1.0),
+        runs_out=runs_out,
+        runs_out_title=runs_out_title,
+        coverage="–" if judgement.coverage is None else percent(judgement.coverage, 0),
+        coverage_low=judgement.coverage is not None and judgement.coverage < Fraction(9, 10),
+        reason=judgement.reason,
+        note=objective.note,
+    )
+
+
+def drill(desk: Desk, objective: Objective) -> str:
+    """Where to look at the objective's subject more closely."""
+    if objective.service != PLATFORM:
+        return desk.request.link("debug", service=objective.service)
+    ids = dict(objective.scope)
+    node = ids.get("node_id") or ids.get("node")
+    return desk.request.link("debug", service=None, node=node)
+
+
+def sli_text(judgement: Judgement) -> str:
+    """The SLI, or for an allowance what was counted; `no data` where there is none."""
+    counts = judgement.counts
+    if isinstance(judgement.objective.indicator, Allowance):
+        return f"{counts.bad} in {duration(counts.total)}" if counts.total > 0 else "no data"
+    return " ".join(percent_split(judgement.sli)).strip()
+
+
+def budget_mark(left: Fraction | None, state: Mark) -> Mark:
+    """What the budget's bar says: hollow where the state is, else by what is left."""
+    if left is None or not state.known:
+        return state if not state.known else mark("unmeasured", "no data")
+    return mark("crit" if left <= 0 else "warn" if left < Fraction(1, 4) else "ok")
+
+
+def budget_meter(left: Fraction | None, state: Mark, label: str) -> Meter:
+    """A bar of the budget that is left."""
+    return Meter(None if left is None or not state.known else float(left), budget_mark(left, state), label)
+
+
+def _cell(name: str, usual: str, judgement: Judgement) -> BurnCell:
+    result = next((it for it in judgement.rows if it.row.name == name), None)
+    if result is None:
+        return BurnCell("–", "", "not measured", mark("unmeasured"))
+    window = duration(result.row.long_ms)
+    return BurnCell(times(result.long_burn), "" if window == usual else window, _cell_title(result), _cell_mark(result))
+
+
+def _cell_title(result: RowResult) -> str:
+    row = result.row
+    unknown = "" if result.measured else "; too little was observed to tell"
+    few = "; too few bad events for a page" if result.guarded else ""
+    return (
+        f"{times(result.long_burn)} over {duration(row.long_ms)}, {times(result.short_burn)} over "
+        f"{duration(row.short_ms)}; fires above {times(row.factor)} as a {row.road}{unknown}{few}"
+    )
+
+
+def _cell_mark(result: RowResult) -> Mark:
+    if result.fired:
+        return mark("crit" if result.row.road == "page" and not result.guarded else "warn", "fires")
+    if not result.measured:
+        return mark("unmeasured")
+    return mark("ok") if result.long_burn is not None else mark("quiet")
+
+
+def _runs_out(judgement: Judgement) -> tuple[str, str]:
+    left, at_ms = judgement.budget_remaining, judgement.exhausted_at_ms
+    if left is None:
+        return "–", judgement.reason
+    if left <= 0:
+        return "spent", "the budget is spent already"
+    if at_ms is None:
+        return "not in sight", "the present burn leaves the budget whole"
+    rest = at_ms - judgement.at_ms
+    return ("> 120 d" if rest > FAR_MS else duration(rest)), "at the burn that both windows of the fast row show"
+
+
+def budget_cell(desk: Desk, judgement: Judgement) -> BudgetCell:
+    """How much of the budget is consumed, which may be more than all of it."""
+    left, state = judgement.budget_remaining, of_judgement(judgement)
+    title = f"{judgement.objective.title}: {judgement.reason}"
+    if left is None or not state.known:
+        text, share = state.word, None
+    else:
+        share = float(1 - left)
+        text = percent(1 - left, 0 if 1 - left >= Fraction(1, 100) or left == 1 else 1)
+    meter = Meter(share, budget_mark(left, state), f"{judgement.objective.slo}: budget consumed")
+    return BudgetCell(state, meter, text, title, report_href(judgement.objective))
+
+
+def unmeasured(judgements: Sequence[Judgement]) -> tuple[Unmeasured, ...]:
+    """What is neither good nor bad, with its reason."""
+    hollow = [it for it in by_gravity(judgements) if not of_judgement(it).known]
+    return tuple(
+        Unmeasured(subject(it.objective), it.objective.slo, of_judgement(it), it.reason, report_href(it.objective))
+        for it in hollow
+    )

@@ -1,0 +1,59 @@
+"""Numbers and times as pages show them; the only place of this room where anything is rounded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+from slo.text import duration, number, percent
+
+NO_DATA = "no data"
+_BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+__all__ = ["NO_DATA", "amount", "bytes_text", "duration", "iso", "number", "percent", "percent_split", "stamp", "times"]
+
+
+def times(burn: Fraction | None) -> str:
+    """A burn rate as `14.6×`, `120×`; `–` without traffic."""
+    if burn is None:
+        return "–"
+    places = 2 if 0 < burn < Fraction(1, 10) else 1 if burn < 100 else 0
+    return f"{number(burn, places)}×"
+
+
+def percent_split(ratio: Fraction | None, places: int = 3) -> tuple[str, str]:
+    """A ratio as (number, unit): ("99.947", "%"); what is below 1 never reads as 100. No data has no unit."""
+    if ratio is None:
+        return NO_DATA, ""
+    text, unit = percent(ratio, places).rsplit(" ", 1)
+    return text, unit
+
+
+def bytes_text(value: float | None) -> str:
+    """Bytes as `512 MiB`, at most three digits."""
+    if value is None:
+        return NO_DATA
+    size, unit = float(value), 0
+    while abs(size) >= 1000 and unit < len(_BYTES) - 1:
+        size, unit = size / 1024, unit + 1
+    places = 0 if unit == 0 or abs(size) >= 100 else 1
+    return f"{size:.{places}f} {_BYTES[unit]}"
+
+
+def amount(value: float | None, places: int = 2, unit: str = "") -> str:
+    """A plain number with trailing zeros dropped."""
+    if value is None:
+        return NO_DATA
+    text = f"{value:.{places}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{'0' if text == '-0' else text}{' ' if unit else ''}{unit}"
+
+
+def iso(at_ms: int) -> str:
+    """A moment for `<time datetime>`: `2026-03-01T08:15:00Z`."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def stamp(at_ms: int, *, day: bool = False) -> str:
+    """A moment in UTC as the page shows it before the browser puts it into the reader's zone."""
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%d %H:%M}" if day else f"{moment:%H:%M}"
