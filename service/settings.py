@@ -107,7 +107,9 @@ class Settings(BaseModel):
     alerts: AlertSettings = Field(  # type: ignore[valid-type]
         default_factory=AlertSettings, description="Limits of the default alerts."
     )
-    retention: RetentionSettings = Field(RetentionSettings(), description="How long data is kept.")
+    retention: RetentionSettings = Field(
+        default_factory=lambda: RetentionSettings.model_validate({}), description="How long data is kept."
+    )
     evaluate_seconds: float = Field(15.0, ge=1, le=300, description="Time between two evaluations at most.")
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")
     max_body_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 28, description="Longest body of a request.")
