@@ -92,6 +92,12 @@ class Account:
             found = self.distributions[key] = Distribution(now_ms, [0] * (len(OWN[key[0]].bounds) + 1))
         return found
 
+    def begin_time_anew(self, now_ms: int) -> None:
+        """Container-seconds count from now on."""
+        for name, labels in self.counters:
+            if name in IN_MILLISECONDS:
+                self.counters[name, labels] = Counter(now_ms)
+
     def resource(self) -> Resource:
         """Whose points these are: the service, no container."""
         return Resource(self.service)

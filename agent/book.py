@@ -53,6 +53,8 @@ class Record:
     """True in the first run of a container whose making was told of."""
     failed_checks: int = 0
     kills: list[KillSeen] = field(default_factory=list)
+    counted_kills: int = 0
+    """Kernel kills counted in the present run: a watch that begins anew goes on from there."""
     gone_ms: int | None = None
 
     @property
@@ -117,16 +119,24 @@ class Declared:
     replicas: int
     source: str
     labels: Mapping[str, str]
+    probed: bool = False
+    """A probe or a health check tells when it is ready."""
     launched: bool = False
 
 
 @dataclass
 class Presence:
-    """One service on this node: since when its desired time is counted up to, and when its last container went."""
+    """One service on this node."""
 
     first_seen_ms: int
     since_ms: int
+    """Up to when its container-seconds are counted."""
     empty_ms: int | None = None
+    """When its last container went."""
+    was_declared: bool = False
+    told_ms: int | None = None
+    """When its facts were last told of."""
+    told: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
 
 class Book:

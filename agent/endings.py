@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from agent.book import Record
 from agent.verdict import KILLED, End, KillSeen
+from runtime.model import ServiceName
 
 HOLD_MS = 2_000
 SAME_REQUEST_MS = 1_000
@@ -47,7 +48,7 @@ class Endings:
         """Opens the end of the record's run; it takes over what the run has seen."""
         due_ms = max(at_ms, now_ms) + self._hold_ms
         ending = Ending(record, at_ms, exit_code, due_ms, record.killed, record.stopped, kills=record.kills)
-        record.kills = []
+        record.kills, record.counted_kills = [], 0
         self._open.setdefault(record.container.id, []).append(ending)
         return ending
 
@@ -76,6 +77,18 @@ class Endings:
             return False
         found.kills.append(kill)
         return True
+
+    def all(self) -> Iterator[Ending]:
+        """Every open end."""
+        return (ending for endings in self._open.values() for ending in endings)
+
+    def put_back(self, ending: Ending) -> None:
+        """An open end of a checkpoint."""
+        self._open.setdefault(ending.record.container.id, []).append(ending)
+
+    def of(self, service: ServiceName) -> bool:
+        """True while an end in the service is open."""
+        return any(ending.record.service == service for ending in self.all())
 
     def due(self, now_ms: int | None) -> Iterator[Ending]:
         """Takes out the ends whose time has come, all of them without a time."""

@@ -53,11 +53,14 @@ class Ledger:
         self._accounts: dict[ServiceName, Account] = {}
         self._dropped: dict[str, int] = {}
         self._lock = threading.RLock()
+        self.revision = 0
+        """Rises with every count but that of time: a checkpoint older than it would lose one."""
 
     def see(self, service: ServiceName, *, declared: bool | None = None) -> int:
         """Notes that a service is there; answers its first sight in milliseconds."""
         with self._lock:
             account = self._account(service)
+            account.active = True
             if declared is not None:
                 account.declared = declared
             return account.start_ms
@@ -82,6 +85,7 @@ class Ledger:
     def cold_start(self, service: ServiceName, segment: Segment, seconds: float | None) -> None:
         """Counts one start; None where it was never ready."""
         with self._lock:
+            self.revision += 1
             self._account(service).observe((COLD_START, (("segment", segment),)), seconds, self._now_ms())
 
     def expect_cold_starts(self, service: ServiceName) -> None:
@@ -115,6 +119,7 @@ class Ledger:
         with self._lock:
             if not self.expect_pulls(service, pull.registry, pull.repository):
                 return
+            self.revision += 1
             account, now = self._account(service), self._now_ms()
             account.add((PULLS, (*at, ("outcome", pull.outcome))), 1, now)
             account.add((PULL_BYTES, at), pull.bytes, now)
@@ -125,12 +130,14 @@ class Ledger:
     def build(self, service: ServiceName, build: Build) -> None:
         """Counts one build that we ran; a failed one in +Inf alone."""
         with self._lock:
+            self.revision += 1
             seconds = build.seconds if build.ok else None
             self._account(service).observe((BUILD_SECONDS, ()), seconds, self._now_ms())
 
     def registry(self, timing: RegistryTiming) -> None:
         """Counts one manifest request by phase; a failed one in +Inf of `total` alone."""
         with self._lock:
+            self.revision += 1
             account, now = self._account(PLATFORM), self._now_ms()
             phases = {"total": timing.total_seconds if timing.ok else None, **timing.phases}
             for phase, seconds in phases.items():
@@ -190,14 +197,20 @@ class Ledger:
         with self._lock:
             return [rows.to_json(account) for account in self._accounts.values()]
 
-    def restore(self, accounts: list[dict[str, Any]]) -> None:
-        """Goes on from a checkpoint; raises KeyError, TypeError or ValueError where it is not one."""
+    def restore(self, accounts: list[dict[str, Any]], *, complete: bool) -> None:
+        """Goes on from a checkpoint; raises KeyError, TypeError or ValueError where it is not one.
+
+        One that is not `complete` may lack time that was published already: container-seconds begin anew.
+        """
         restored = [rows.from_json(data) for data in accounts]
+        for account in () if complete else restored:
+            account.begin_time_anew(self._now_ms())
         with self._lock:
             self._accounts = {account.service: account for account in restored}
 
     def _add(self, service: ServiceName, key: Key, n: int) -> None:
         with self._lock:
+            self.revision += 1
             self._account(service).add(key, n, self._now_ms())
 
     def _account(self, service: ServiceName) -> Account:
@@ -208,10 +221,11 @@ class Ledger:
             account = self._accounts[service] = Account(service, now, now)
             for key in () if service == PLATFORM else rows.FROM_FIRST_SIGHT:
                 account.add(key, 0, now)
-        account.seen_ms, account.active = max(account.seen_ms, now), True
+        account.seen_ms = max(account.seen_ms, now)
         return account
 
     def _make_room(self) -> None:
+        self.revision += 1
         while len(self._accounts) >= self._max_services:
             kept = [one for one in self._accounts.values() if one.service != PLATFORM]
             oldest = min(kept, key=lambda one: (one.declared, one.active, one.seen_ms), default=None)

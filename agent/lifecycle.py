@@ -15,6 +15,7 @@ from dataclasses import replace
 from agent.book import FAILED_CHECKS, Declared, Record
 from agent.ledger import By
 from agent.model import Event, Resource
+from agent.presence import REMOVED_AFTER_MS, tell_presence
 from agent.resync import resync
 from agent.story import Story, watch_of
 from agent.verdict import ENDING_SIGNALS, policy_restarts
@@ -34,8 +35,9 @@ MAX_WAITING_KILLS = 1_000
 class Lifecycle:
     """The one owner of the story; every method may be called from any thread and takes times in milliseconds."""
 
-    def __init__(self, story: Story, now_ms: Callable[[], int]) -> None:
+    def __init__(self, story: Story, now_ms: Callable[[], int], removed_after_ms: int = REMOVED_AFTER_MS) -> None:
         self.story = story
+        self._removed_after_ms = removed_after_ms
         self._now_ms = now_ms
         self._lock = threading.RLock()
         self._seen: OrderedDict[tuple[int, str, str], None] = OrderedDict()
@@ -164,6 +166,7 @@ class Lifecycle:
             if not self.story.blind:
                 self.watched_ms = now
                 self._publish()
+                tell_presence(self.story, now, self._removed_after_ms)
             return self.story.take_events()
 
     def settle(self) -> list[Event]:

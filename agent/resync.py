@@ -89,7 +89,8 @@ def _take_over(record: Record, container: Container, *, new_run: bool) -> None:
         record.started_ms, record.live = started_ms, live
         return
     record.killed = record.stopped = record.first_run = False
-    record.ready, record.failed_checks, record.kills = False, 0, []
+    record.ready, record.failed_checks = False, 0
+    record.kills, record.counted_kills = [], 0
     record.watch = watch_of(container) if record.watch == "none" else record.watch
     record.timed = record.alive and record.watch != "none" and container.health != "healthy"
 

@@ -18,6 +18,7 @@ from runtime.probe import probe_of
 
 MAX_CONTAINERS = 5_000
 MAX_EVENTS = 20_000
+MAX_KILLS_SEEN = 1_000
 PULL_TO_CREATE_MS = 60_000
 """A pull that ended at most this long before a container was made is a part of its cold start."""
 START_LAG_MS = 15_000
@@ -70,8 +71,8 @@ class Story:
 
     def advance(self, service: ServiceName, to_ms: int) -> None:
         """Counts the service's container-seconds up to a moment, as it has been since the last change."""
-        presence = self.book.services[service]
-        if to_ms <= presence.since_ms:
+        presence = self.book.services.get(service)
+        if presence is None or to_ms <= presence.since_ms:
             return
         if not self.blind:
             desired, healthy = self.book.totals(service, self.book.of(service))
@@ -150,10 +151,11 @@ class Story:
     def kill(self, record: Record, kill: OomKill) -> None:
         """Counts kernel kills in a container."""
         self.ledger.oom(record.service, kill.cause, kill.victim, kill.count)
-        for _ in range(min(kill.count, 10)):
+        for _ in range(min(kill.count, MAX_KILLS_SEEN)):
             seen = KillSeen(kill.at_ms, kill.victim)
             if not self.endings.claim(record.container.id, seen, alive=record.alive):
                 record.kills.append(seen)
+                record.counted_kills += 1
         process = kill.process or "a process"
         body = f"the kernel killed {process} in {record.container.name} for memory"
         facts = {"cause": kill.cause, "victim": kill.victim, "process": kill.process or ""}
