@@ -11,6 +11,7 @@ Stream = Literal["stdout", "stderr"]
 MAX_LINE_BYTES = 16 * 1024
 MAX_FRAME_BYTES = 1024 * 1024
 _HEADER_BYTES = 8
+_STAMP_BYTES = 64
 _STREAMS: dict[int, Stream] = {0: "stdout", 1: "stdout", 2: "stderr"}
 
 
@@ -53,7 +54,7 @@ def tty_frames(chunks: Iterable[bytes], max_line_bytes: int = MAX_LINE_BYTES) ->
     for chunk in chunks:
         *whole, buffer = (buffer + chunk).split(b"\n")
         yield from (Frame("stdout", line + b"\n") for line in whole)
-        if len(buffer) > 2 * max_line_bytes:
+        if len(buffer) > _STAMP_BYTES + max_line_bytes:
             yield Frame("stdout", buffer + b"\n")
             buffer = b""
     if buffer:

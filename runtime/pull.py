@@ -158,7 +158,9 @@ def _timing(layer_id: str, layer: Layer) -> LayerTiming:
 
 
 def _between(since_ms: int | None, until_ms: int | None) -> float | None:
-    return None if since_ms is None or until_ms is None else (until_ms - since_ms) / 1000
+    if since_ms is None or until_ms is None or until_ms < since_ms:
+        return None
+    return (until_ms - since_ms) / 1000
 
 
 def outcome_of(state: PullState, reference: Reference) -> tuple[PullOutcome, str | None]:
