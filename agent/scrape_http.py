@@ -60,7 +60,8 @@ def fetch(target: Target, max_bytes: int, timeout_seconds: float) -> str:
         connection.sock = _connected(target, deadline)
         headers = {"Accept": _ACCEPT, "Accept-Encoding": "identity", "Connection": "close", "User-Agent": "midwatch"}
         connection.request("GET", target.path, headers=headers)
-        return _text(connection.getresponse(), max_bytes)
+        with connection.getresponse() as response:
+            return _text(response, max_bytes)
     except TimeoutError as fault:
         raise ScrapeFault("timeout", f"{target.path} did not answer whole in {timeout_seconds:g} s") from fault
     except (OSError, http.client.HTTPException) as fault:
@@ -77,6 +78,8 @@ def _text(response: http.client.HTTPResponse, max_bytes: int) -> str:
     body = response.read(max_bytes + 1)
     if len(body) > max_bytes:
         raise ScrapeFault("too_large", f"more than the {max_bytes} bytes taken: raise the limit, or expose less")
+    if response.length:
+        raise ScrapeFault("unreachable", f"the answer ended {response.length} bytes early")
     return body.decode("utf-8", "replace")
 
 
