@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from alerts.labels import labels_of
-from alerts.model import AlertState, Change, Incident, Labels, pairs
+from alerts.model import AlertState, Change, Incident, Labels, Subject, pairs
+from slo.builtin import PLATFORM
 from slo.text import utc
 
 MAX_ALERTS = 50
@@ -35,11 +36,16 @@ class Links:
 
     def runbook(self, alert: str) -> str:
         """The page that says what to do."""
-        return f"{self.base_url}/runbooks/{quote(alert, safe='')}"
+        return f"{self.base_url}/runbooks/{_quoted(alert)}"
 
-    def dashboard(self, service: str) -> str:
-        """The on-call dashboard of the service."""
-        return f"{self.base_url}/oncall?service={quote(service, safe='')}"
+    def dashboard(self, subject: Subject) -> str:
+        """The on-call dashboard, narrowed to the service or the node that it concerns."""
+        scope = dict(subject.scope)
+        if subject.service != PLATFORM:
+            return f"{self.base_url}/oncall?service={_quoted(subject.service)}"
+        if node := scope.get("node_id", scope.get("node")):
+            return f"{self.base_url}/oncall?node={_quoted(node)}"
+        return f"{self.base_url}/oncall"
 
 
 def payload(change: Change, links: Links, now_ms: int) -> dict[str, Any]:
@@ -93,7 +99,7 @@ def _alert(alert: AlertState, incident: Incident, links: Links) -> dict[str, Any
         "annotations": _annotations(alert, incident, links),
         "startsAt": _rfc3339(alert.started_ms),
         "endsAt": NEVER if alert.ended_ms is None else _rfc3339(alert.ended_ms),
-        "generatorURL": links.dashboard(alert.subject.service),
+        "generatorURL": links.dashboard(alert.subject),
         "fingerprint": fingerprint(labels),
     }
 
@@ -106,7 +112,7 @@ def _annotations(alert: AlertState, incident: Incident, links: Links) -> dict[st
         "incident_id": incident.id,
         "incident_opened": utc(incident.opened_ms),
         "runbook_url": links.runbook(alert.alert),
-        "dashboard_url": links.dashboard(alert.subject.service),
+        "dashboard_url": links.dashboard(alert.subject),
     }
     for line in lines:
         if line.label.endswith(_ROW_FIRED):
@@ -115,6 +121,11 @@ def _annotations(alert: AlertState, incident: Incident, links: Links) -> dict[st
         elif line.label in ("budget left", "budget runs out"):
             notes[line.label.replace(" ", "_")] = line.text
     return {name: text if name == "description" else _cut(text) for name, text in notes.items()}
+
+
+def _quoted(text: str) -> str:
+    """A name as part of an address; what is no Unicode text is replaced, for such names come from containers."""
+    return quote(text[:MAX_VALUE], safe="", errors="replace")
 
 
 def _bounded(labels: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -72,9 +72,9 @@ def incident_id(subject: Subject, road: Road, opened_ms: int) -> str:
 
 
 def _by_identity(findings: Sequence[Finding]) -> dict[tuple[Road, str], Finding]:
-    """One finding per alert and road, sorted; of several the one that fires, then the one that is unknown."""
+    """One finding per alert and road, sorted; of several one that fires, then an unknown one, then the longest hold."""
     rank = {True: 0, None: 1, False: 2}
-    order = sorted(findings, key=lambda it: (it.road, it.key, rank[it.firing], it.summary))
+    order = sorted(findings, key=lambda it: (it.road, it.key, rank[it.firing], -it.hold_ms, it.summary))
     told: dict[tuple[Road, str], Finding] = {}
     for finding in order:
         told.setdefault((finding.road, finding.key), finding)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from slo.judge import judge, present_burn, windows
-from slo.model import Allowance, Selector
+from slo.model import Allowance, Counts, Selector
 from tests.slo.support import DAY, HOUR, MINUTE, NOW, counts, objective, steady
 
 GOOD = objective()
@@ -94,14 +94,14 @@ def test_one_restart_is_no_page_and_three_are() -> None:
         assert (fast.fired, fast.guarded) == (True, guarded)
 
 
-def _almost_spent(hour: int, five: int) -> dict[int, object]:
+def _almost_spent(hour: int, five: int) -> dict[int, Counts]:
     """99 % spent at 99.9 %; `hour` and `five` are bad events of a thousand."""
     month = counts(99_000, 100_000_000, 30 * DAY)
     return {30 * DAY: month, HOUR: counts(hour, 1000), 5 * MINUTE: counts(five, 1000, 5 * MINUTE)}
 
 
 def test_a_budget_that_ends_within_two_hours_at_both_burns_is_projected_gone() -> None:
-    found = judge(GOOD, {**steady(GOOD), **_almost_spent(4, 4)}, NOW)  # type: ignore[dict-item]
+    found = judge(GOOD, {**steady(GOOD), **_almost_spent(4, 4)}, NOW)
     assert found.projected_gone
     assert found.state == "burning"
     assert found.exhausted_at_ms == NOW + 30 * DAY // 400  # 1 % x 30 d / 4 = 1.8 h
@@ -109,7 +109,7 @@ def test_a_budget_that_ends_within_two_hours_at_both_burns_is_projected_gone() -
 
 
 def test_a_short_window_that_calmed_down_takes_the_projection_back() -> None:
-    found = judge(GOOD, {**steady(GOOD), **_almost_spent(4, 1)}, NOW)  # type: ignore[dict-item]
+    found = judge(GOOD, {**steady(GOOD), **_almost_spent(4, 1)}, NOW)
     assert not found.projected_gone
     assert found.exhausted_at_ms is None
     assert present_burn(found.rows) == 1
@@ -117,12 +117,12 @@ def test_a_short_window_that_calmed_down_takes_the_projection_back() -> None:
 
 def test_two_bad_events_project_nothing() -> None:
     few = {HOUR: counts(2, 200), 5 * MINUTE: counts(2, 200, 5 * MINUTE)}
-    assert not judge(GOOD, {**steady(GOOD), **_almost_spent(0, 0), **few}, NOW).projected_gone  # type: ignore[dict-item]
+    assert not judge(GOOD, {**steady(GOOD), **_almost_spent(0, 0), **few}, NOW).projected_gone
 
 
 def test_a_gap_projects_nothing() -> None:
     gap = {HOUR: counts(4, 1000, observed_ms=HOUR // 2)}
-    found = judge(GOOD, {**steady(GOOD), **_almost_spent(4, 4), **gap}, NOW)  # type: ignore[dict-item]
+    found = judge(GOOD, {**steady(GOOD), **_almost_spent(4, 4), **gap}, NOW)
     assert not found.projected_gone
 
 

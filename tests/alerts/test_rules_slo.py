@@ -1,0 +1,103 @@
+"""Rules over judgements: roads, evidence, freezing."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from alerts.facts import Facts
+from alerts.model import AlertBook, Finding, Road
+from alerts.rules import findings, vanished
+from alerts.step import step
+from alerts.thresholds import Thresholds
+from slo.judge import judge
+from slo.model import Counts, Judgement, Objective
+from tests.slo.support import DAY, HOUR, MINUTE, NOW, counts, objective, steady
+
+GOOD = objective()
+
+
+def _judged(changes: dict[int, Counts] | None = None, of: Objective = GOOD, bad: int = 0) -> Judgement:
+    return judge(of, {**steady(of, bad), **(changes or {})}, NOW)
+
+
+def _found(judgement: Judgement, road: Road = "page", alert: str = "slo-burn") -> Finding:
+    (found,) = [
+        it
+        for it in findings(Facts((), (), None), [judgement], Thresholds(), NOW)
+        if (it.alert, it.road) == (alert, road)
+    ]
+    return found
+
+
+FAST = {HOUR: counts(500, 10_000), 5 * MINUTE: counts(60, 1000, 5 * MINUTE)}
+
+
+def test_a_fast_burn_pages_and_says_which_row_both_burns_the_limit_and_what_is_left() -> None:
+    found = _found(_judged(FAST, bad=100))
+    assert found.firing is True
+    assert found.subject.key == 'service="shop/api"'
+    assert found.labels == (("slo", "test"),)
+    assert [(it.label, it.text) for it in found.evidence] == [
+        ("fast row fired", "50x over 1 h and 60x over 5 min (limit 14.4x)"),
+        ("objective", "Test: 99.9 % over 30 d"),
+        ("counted in 1 h", "500 bad of 10000 events"),
+        ("budget left", "90 %"),
+        ("budget runs out", "2027-01-15 20:57:36 UTC, in 12 h 57 min"),
+    ]
+
+
+def test_what_runs_out_is_the_share_left_of_the_window_over_the_present_burn() -> None:
+    assert _judged(FAST, bad=100).exhausted_at_ms == NOW + int(Fraction(9, 10) * 30 * DAY / 50)
+
+
+def test_a_slow_burn_is_a_ticket_alone() -> None:
+    daily = {DAY: counts(40, 10_000, DAY), 2 * HOUR: counts(40, 10_000, 2 * HOUR)}
+    assert _found(_judged(daily), "page").firing is False
+    found = _found(_judged(daily), "ticket")
+    assert found.firing is True
+    assert found.evidence[0].label == "ticket-1d row fired"
+
+
+def test_too_few_bad_events_make_a_ticket_of_a_page_and_never_silence() -> None:
+    few = {HOUR: counts(2, 20), 5 * MINUTE: counts(2, 2, 5 * MINUTE)}
+    assert _found(_judged(few), "page").firing is False
+    found = _found(_judged(few), "ticket")
+    assert found.firing is True
+    assert "only 2 bad events, too few for a page" in found.evidence[0].text
+
+
+def test_a_gap_freezes_both_roads() -> None:
+    blind = {5 * MINUTE: counts(60, 1000, 5 * MINUTE, observed_ms=MINUTE), HOUR: counts(500, 10_000)}
+    assert _found(_judged(blind), "page").firing is None
+    assert _found(_judged(blind), "ticket").firing is None
+    assert _found(_judged(blind), "page", "budget-projected-gone").firing is None
+
+
+def test_what_can_not_be_measured_at_all_is_unknown() -> None:
+    nothing = judge(objective(unmeasurable="No probe."), {}, NOW)
+    assert {it.firing for it in findings(Facts((), (), None), [nothing], Thresholds(), NOW)} == {None}
+
+
+def test_a_projection_that_came_true_is_frozen_and_no_recovery() -> None:
+    spent = {30 * DAY: counts(100_000, 100_000_000, 30 * DAY)}
+    burning = {**spent, HOUR: counts(4, 1000), 5 * MINUTE: counts(4, 1000, 5 * MINUTE)}
+    assert _found(_judged(burning), "page", "budget-projected-gone").firing is None
+    assert _found(_judged(spent), "page", "budget-projected-gone").firing is False
+
+
+def test_a_projection_pages() -> None:
+    nearly = {30 * DAY: counts(99_000, 100_000_000, 30 * DAY)}
+    burning = {**nearly, HOUR: counts(4, 1000), 5 * MINUTE: counts(4, 1000, 5 * MINUTE)}
+    found = _found(_judged(burning), "page", "budget-projected-gone")
+    assert found.firing is True
+    assert ("budget left", "1 %") in [(it.label, it.text) for it in found.evidence]
+
+
+def test_the_alert_of_an_objective_that_no_longer_exists_resolves() -> None:
+    judgement = _judged(FAST)
+    book, _ = step(AlertBook(), [_found(judgement)], [], NOW)
+    assert vanished(book, [judgement]) == frozenset()
+    gone = vanished(book, [])
+    book, changes = step(book, [], [], NOW + 1, gone)
+    assert [it.kind for it in changes] == ["resolved"]
+    assert book == AlertBook()
