@@ -1,0 +1,168 @@
+"""Evaluation: objectives are judged, rules asked, and what follows is stored in one transaction with its messages."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from alerts.facts import ServerState
+from alerts.model import AlertBook, Change, Finding
+from alerts.rules import findings, vanished
+from alerts.step import acknowledge, step
+from alerts.thresholds import Thresholds
+from service import catalogue, desk, roster
+from service.desk import Receiver
+from service.facts import gather
+from service.ports import Readings
+from service.roster import Row
+from service.store_db import Cursor
+from slo.builtin import builtin
+from slo.judge import judge, windows
+from slo.model import Judgement, Objective
+
+_LOG = logging.getLogger(__name__)
+HISTORY_STEP_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The last finished evaluation."""
+
+    at_ms: int
+    seconds: float
+    judgements: tuple[Judgement, ...]
+    findings: tuple[Finding, ...]
+
+
+class Evaluator:
+    """Judges everything, one evaluation at a time; `tick` may be called from any thread."""
+
+    def __init__(
+        self,
+        store: Readings,
+        receivers: Sequence[Receiver],
+        base_url: str,
+        thresholds: Thresholds,
+        clock: Callable[[], int],
+        wake: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._receivers = tuple(receivers)
+        self._base_url = base_url
+        self._thresholds = thresholds
+        self._clock = clock
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._up_since_ms = clock()
+        self._history_ms = 0
+        self.last: Evaluated | None = None
+        self.failures = 0
+        self.changes: dict[tuple[str, str], int] = {}
+        """What was decided since the start, by (kind, road)."""
+
+    def tick(self) -> Evaluated:
+        """One evaluation at the present moment."""
+        with self._lock:
+            try:
+                now_ms = self._clock()
+                found = self._evaluate(now_ms)
+            except BaseException:
+                self.failures += 1
+                raise
+            self.last = found
+            return found
+
+    def acknowledge(self, incident_id: str, by: str) -> None:
+        """Note that someone is at it; KeyError where no such incident is open."""
+        with self._lock:
+            now_ms = self._clock()
+
+            def run(cursor: Cursor) -> None:
+                book = acknowledge(desk.read_book(cursor), incident_id, by, now_ms)
+                desk.write_book(cursor, book, now_ms)
+                desk.write_incidents(cursor, [it for it in book.incidents if it.id == incident_id])
+
+            self._store.database.write(run)
+
+    def _evaluate(self, now_ms: int) -> Evaluated:
+        with self._store.database.read() as cursor:
+            rows = roster.present(cursor)
+            state = desk.outbox_state(cursor)
+        heard = catalogue.nodes(self._store, now_ms)
+        objectives = builtin(roster.facts(rows), catalogue.catalogue(self._store, heard))
+        judgements = tuple(self._judge(it, now_ms) for it in objectives)
+        age = None if self.last is None else now_ms - self.last.at_ms
+        server = ServerState(self._up_since_ms, age, state.oldest_ms, state.waiting, state.detail)
+        facts = gather(self._store, rows, heard, server, self._thresholds, now_ms)
+        found = tuple(findings(facts, judgements, self._thresholds, now_ms))
+        self._settle(rows, judgements, found, now_ms)
+        return Evaluated(now_ms, (self._clock() - now_ms) / 1000, judgements, found)
+
+    def _judge(self, objective: Objective, now_ms: int) -> Judgement:
+        if objective.unmeasurable is not None:
+            return judge(objective, {}, now_ms)
+        wanted = windows(objective)
+        found = self._store.counts(objective.indicator, wanted, now_ms)
+        return judge(objective, dict(zip(wanted, found, strict=True)), now_ms)
+
+    def _settle(
+        self, rows: Sequence[Row], judgements: Sequence[Judgement], found: Sequence[Finding], now_ms: int
+    ) -> None:
+        """Step the alerts and store what follows; what is undone with the transaction has not happened."""
+
+        def run(cursor: Cursor) -> tuple[list[Change], int]:
+            book = desk.read_book(cursor)
+            gone = _gone(book, rows) | vanished(book, judgements)
+            after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone)
+            if after != book:
+                desk.write_book(cursor, after, now_ms)
+            ended = [it.incident for it in changes if it.incident.status == "resolved"]
+            before = {it.id: it for it in book.incidents}
+            fresh = [it for it in after.incidents if before.get(it.id) != it]
+            desk.write_incidents(cursor, [*fresh, *ended])
+            posted = sum(desk.post(cursor, it, self._receivers, self._base_url, now_ms) for it in changes)
+            if now_ms - self._history_ms >= HISTORY_STEP_MS:
+                _write_history(cursor, judgements, now_ms)
+            return changes, posted
+
+        changes, posted = self._store.database.write(run)
+        if now_ms - self._history_ms >= HISTORY_STEP_MS:
+            self._history_ms = now_ms
+        for change in changes:
+            key = (change.kind, change.incident.road)
+            self.changes[key] = self.changes.get(key, 0) + 1
+            _LOG.info("%s %s: %s (%s)", change.incident.road, change.kind, change.incident.subject.key, change.reason)
+        if posted:
+            self._wake()
+
+
+def _gone(book: AlertBook, rows: Sequence[Row]) -> frozenset[str]:
+    """Keys of subjects that are watched no more."""
+    present = {row.service for row in rows} | {"platform"}
+    return frozenset(it.subject.key for it in book.incidents if it.subject.service not in present)
+
+
+def fast_burn(judgement: Judgement) -> float | None:
+    """The burn of the fast row's long window, for graphs."""
+    row = next(iter(judgement.rows), None)
+    return None if row is None or row.long_burn is None else float(row.long_burn)
+
+
+def _write_history(cursor: Cursor, judgements: Sequence[Judgement], now_ms: int) -> None:
+    for it in judgements:
+        remaining = None if it.budget_remaining is None else float(it.budget_remaining)
+        cursor.execute(
+            "INSERT INTO judgements VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                now_ms,
+                it.objective.slo,
+                it.objective.service,
+                json.dumps(it.objective.scope),
+                it.state,
+                fast_burn(it),
+                remaining,
+            ],
+        )
