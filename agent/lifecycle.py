@@ -20,7 +20,7 @@ from agent.resync import resync
 from agent.story import Story, watch_of
 from agent.verdict import ENDING_SIGNALS, policy_restarts
 from runtime.identity import bounded, registry_of
-from runtime.model import PLATFORM, Container, EngineEvent, ServiceName
+from runtime.model import PLATFORM, Container, EngineEvent, Pull, ServiceName
 from runtime.oom_book import OomKill
 
 KEEP_GONE_MS = 70_000
@@ -175,6 +175,27 @@ class Lifecycle:
             for ending in self.story.endings.due(None):
                 self.story.decide(ending)
             return [*self.tick(), *self.story.take_events()]
+
+    def emit(self, event: Event) -> None:
+        """Has an event shipped with the next batch."""
+        with self._lock:
+            self.story.emit(event)
+
+    def knows(self, container_id: str) -> bool:
+        """True where the container was seen before."""
+        with self._lock:
+            return container_id in self.story.book.records
+
+    def stands(self, container_id: str) -> bool:
+        """True where a container is healthy, or a job that ended well."""
+        with self._lock:
+            record = self.story.book.records.get(container_id)
+            return record is not None and (record.healthy or record.done)
+
+    def pulled(self, service: ServiceName, pull: Pull) -> None:
+        """An image was fetched for a service: a part of the cold start of its next containers."""
+        with self._lock:
+            self.story.pulled(service, pull.at_ms + round(pull.seconds * 1000), pull.seconds)
 
     def records(self) -> list[Record]:
         """Every container known, also those that went a short while ago; read them, don't change them."""

@@ -1,0 +1,78 @@
+"""The projects that were handed to the agent, kept on disk so that they outlive it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from agent.book import Declared
+from runtime.model import Project, ServiceName, ServiceSpec
+from runtime.probe import READINESS_LABEL
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Handed:
+    """One project, and with which configuration each of its services was last brought up."""
+
+    project: Project
+    deployed: dict[str, str] = field(default_factory=dict)
+    stopping: bool = False
+
+
+_JSON = TypeAdapter(Handed)
+
+
+class ProjectFolder:
+    """One file for each project, only for the agent's user: environments hold secrets."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def load(self) -> dict[str, Handed]:
+        """Every project by name; a file that can't be read is left where it is and told of."""
+        found: dict[str, Handed] = {}
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                handed = _JSON.validate_json(path.read_bytes())
+            except (OSError, ValidationError) as error:
+                LOG.error("%s can't be read, its project is not kept: %s", path, str(error).splitlines()[0])
+                continue
+            found[handed.project.name] = handed
+        return found
+
+    def save(self, handed: Handed) -> None:
+        """Writes one project; raises OSError."""
+        path = self._path(handed.project.name)
+        new = path.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_bytes(_JSON.dump_json(handed))
+        new.replace(path)
+
+    def remove(self, name: str) -> None:
+        """Forgets a project."""
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+
+def declared(handed: Handed) -> dict[ServiceName, Declared]:
+    """What a project asks of its services."""
+    project = handed.project
+    return {ServiceName(project.name, spec.name): _declared(project, spec) for spec in project.services}
+
+
+def _declared(project: Project, spec: ServiceSpec) -> Declared:
+    probed = spec.healthcheck is not None or bool(spec.labels.get(READINESS_LABEL, "").strip())
+    return Declared(spec.replicas, project.source, dict(spec.labels), probed=probed)
+
+
+def stopping(handed: Handed) -> Handed:
+    """The same project, to be ended."""
+    return replace(handed, stopping=True)
