@@ -78,6 +78,22 @@ def ensure_engine(data: Path, environment: Mapping[str, str], install: bool, tel
     return Engine(private_url(data), True)
 
 
+def record(data: Path, url: str) -> None:
+    """Remember which engine `up` uses, for the commands that follow."""
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "engine.url").write_text(f"{url}\n")
+
+
+def recorded(data: Path, environment: Mapping[str, str]) -> str:
+    """The engine that `up` used, else the first that answers; refuses where there is none."""
+    note = data / "engine.url"
+    urls = (note.read_text().strip(),) if note.exists() else candidates(data, environment)
+    found = find(urls)
+    if found is None:
+        raise Refusal(f"no container engine answers at {' or '.join(urls)}", "run: midwatch up")
+    return found
+
+
 def start_private(folder: Path) -> str:
     """Start an engine with all it has under the folder, where it does not run yet; returns its address."""
     _preflight(folder)

@@ -1,0 +1,56 @@
+"""The agent of this machine, asked over its socket in the data folder; what it refuses ends the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from agent import client
+from cli.errors import ConfigFault, Refusal
+
+WAIT_SECONDS = 120.0
+T = TypeVar("T")
+
+
+def socket_of(data: Path) -> Path:
+    """The agent's socket."""
+    return data / "agent.sock"
+
+
+def answers(data: Path) -> bool:
+    """True where an agent answers."""
+    try:
+        client.status(socket_of(data))
+    except client.AgentUnreachable:
+        return False
+    return True
+
+
+def run(data: Path, compose: Path, tell: Callable[[str], None], wait: bool = True) -> None:
+    """Hand over a Compose file and wait until its services stand; failures are told, not raised."""
+    answer = _asked(lambda: client.run(socket_of(data), compose, WAIT_SECONDS if wait else None))
+    for line in answer.get("failures", ()) if wait else ():
+        tell(f"{answer['project']}: {line}")
+    if wait and answer.get("settled"):
+        tell(f"{answer['project']}: {len(answer['services'])} services stand")
+
+
+def stop(data: Path, project: str) -> Mapping[str, Any]:
+    """End a project; the answer has `removed` and `failures`."""
+    return _asked(lambda: client.stop(socket_of(data), project))
+
+
+def ps(data: Path) -> list[Mapping[str, Any]]:
+    """Every service of the node."""
+    return _asked(lambda: client.ps(socket_of(data)))
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except client.AgentUnreachable as error:
+        what, _, remedy = str(error).rpartition("; ")
+        raise Refusal(what, remedy) from error
+    except client.AgentRefused as error:
+        raise ConfigFault(tuple(str(error).splitlines())) from error

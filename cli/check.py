@@ -1,0 +1,45 @@
+"""`midwatch check`: every fault of Compose files and midwatch.yaml files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cli.config import SECTIONS, load
+from cli.errors import ConfigFault
+from runtime import compose
+from runtime.compose_yaml import Mapping as YamlMapping
+from runtime.compose_yaml import YamlFault, parse
+from runtime.errors import ComposeFault
+
+
+def check(files: Sequence[Path], environment: Mapping[str, str]) -> int:
+    """Print every fault of every file; 1 where there is any, else 0."""
+    faults = [fault for file in files for fault in _faults(file, environment)]
+    for fault in faults:
+        print(fault)
+    if not faults:
+        print(f"{len(files)} file(s), no fault")
+    return 1 if faults else 0
+
+
+def _faults(file: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        if _is_configuration(file):
+            load(file, {})
+        else:
+            compose.load(file, environment)
+    except (ConfigFault, ComposeFault) as found:
+        return found.faults
+    return ()
+
+
+def _is_configuration(file: Path) -> bool:
+    """By its keys; what can't be read or is no mapping is judged by its name."""
+    try:
+        root = parse(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YamlFault):
+        root = None
+    if isinstance(root, YamlMapping) and ("services" in root.entries or set(root.entries) & set(SECTIONS)):
+        return "services" not in root.entries
+    return file.stem.startswith("midwatch")

@@ -1,0 +1,156 @@
+"""The command `midwatch`: parses, calls one room, prints. Rooms are imported where they are needed.
+
+Exit codes: 0 fine, 1 findings, 2 usage or configuration.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.demo_commands import app as demo_app
+from cli.errors import ConfigFault, Refusal
+from cli.silence_commands import app as silence_app
+
+DATA = Path("/var/lib/midwatch")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Keeps the watch over containers: exact counts, SLIs, error budgets and pages.",
+)
+app.add_typer(demo_app, name="demo")
+app.add_typer(silence_app, name="silence")
+
+Data = Annotated[Path, typer.Option("--data", envvar="MIDWATCH_DATA", help="Folder that holds all state.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@app.command(epilog="Example: midwatch up --data /srv/midwatch")
+def up(
+    data: Data = DATA,
+    config: ConfigFile = None,
+    no_install: Annotated[
+        bool, typer.Option("--no-install", help="Neither install nor start a container engine.")
+    ] = False,
+    no_demo: Annotated[bool, typer.Option("--no-demo", help="Leave the demo shop out.")] = False,
+) -> None:
+    """Start engine, service, agent and the demo shop on this machine, until the dashboards are live."""
+    from cli.config import load
+    from cli.up import Options, up
+
+    up(Options(data.absolute(), config, not no_install, not no_demo), load(config, os.environ), os.environ)
+
+
+@app.command(epilog="Example: midwatch down")
+def down(
+    data: Data = DATA,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove the stored data too.")] = False,
+) -> None:
+    """Stop what `midwatch up` started, and nothing else; what was stored stays."""
+    from cli.down import down
+
+    down(data.absolute(), purge, os.environ)
+
+
+@app.command(epilog="Example: midwatch server --config midwatch.yaml")
+def server(data: Data = DATA, config: ConfigFile = None) -> None:
+    """Run the service in the foreground: ingest, judgements, pages and dashboards."""
+    from cli.config import load
+    from cli.foreground import serve
+
+    serve(data.absolute(), load(config, os.environ))
+
+
+@app.command(epilog="Example: DOCKER_HOST=unix:///run/user/1000/docker.sock midwatch agent")
+def agent(data: Data = DATA, config: ConfigFile = None) -> None:
+    """Run this node's agent in the foreground: it watches the containers and runs projects."""
+    from cli.config import load
+    from cli.foreground import watch
+
+    watch(data.absolute(), load(config, os.environ))
+
+
+@app.command(epilog="Example: midwatch run compose.yaml")
+def run(
+    file: Annotated[Path, typer.Argument(help="A Compose file.")],
+    data: Data = DATA,
+) -> None:
+    """Hand a Compose file to the agent, which brings its services up and keeps them so."""
+    from cli.projects import run
+
+    run(data.absolute(), file.absolute(), os.environ)
+
+
+@app.command(epilog="Example: midwatch stop shop")
+def stop(
+    project: Annotated[str, typer.Argument(help="The project's name, as `midwatch ps` shows it.")],
+    data: Data = DATA,
+) -> None:
+    """Remove a project's containers and keep it no longer; its volumes stay."""
+    from cli.projects import stop
+
+    stop(data.absolute(), project)
+
+
+@app.command(epilog="Example: midwatch ps --json | jq '.[].service'")
+def ps(data: Data = DATA, config: ConfigFile = None, json: Json = False) -> None:
+    """Show the services of this node: desired, healthy, restarts and error budget."""
+    from cli.config import load
+    from cli.projects import ps
+
+    ps(data.absolute(), load(config, os.environ), json)
+
+
+@app.command(epilog="Example: midwatch check compose.yaml midwatch.yaml")
+def check(files: Annotated[list[Path], typer.Argument(help="Compose files and midwatch.yaml files.")]) -> None:
+    """Check files: every fault at once, each with file, line and key; exit code 1 where there is any."""
+    from cli.check import check
+
+    raise typer.Exit(check(files, os.environ))
+
+
+def main() -> None:
+    """Run the command; what can't be done is one clear line with its remedy and exit code 2."""
+    try:
+        app()
+    except ConfigFault as faults:
+        _refuse(*faults.faults)
+    except Refusal as refusal:
+        _refuse(f"midwatch: {refusal}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        _refuse(f"midwatch: {error.filename or 'writing'}: {error.strerror}; {REMEDIES[error.errno]}")
+
+
+REMEDIES = {
+    errno.ENOSPC: "free some space or choose another disk with --data",
+    errno.EDQUOT: "free some space or choose another disk with --data",
+    errno.EROFS: "choose a folder that can be written with --data",
+    errno.EACCES: "run as root, or choose a folder of yours with --data",
+    errno.EPERM: "run as root, or choose a folder of yours with --data",
+}
+
+
+def _refuse(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""`midwatch run`, `stop` and `ps`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli import agent_client, service_client
+from cli.config import Config
+from cli.errors import ConfigFault
+from runtime.compose import load
+from runtime.errors import ComposeFault
+
+
+def run(data: Path, file: Path, environment: Mapping[str, str]) -> None:
+    """Check a Compose file here, then hand it to the agent and wait until its services stand."""
+    try:
+        load(file, environment)
+    except ComposeFault as fault:
+        raise ConfigFault(fault.faults) from fault
+    agent_client.run(data, file, print)
+
+
+def stop(data: Path, project: str) -> None:
+    """End a project and say what was removed."""
+    answer = agent_client.stop(data, project)
+    for line in answer["failures"]:
+        print(f"{project}: {line}")
+    print(f"{project}: {_count(answer['removed'])} container(s) removed")
+
+
+def ps(data: Path, config: Config, as_json: bool) -> None:
+    """Show every service, with the worst budget of its objectives where the service tells."""
+    services = agent_client.ps(data)
+    budgets = service_client.budgets(config.service)
+    if as_json:
+        print(json.dumps([{**one, "budget_remaining": budgets.get(one["service"])} for one in services], indent=2))
+        return
+    Console().print(_table(services, budgets))
+
+
+def _table(services: Iterable[Mapping[str, Any]], budgets: Mapping[str, float]) -> Table:
+    table = Table("SERVICE", "DESIRED", "HEALTHY", "RESTARTS", "OOM KILLS", "BUDGET LEFT", "WAITS FOR", box=None)
+    for one in services:
+        left = budgets.get(one["service"])
+        table.add_row(
+            escape(one["service"]),
+            str(one["desired"]),
+            str(one["healthy"]),
+            str(one["restarts"]),
+            str(one["oom_kills"]),
+            "–" if left is None else f"{left:.0%}",
+            escape(str(one.get("waits_for") or "")),
+        )
+    return table
+
+
+def _count(removed: Any) -> int:
+    return removed if isinstance(removed, int) else len(removed)

@@ -1,0 +1,79 @@
+"""The service, asked over HTTP by the commands of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from cli.config import address
+from cli.errors import Refusal
+from service.settings import Settings
+
+ANSWER_SECONDS = 10.0
+POLL_SECONDS = 0.25
+
+
+def ready(settings: Settings) -> bool:
+    """True where the service answers that it is ready."""
+    try:
+        return httpx.get(f"{address(settings)}/readyz", timeout=2.0, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def ask(settings: Settings, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    """The JSON of an answer; refuses where the service does not answer or says no."""
+    headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
+    try:
+        answer = httpx.request(
+            method, f"{address(settings)}{path}", json=body, headers=headers, timeout=ANSWER_SECONDS, trust_env=False
+        )
+    except httpx.HTTPError as error:
+        raise Refusal(f"no service answers at {address(settings)}", "start it with `midwatch up`") from error
+    if answer.is_error:
+        raise Refusal(f"the service refused {method} {path}: {_why(answer)}", "correct the request")
+    return answer.json() if answer.content else None
+
+
+def budgets(settings: Settings) -> dict[str, float]:
+    """The smallest remaining error budget of each service's objectives; empty where no service answers."""
+    try:
+        judgements = ask(settings, "GET", "/api/judgements")
+    except Refusal:
+        return {}
+    found: dict[str, float] = {}
+    for one in judgements["judgements"]:
+        left = one["budget_remaining"]
+        if left is not None:
+            found[one["service"]] = min(found.get(one["service"], left), left)
+    return found
+
+
+def wait_live(settings: Settings, services: Sequence[str], seconds: float) -> None:
+    """Wait until the objectives of all these services are measured; refuses after the time."""
+    _wait(lambda: _live(settings, services), seconds)
+
+
+def _live(settings: Settings, services: Sequence[str]) -> bool:
+    judgements = ask(settings, "GET", "/api/judgements")["judgements"]
+    measured = {one["service"] for one in judgements if one["sli"] is not None}
+    return bool(measured) and set(services) <= measured
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Refusal(f"the dashboards hold no live data after {seconds:g} s", "see the logs under the data folder")
+        time.sleep(POLL_SECONDS)
+
+
+def _why(answer: httpx.Response) -> str:
+    try:
+        told = answer.json()
+    except ValueError:
+        return f"status {answer.status_code}"
+    return str(told.get("error") or told.get("detail") or answer.status_code) if isinstance(told, dict) else str(told)
