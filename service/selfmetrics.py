@@ -1,0 +1,141 @@
+"""`/metrics` of the service: every objective as it was judged last, and the service's own state."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import get_args
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service.desk import OutboxState
+from service.evaluate import Evaluated
+from slo.model import Allowance, Judgement, State
+from slo.text import duration
+
+IDENTITY = ("slo", "service", "node", "node_id", "registry")
+STATES: tuple[str, ...] = get_args(State)
+OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "midwatch_server_batches_total": ("Batches by signal and what became of them.", ("signal", "outcome")),
+    "midwatch_server_refused_total": ("Points, records and spans that were left out.", ("signal", "reason")),
+    "midwatch_server_evaluation_failures_total": ("Evaluations that failed.", ()),
+    "midwatch_server_alert_changes_total": ("Incidents opened, joined, resolved, suppressed.", ("kind", "road")),
+    "midwatch_server_deliveries_total": ("Attempts to deliver a message.", ("receiver", "outcome")),
+    "midwatch_server_errors_total": ("Errors caught at the top of a loop.", ("loop",)),
+}
+OWN_GAUGES: dict[str, str] = {
+    "midwatch_server_evaluation_timestamp_seconds": "When objectives were last judged.",
+    "midwatch_server_evaluation_seconds": "How long the last evaluation took.",
+    "midwatch_server_outbox_messages": "Messages that wait for delivery.",
+    "midwatch_server_series": "Series that are known.",
+    "midwatch_server_database_bytes": "Size of the database file.",
+    "midwatch_server_resident_memory_max_bytes": "Most resident memory so far.",
+}
+
+Counted = Mapping[str, Mapping[tuple[str, ...], float]]
+
+
+class Own:
+    """Counters of the service, by name and label values."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in OWN_COUNTERS}
+
+    def add(self, name: str, labels: tuple[str, ...], n: float = 1) -> None:
+        """Count `n` more."""
+        row = self.found[name]
+        row[labels] = row.get(labels, 0.0) + n
+
+
+class ServiceCollector(Collector):
+    """Families of one scrape, read when it comes."""
+
+    def __init__(
+        self,
+        evaluated: Callable[[], Evaluated | None],
+        counted: Callable[[], Counted],
+        gauges: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._evaluated = evaluated
+        self._counted = counted
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        last = self._evaluated()
+        if last is not None:
+            yield from objective_families(last.judgements)
+        yield from _counters(self._counted())
+        for name, value in self._gauges().items():
+            yield GaugeMetricFamily(name, OWN_GAUGES[name], value=value)
+
+
+def registry(collector: ServiceCollector) -> CollectorRegistry:
+    """A registry that holds this collector alone."""
+    found = CollectorRegistry()
+    found.register(collector)
+    return found
+
+
+def _counters(counted: Counted) -> Iterator[Metric]:
+    for name, rows in counted.items():
+        help_text, labels = OWN_COUNTERS[name]
+        family = CounterMetricFamily(name, help_text, labels=labels)
+        for values, count in sorted(rows.items()):
+            family.add_metric(values, count)
+        if rows or not labels:
+            yield family
+
+
+def objective_families(judgements: Iterable[Judgement]) -> Iterator[Metric]:
+    """The families of midwatch_slo_…; what is unmeasured has a state and no ratio."""
+    found = {
+        name: GaugeMetricFamily(f"midwatch_slo_{name}", text, labels=(*IDENTITY, *more))
+        for name, text, more in _FAMILIES
+    }
+    for it in judgements:
+        scope = dict(it.objective.scope)
+        key = (it.objective.slo, it.objective.service, *(scope.get(name, "") for name in IDENTITY[2:]))
+        for state in STATES:
+            found["state"].add_metric((*key, state), float(it.state == state))
+        if not isinstance(it.objective.indicator, Allowance):
+            _add(found["objective_ratio"], key, 1 - it.objective.budget)
+        if it.state != "unmeasured":
+            _add(found["sli_ratio"], key, it.sli)
+            _add(found["error_budget_remaining_ratio"], key, it.budget_remaining)
+            for window_ms, burn in it.burns:
+                _add(found["burn_rate"], (*key, duration(window_ms).replace(" ", "")), burn)
+        _add(found["coverage_ratio"], key, it.coverage)
+    yield from found.values()
+
+
+_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("objective_ratio", "Share that must be good.", ()),
+    ("sli_ratio", "Share that was good in the objective's window.", ()),
+    ("error_budget_remaining_ratio", "Share of the error budget that is left; negative where it is overspent.", ()),
+    ("burn_rate", "How fast the error budget burns: 1 spends it exactly in the objective's window.", ("window",)),
+    ("coverage_ratio", "Observed over expected time of the objective's window.", ()),
+    ("state", "1 for the state that the objective is in.", ("state",)),
+)
+
+
+def _add(family: GaugeMetricFamily, key: tuple[str, ...], value: Fraction | None) -> None:
+    if value is not None:
+        family.add_metric(key, float(value))
+
+
+def gauges(last: Evaluated | None, outbox: OutboxState, series: int, database_bytes: int) -> dict[str, float]:
+    """The service's own gauges as they are."""
+    found = {
+        "midwatch_server_outbox_messages": float(outbox.waiting),
+        "midwatch_server_series": float(series),
+        "midwatch_server_database_bytes": float(database_bytes),
+        "midwatch_server_resident_memory_max_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
+    }
+    if last is not None:
+        found["midwatch_server_evaluation_timestamp_seconds"] = last.at_ms / 1000
+        found["midwatch_server_evaluation_seconds"] = last.seconds
+    return found

@@ -1,0 +1,230 @@
+"""What pages are drawn from, over the store: the dashboards' `DataSource`."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+from alerts.model import Incident, Silence
+from dashboards.model import (
+    BurnLine,
+    ContainerRow,
+    EventQuery,
+    Happening,
+    Line,
+    LogLine,
+    NodeRow,
+    PanelQuery,
+    Scope,
+    ServiceRow,
+    Status,
+)
+from service import catalogue, desk, roster
+from service.evaluate import Evaluated
+from service.model import RangeSeries
+from service.ports import Readings
+from service.source_rows import container_rows, node_rows
+from service.store_layout import read_layout
+from slo.model import Counts, Indicator, Judgement, Labels, Selector
+
+MINUTE_MS = 60_000
+MOST_SLICES = 400
+DEFAULT_INTERVAL_MS = 5_000
+
+
+class Told(Protocol):
+    """Who knows the last evaluation."""
+
+    @property
+    def last(self) -> Evaluated | None:
+        """The last finished one."""
+        ...
+
+
+class StoreSource:
+    """`dashboards.source.DataSource` over one store and one evaluator."""
+
+    def __init__(
+        self,
+        store: Readings,
+        evaluator: Told,
+        span: Callable[[], tuple[int | None, int | None]],
+        receiver: bool,
+        clock: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._evaluator = evaluator
+        self._span = span
+        self._receiver = receiver
+        self._clock = clock
+
+    def status(self) -> Status:
+        """How far the service is."""
+        first, last = self._span()
+        evaluated = self._evaluator.last
+        heard = catalogue.nodes(self._store, self._clock())
+        interval = max((it.interval_ms for it in heard), default=DEFAULT_INTERVAL_MS)
+        return Status(first, last, evaluated.at_ms if evaluated else None, interval, self._receiver)
+
+    def judgements(self) -> Sequence[Judgement]:
+        """The latest judgement of every objective."""
+        return self._evaluator.last.judgements if self._evaluator.last else ()
+
+    def slices(self, indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
+        """Exact counts of each contiguous slice, per indicator; each the difference of two windows that end alike."""
+        edges = list(edges_ms)[: MOST_SLICES + 1]
+        pairs = list(pairwise(edges))
+        return [
+            [self._store.counts(indicator, (until - since,), until)[0] for since, until in pairs]
+            for indicator in indicators
+        ]
+
+    def burn_history(self, since_ms: int, until_ms: int, step_ms: int) -> Sequence[BurnLine]:
+        """The last stored burn of each step, per objective."""
+        steps = (until_ms - since_ms) // step_ms
+        with self._store.database.read() as cursor:
+            rows = cursor.execute(
+                "SELECT slo, service, scope, (at_ms - ? - 1) // ? AS step, arg_max(burn, at_ms) FROM judgements"
+                " WHERE at_ms > ? AND at_ms <= ? GROUP BY ALL",
+                [since_ms, step_ms, since_ms, until_ms],
+            ).fetchall()
+        found: dict[tuple[str, str, str], list[float | None]] = defaultdict(lambda: [None] * steps)
+        for slo, service, scope, step, burn in rows:
+            if 0 <= step < steps:
+                found[slo, service, scope][step] = burn
+        return [
+            BurnLine(slo, service, _labels(scope), tuple(values)) for (slo, service, scope), values in found.items()
+        ]
+
+    def series(self, query: PanelQuery, since_ms: int, until_ms: int, step_ms: int) -> Sequence[Line]:
+        """Lines on a grid, folded by labels, ordered by key; those with the greatest maximum where there are many."""
+        of = "last" if query.of == "last" else "increase"
+        found = [
+            it
+            for selector in query.selectors
+            for it in self._store.range(selector, since_ms, until_ms, step_ms, "last" if of == "last" else "increase")
+        ]
+        folded = _folded(found, query)
+        seconds = step_ms / 1000 if query.of == "rate" else 1.0
+        lines = [Line(key, tuple(None if it is None else it / seconds for it in row)) for key, row in folded.items()]
+        lines.sort(key=lambda it: -max((value for value in it.values if value is not None), default=0.0))
+        return sorted(lines[: query.limit], key=lambda it: it.key)
+
+    def events(self, query: EventQuery, since_ms: int, until_ms: int, limit: int) -> Sequence[Happening]:
+        """The newest events that satisfy the query, newest first."""
+        where, parameters = _scoped(query.scope)
+        for name, value in query.where:
+            where.append("attributes->>? = ?")
+            parameters += [name, value]
+        with self._store.database.read() as cursor:
+            rows = cursor.execute(
+                "SELECT name, at_ms, node, service, container, image, body, attributes FROM events"  # noqa: S608
+                " WHERE name IN (SELECT unnest(?::VARCHAR[])) AND at_ms > ? AND at_ms <= ?"
+                f"{''.join(f' AND {it}' for it in where)} ORDER BY at_ms DESC LIMIT ?",
+                [list(query.names), since_ms, until_ms, *parameters, limit],
+            ).fetchall()
+        return [
+            Happening(name, at_ms, node, service, container, image, body, json.loads(attributes))
+            for name, at_ms, node, service, container, image, body, attributes in rows
+        ]
+
+    def logs(self, scope: Scope, since_ms: int, until_ms: int, limit: int, contains: str = "") -> Sequence[LogLine]:
+        """The newest log lines, newest first."""
+        where, parameters = _scoped(scope)
+        if contains:
+            where.append("contains(lower(body), lower(?))")
+            parameters.append(contains)
+        with self._store.database.read() as cursor:
+            lines = read_layout(cursor).source("logs", since_ms, until_ms, "at_ms")
+            rows = cursor.execute(
+                "SELECT at_ms, node, service, container, stream, body"  # noqa: S608
+                f" FROM ({lines}) WHERE true{''.join(f' AND {it}' for it in where)} ORDER BY at_ms DESC LIMIT ?",
+                [*parameters, limit],
+            ).fetchall()
+        return [LogLine(*row) for row in rows]
+
+    def incidents(self, since_ms: int) -> Sequence[Incident]:
+        """Open incidents, and those that were resolved after `since_ms`."""
+        with self._store.database.read() as cursor:
+            return desk.read_incidents(cursor, since_ms)
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """One incident."""
+        with self._store.database.read() as cursor:
+            return desk.read_incident(cursor, incident_id)
+
+    def silences(self, now_ms: int) -> Sequence[Silence]:
+        """Silences that have not ended."""
+        with self._store.database.read() as cursor:
+            return desk.read_silences(cursor, now_ms)
+
+    def services(self, now_ms: int) -> Sequence[ServiceRow]:
+        """Every service that is not gone, ordered by name."""
+        with self._store.database.read() as cursor:
+            rows = roster.present(cursor)
+        desired = self._by_service("midwatch_containers_desired", now_ms)
+        healthy = self._by_service("midwatch_containers_healthy", now_ms)
+        names = sorted({it.service for it in rows} - {"platform"})
+        return [
+            ServiceRow(
+                name,
+                tuple(sorted({it.node for it in rows if it.service == name})),
+                desired.get(name),
+                healthy.get(name),
+                min(it.first_seen_ms for it in rows if it.service == name),
+            )
+            for name in names
+        ]
+
+    def nodes(self, now_ms: int) -> Sequence[NodeRow]:
+        """Every node that reported within the last day."""
+        return node_rows(self._store, catalogue.nodes(self._store, now_ms), now_ms)
+
+    def containers(self, scope: Scope, now_ms: int, limit: int) -> Sequence[ContainerRow]:
+        """Containers that reported within the last minute, most CPU first."""
+        return container_rows(self._store, scope, now_ms)[:limit]
+
+    def _by_service(self, metric: str, now_ms: int) -> dict[str, int]:
+        found: dict[str, float] = defaultdict(float)
+        for it in self._store.instant(Selector(metric), now_ms, MINUTE_MS):
+            found[dict(it.series.labels).get("service", "")] += it.value
+        return {name: round(value) for name, value in found.items()}
+
+
+def _labels(text: str) -> Labels:
+    return tuple((name, value) for name, value in json.loads(text))
+
+
+def _scoped(scope: Scope) -> tuple[list[str], list[str]]:
+    """Conditions on rows with the columns service, node, node_id and container, and their parameters."""
+    where: list[str] = []
+    parameters: list[str] = []
+    if scope.service is not None:
+        where.append("service = ?")
+        parameters.append(scope.service)
+    if scope.node is not None:
+        where.append("(node = ? OR node_id = ?)")
+        parameters += [scope.node, scope.node]
+    if scope.container is not None:
+        where.append("container = ?")
+        parameters.append(scope.container)
+    return where, parameters
+
+
+def _folded(found: Iterable[RangeSeries], query: PanelQuery) -> dict[Labels, list[float | None]]:
+    lines: dict[Labels, list[float | None]] = {}
+    for it in found:
+        labels = dict(it.series.labels)
+        key = tuple((name, labels.get(name, "")) for name in query.by)
+        row = list(it.values)
+        lines[key] = [_fold(a, b, query.fold) for a, b in zip(lines[key], row, strict=True)] if key in lines else row
+    return lines
+
+
+def _fold(a: float | None, b: float | None, fold: str) -> float | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return a + b if fold == "sum" else max(a, b)
