@@ -7,7 +7,7 @@ its forerunner stands. Plan, apply, look again, until nothing but Wait is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from runtime.actions import Action, BuildImage, Create, PullImage, Recreate, Remove, Start, Wait, replica_of
@@ -48,7 +48,7 @@ def plan(
     fetching: set[str] = set()
     for spec in in_order(project.services):
         image_id = image_ids.get(spec.image)
-        kept, surplus = _numbered(spec, by_service[spec.name])
+        kept, leaving, surplus = _numbered(spec, by_service[spec.name])
         actions += surplus
         fetch = _fetch(spec, image_id, refresh, spec.image in fetching)
         if fetch is not None or image_id is None:
@@ -56,7 +56,7 @@ def plan(
             fetching.add(spec.image)
             continue
         waits_for = _unmet(spec, project.services, by_service, ready)
-        actions += _service(spec, _sorted_out(project.name, spec, kept, image_id), waits_for, ready)
+        actions += _service(spec, _sorted_out(project.name, spec, kept, leaving, image_id), waits_for, ready)
     return tuple(actions)
 
 
@@ -134,12 +134,16 @@ def _own_word(container: Container, ready: Callable[[Container], bool]) -> bool:
     return container.health == "none" and ready(container)
 
 
-def _numbered(spec: ServiceSpec, containers: Sequence[Container]) -> tuple[dict[int, Container], list[Action]]:
+def _numbered(
+    spec: ServiceSpec, containers: Sequence[Container]
+) -> tuple[dict[int, Container], set[int], list[Action]]:
     kept: dict[int, Container] = {}
+    leaving: set[int] = set()
     surplus: list[Action] = []
     for container in sorted(containers, key=lambda found: (found.created_ms, found.id)):
         number = replica_of(container)
         if container.state == "removing":
+            leaving.add(number)
             surplus.append(Wait(spec.name, f"{container.name} is being removed"))
         elif container.state == "dead":
             surplus.append(Remove(spec.name, container, "the engine could not remove it"))
@@ -147,22 +151,31 @@ def _numbered(spec: ServiceSpec, containers: Sequence[Container]) -> tuple[dict[
             kept[number] = container
         else:
             surplus.append(Remove(spec.name, container, f"{spec.replicas} replicas are declared"))
-    return kept, surplus
+    return kept, leaving, surplus
 
 
 class _Sorted(NamedTuple):
-    """A service's replicas by number: as the file has them, and those that differ with the reason."""
+    """A service's replicas by number: as the file has them, those that differ with the reason, those that go."""
 
     fresh: Mapping[int, Container]
     stale: Mapping[int, tuple[Container, str]]
+    leaving: Set[int]
+
+    @property
+    def numbers(self) -> set[int]:
+        """The numbers whose names are taken."""
+        return {*self.fresh, *self.stale, *self.leaving}
 
 
-def _sorted_out(project: str, spec: ServiceSpec, kept: Mapping[int, Container], image_id: str) -> _Sorted:
+def _sorted_out(
+    project: str, spec: ServiceSpec, kept: Mapping[int, Container], leaving: Set[int], image_id: str
+) -> _Sorted:
     wanted = config_hash(project, spec)
     reasons = {number: _difference(container, wanted, image_id) for number, container in kept.items()}
     return _Sorted(
         {number: kept[number] for number, reason in reasons.items() if reason is None},
         {number: (kept[number], reason) for number, reason in reasons.items() if reason is not None},
+        leaving,
     )
 
 
@@ -177,7 +190,7 @@ def _service(
 ) -> list[Action]:
     todo: list[Action] = [action for found in replicas.fresh.values() if (action := _revival(spec, found)) is not None]
     for number in range(1, spec.replicas + 1):
-        if number not in replicas.fresh and number not in replicas.stale:
+        if number not in replicas.numbers:
             todo.append(Create(spec.name, number, spec, "a replica is missing"))
     if waits_for and (todo or replicas.stale):
         return [Wait(spec.name, waits_for)]
