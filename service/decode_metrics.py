@@ -86,8 +86,8 @@ class _Scope:
         self.columns = columns
         self.base = base
         self.agents_own = agents_own
-        self._known: dict[tuple[str, _Own], Labels | None] = {}
         self._indices: dict[tuple[str, _Own], int] = {}
+        self._known: dict[_Own, Labels | None] = {}
 
     def metric(self, metric: Metric) -> None:
         """Take every point of one metric, or count why not."""
@@ -131,21 +131,23 @@ class _Scope:
     def _numbers(self, name: str, points: Iterable[NumberDataPoint], kind: Kind) -> None:
         add, indices, counter = self.columns.add, self._indices, kind == "counter"
         for point in points:
+            value, at = point.as_double or float(point.as_int), point.time_unix_nano
+            if not at or point.flags & _NO_VALUE or not math.isfinite(value):
+                self._refuse(_time_fault(at, point.flags) or "not_finite")
+                continue
             own = _own(point.attributes) if point.attributes else ()
             index = indices.get((name, own))
-            if index is None:
-                index = self._new(name, own, kind)
-            value = point.as_double or float(point.as_int)
-            reason = _number_fault(point, value, index)
-            if reason or index is None:
-                self._refuse(reason or "labels")
+            if index is None and (index := self._new(name, own, kind)) is None:
+                self._refuse("labels")
                 continue
             start = point.start_time_unix_nano if counter else 0
-            add(index, point.time_unix_nano // _NS_PER_MS, value, start // _NS_PER_MS if start else None)
+            add(index, at // _NS_PER_MS, value, start // _NS_PER_MS if start else None)
 
     def _new(self, name: str, own: _Own, kind: Kind) -> int | None:
         """Number a series at its first sight here; None where its labels are beyond the bounds."""
-        all_labels = self._labels(own)
+        if own not in self._known:
+            self._known[own] = self._labels(own)
+        all_labels = self._known[own]
         if all_labels is None:
             return None
         index = self._indices[(name, own)] = self.columns.series(name, all_labels, kind)
@@ -255,14 +257,6 @@ def _time_fault(time_unix_nano: int, flags: int) -> str | None:
     if flags & _NO_VALUE:
         return "no_value"
     return None if time_unix_nano else "no_time"
-
-
-def _number_fault(point: NumberDataPoint, value: float, index: int | None) -> str | None:
-    if index is None:
-        return "labels"
-    if not math.isfinite(value):
-        return "not_finite"
-    return _time_fault(point.time_unix_nano, point.flags)
 
 
 def _histogram_fault(point: HistogramDataPoint, limits: Limits) -> str | None:

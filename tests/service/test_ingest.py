@@ -1,0 +1,177 @@
+"""Every request before it is decoded: encodings, sizes, identities, and what a hostile body can't do."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from service.ingest import (
+    IngestRefused,
+    Limits,
+    answer,
+    check_content_type,
+    decode_logs,
+    decode_metrics,
+    decode_traces,
+)
+from service.model import BatchIdentity
+
+
+def one_gauge() -> bytes:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="g")
+    metric.gauge.data_points.add(time_unix_nano=1_000_000, as_double=1.0)
+    return request.SerializeToString()
+
+
+def status_of(body: bytes, encoding: str | None = None, header: str | None = None, limits: Limits = Limits()) -> int:  # noqa: B008
+    with pytest.raises(IngestRefused) as refused:
+        decode_metrics(body, encoding, header, limits)
+    assert refused.value.message
+    return refused.value.status
+
+
+@pytest.mark.parametrize("encoding", [None, "", "identity", " Identity "])
+def test_a_body_without_compression_is_taken(encoding: str | None) -> None:
+    assert decode_metrics(one_gauge(), encoding, None).series[0].metric == "g"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
+def test_a_compressed_body_is_taken(encoding: str) -> None:
+    assert decode_metrics(gzip.compress(one_gauge()), encoding, None).series[0].metric == "g"
+
+
+def test_a_body_of_two_gzip_members_is_one_body() -> None:
+    whole = one_gauge()
+    body = gzip.compress(whole[:5]) + gzip.compress(whole[5:])
+    assert decode_metrics(body, "gzip", None).series[0].metric == "g"
+
+
+def test_an_empty_request_is_an_empty_batch() -> None:
+    assert decode_metrics(b"", None, None).series == ()
+
+
+@pytest.mark.parametrize("encoding", ["zstd", "br", "deflate", "gzip, gzip"])
+def test_an_encoding_that_is_not_known_is_refused_by_name(encoding: str) -> None:
+    assert status_of(one_gauge(), encoding) == 415
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"not gzip", gzip.compress(b"x" * 99)[:-9], gzip.compress(b"x" * 99)[:12], gzip.compress(b"x") + b"trailing"],
+    ids=["nothing", "garbage", "without its end", "cut in the middle", "with a tail"],
+)  # fmt: skip
+def test_a_body_that_is_not_whole_gzip_is_malformed(body: bytes) -> None:
+    if body:
+        assert status_of(body, "gzip") == 400
+    else:
+        assert decode_metrics(body, "gzip", None).series == ()
+
+
+def test_a_checksum_that_does_not_fit_is_malformed() -> None:
+    body = bytearray(gzip.compress(one_gauge()))
+    body[-6] ^= 1
+    assert status_of(bytes(body), "gzip") == 400
+
+
+@pytest.mark.parametrize("body", [b"\xff\xff\xff", b'{"resourceMetrics": []}', b"\x0a\x7f\x01"])
+def test_a_body_that_is_not_the_protocol_is_malformed(body: bytes) -> None:
+    assert status_of(body) == 400
+
+
+def test_a_body_larger_than_the_bound_is_too_large_and_one_of_the_bound_is_not() -> None:
+    body = one_gauge()
+    assert status_of(body, limits=Limits(body_bytes=len(body) - 1)) == 413
+    assert decode_metrics(body, None, None, Limits(body_bytes=len(body))).series
+
+
+def test_a_bomb_is_refused_after_no_more_than_the_bound_was_decompressed() -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(512)), packer.flush()])
+    assert len(bomb) < 1 << 20
+    assert status_of(bomb, "gzip", limits=Limits(decompressed_bytes=1 << 16)) == 413
+
+
+def test_a_bomb_in_many_small_members_is_refused_too() -> None:
+    member = gzip.compress(bytes(60_000))
+    assert status_of(member * 100, "gzip", limits=Limits(decompressed_bytes=1 << 16)) == 413
+
+
+@pytest.mark.parametrize("kind", [None, "application/x-protobuf", "application/X-Protobuf; charset=x"])
+def test_protobuf_is_the_content_type(kind: str | None) -> None:
+    check_content_type(kind)
+
+
+def test_json_is_refused_with_what_to_send_instead() -> None:
+    with pytest.raises(IngestRefused, match="send application/x-protobuf") as refused:
+        check_content_type("application/json; charset=utf-8")
+    assert refused.value.status == 415
+
+
+def test_another_content_type_is_refused_by_name() -> None:
+    with pytest.raises(IngestRefused, match="text/html") as refused:
+        check_content_type("text/html")
+    assert refused.value.status == 415
+
+
+def test_the_batch_header_names_node_spool_signal_and_sequence() -> None:
+    batch = decode_metrics(b"", None, "5f0d8a52-6f0e/0aF_9.x/metrics/42")
+    assert batch.identity == BatchIdentity("5f0d8a52-6f0e", "0aF_9.x", "metrics", 42)
+    assert decode_logs(b"", None, "n/s/logs/1").identity == BatchIdentity("n", "s", "logs", 1)
+    assert decode_traces(b"", None, "n/s/traces/1").identity == BatchIdentity("n", "s", "traces", 1)
+    assert decode_traces(b"", None, None).identity is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "", "n", "n/s/metrics", "n/s/metrics/1/2", "n/s/logs/1", "n/s/metrics/0", "n/s/metrics/-1", "n/s/metrics/1.5",
+        "n/s/metrics/x", "/s/metrics/1", "n//metrics/1", "n n/s/metrics/1", f"{'n' * 65}/s/metrics/1",
+        f"n/s/metrics/{2**63}", "n/s/metrics/٣", "../s/metrics/1\n",
+    ],
+)  # fmt: skip
+def test_a_batch_header_of_another_shape_is_malformed(header: str) -> None:
+    if header == "../s/metrics/1\n":
+        assert decode_metrics(b"", None, header).identity == BatchIdentity("..", "s", "metrics", 1)
+    else:
+        assert status_of(b"", header=header) == 400
+
+
+def test_a_full_answer_is_empty_and_a_partial_one_says_how_many_and_why() -> None:
+    assert answer("metrics", {}) == b""
+    partial = ExportMetricsServiceResponse.FromString(answer("metrics", {"labels": 2, "not_finite": 1})).partial_success
+    assert (partial.rejected_data_points, partial.error_message) == (3, "left out: 2 labels, 1 not_finite")
+    logs = ExportLogsServiceResponse.FromString(answer("logs", {"no_time": 1})).partial_success
+    assert logs.rejected_log_records == 1
+    traces = ExportTraceServiceResponse.FromString(answer("traces", {"bad_span": 1})).partial_success
+    assert traces.rejected_spans == 1
+
+
+@given(st.binary(max_size=300), st.sampled_from([None, "gzip"]))
+def test_no_body_does_more_than_be_refused(body: bytes, encoding: str | None) -> None:
+    for decode in (decode_metrics, decode_logs, decode_traces):
+        try:
+            decode(body, encoding, None)
+        except IngestRefused as refused:
+            assert refused.status in (400, 413)
+
+
+@given(st.binary(min_size=1, max_size=4), st.integers(0, 10_000))
+def test_a_real_request_with_bytes_changed_does_no_more_than_be_refused(noise: bytes, at: int) -> None:
+    body = bytearray(one_gauge())
+    at %= len(body)
+    body[at : at + len(noise)] = noise
+    try:
+        decode_metrics(bytes(body), None, None)
+    except IngestRefused as refused:
+        assert refused.status == 400
