@@ -236,11 +236,16 @@ class LogFollowers:
         """Errors caught at the top of a follower's thread."""
         return self._inbox.errors
 
+    @property
+    def following(self) -> int:
+        """Logs that are being followed now."""
+        return sum(follower.alive for follower in self._followers.values())
+
     def sync(self, containers: Iterable[tuple[Container, Resource]]) -> None:
         """Follow what is new or runs again, forget what is gone; for every round."""
         present = {container.id: (container, resource) for container, resource in containers}
         self._forget(present)
-        following = sum(follower.alive for follower in self._followers.values())
+        following = self.following
         for id_, (container, resource) in present.items():
             if self._covered(container):
                 continue
