@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+SPOOL_LOSSES = "spool_full|disk_full|disk_error|refused"
+"""Label `reason` of midwatch_agent_dropped_total, as a pattern: whole batches that the agent lost."""
+
 
 class ContainerRestarts(NamedTuple):
     """Restarts by policy of one container within `Thresholds.crash_loop_window_ms`; only those with any are listed."""
@@ -93,7 +96,7 @@ class NodeState(NamedTuple):
     """Kills on this node, in containers, unattributed and of the host, within `oom_storm_window_ms`, by service."""
     disks: tuple[DiskState, ...]
     spool_dropped: int
-    """Batches that the agent's spool dropped within `spool_window_ms`."""
+    """Batches that the agent lost for SPOOL_LOSSES within `spool_window_ms`."""
 
 
 class ServerState(NamedTuple):
