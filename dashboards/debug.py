@@ -11,7 +11,7 @@ from dashboards.model import ContainerRow, EventQuery, Happening, Line, PanelQue
 from dashboards.page_views import BuildRow, ContainerView, DebugView, LogRow, OomRow
 from dashboards.panels import Moment, PanelLine, TimePanel, panel_lines
 from dashboards.quantile import quantile
-from dashboards.text import amount, bytes_text, duration
+from dashboards.text import amount, bytes_text, duration, seconds_text
 from dashboards.views import Found, Meter, Option
 from slo.model import Matcher, Selector
 
@@ -177,7 +177,7 @@ def _build(event: Happening, longest: float) -> BuildRow:
         mark=state,
         service=event.service,
         reference=reference,
-        seconds="no data" if seconds is None else duration(round(seconds * 1000)),
+        seconds=seconds_text(seconds),
         meter=Meter(None if seconds is None else seconds / longest, state, f"{reference}: build time"),
         message=str(told.get("message") or "") if failed else "",
     )

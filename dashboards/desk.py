@@ -111,8 +111,8 @@ def _within(
     return any(names & set(it.nodes) for it in services if it.service == subject.service)
 
 
-def frame(desk: Desk, title: str, key: str, found: Sequence[Found] = ()) -> Frame:
-    """The frame of a page."""
+def frame(desk: Desk, title: str, key: str, found: Sequence[Found] = (), *, ranges: bool = True) -> Frame:
+    """The frame of a page; one about a single thing has no range to choose."""
     request = desk.request
     return Frame(
         title=title,
@@ -120,7 +120,7 @@ def frame(desk: Desk, title: str, key: str, found: Sequence[Found] = ()) -> Fram
         request=request,
         now_ms=desk.now_ms,
         nav=nav(request, key),
-        ranges=_ranges(desk) if key == request.page else (),
+        ranges=_ranges(desk) if ranges else (),
         chips=_chips(request),
         notices=tuple(_notices(desk)),
         found=(*_found(desk), *found)[:MOST_FOUND],
@@ -158,6 +158,8 @@ def _range_text(request: PageRequest) -> str:
 
 
 def _chips(request: PageRequest) -> tuple[Chip, ...]:
+    if request.page == "reports":
+        return ()
     path = PATHS[request.page]
     given = [(kind, value) for kind, value in request.scope._asdict().items() if value]
     return tuple(Chip(kind, value, path + request.query(**{kind: None})) for kind, value in given)

@@ -41,6 +41,8 @@ class Pool(NamedTuple):
     mark: Mark
     measured: int
     of: int
+    window_ms: int | None
+    """The longest of their windows."""
 
 
 def executive(desk: Desk) -> ExecutiveView:
@@ -71,6 +73,7 @@ def pool(judgements: Sequence[Judgement], slo: str) -> Pool:
         mark=worst(known) if total > 0 and known else _hollow(mine),
         measured=len(known),
         of=len(mine),
+        window_ms=max((it.objective.window_ms for it in mine), default=None),
     )
 
 
@@ -92,8 +95,7 @@ def _tiles(desk: Desk, incidents: Sequence[IncidentRow]) -> tuple[Tile, ...]:
 
 def _pool_tile(desk: Desk, key: str, label: str, pooled: Pool) -> Tile:
     value, unit = percent_split(pooled.ratio)
-    windows = Counter(it.objective.window_ms for it in desk.judgements if it.objective.slo == "container-up")
-    span = f", {duration(windows.most_common(1)[0][0])}" if windows else ""
+    span = f", {duration(pooled.window_ms)}" if pooled.window_ms else ""
     detail = f"{pooled.measured} of {pooled.of} services measured" if pooled.of else "no service has this objective"
     return Tile(key, pooled.mark, f"{label}{span}", value, unit, detail, desk.request.link("oncall"))
 
@@ -166,18 +168,18 @@ def burn_down_panel(desk: Desk) -> tuple[TimePanel, str]:
     chosen = chosen[:MOST_LINES]
     grid = _since_first_sample(desk)
     lines = _now_only(chosen, grid) if desk.tail else _history(desk, chosen, grid)
-    floor = min([0.0, *(value for it in lines for value in it.values if value is not None)])
+    spent = any(value is not None and value < 0 for it in lines for value in it.values)
     panel = TimePanel(
         key="burndown",
         title="Error budget left",
-        sub="the most consumed, share of the whole window",
+        sub=f"the most consumed{', cut off at −100 %' if spent else ''}",
         unit="%",
         window=grid,
         lines=tuple(lines),
         absent="No budget is measured yet: a burn-down begins with the first sample of an objective.",
-        thresholds=(Threshold(0.0, "budget spent"),) if floor < 0 else (),
+        thresholds=(Threshold(0.0, "budget spent"),) if spent else (),
         top=100.0,
-        bottom=None if floor < 0 else 0.0,
+        bottom=-100.0 if spent else 0.0,
     )
     return panel, _begins(desk, chosen)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from alerts import silence
+from alerts.labels import labels_of
 from alerts.model import AlertState, Incident, Silence, Subject
 from dashboards.marks import Mark, mark
 from dashboards.page_views import AlertRow, EvidenceLine, IncidentRow
@@ -98,25 +99,5 @@ def silenced_until(incident: Incident, silences: Sequence[Silence], now_ms: int)
 
 def active(alert: AlertState, silences: Sequence[Silence], now_ms: int) -> list[Silence]:
     """Silences that hold for an alert now."""
-    labels = {
-        "alertname": alert.alert,
-        "service": alert.subject.service,
-        "severity": alert.road,
-        "road": alert.road,
-        **dict(alert.subject.scope),
-        **dict(alert.labels),
-    }
-    return [it for it in silences if it.starts_ms <= now_ms < it.ends_ms and _matches(it, labels)]
-
-
-def _matches(silence: Silence, labels: dict[str, str]) -> bool:
-    return all(_one(it.value, labels.get(it.name, ""), it.is_regex) == it.is_equal for it in silence.matchers)
-
-
-def _one(wanted: str, value: str, is_regex: bool) -> bool:
-    if not is_regex:
-        return wanted == value
-    try:
-        return re.fullmatch(wanted, value) is not None
-    except re.error:
-        return False
+    labels = labels_of(alert)
+    return [it for it in silences if silence.active(it, now_ms) and silence.matches(labels, it.matchers)]

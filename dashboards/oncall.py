@@ -24,7 +24,7 @@ from dashboards.page_views import DeployRow, IncidentRow, NodeView, OncallView
 from dashboards.panels import HeatPanel, Moment, PanelLine, Threshold, TimePanel, last_known, panel_lines
 from dashboards.request import HOUR_MS, MINUTE_MS
 from dashboards.slo_rows import BURN_COLUMNS, by_gravity, slo_rows, subject
-from dashboards.text import amount, bytes_text, duration, percent, times
+from dashboards.text import amount, bytes_text, duration, percent, seconds_text, times
 from dashboards.views import Meter, Tile
 from slo.builtin import NOT_NETWORKED
 from slo.model import Counts, Judgement, Matcher, Selector
@@ -227,7 +227,7 @@ def _deploy_mark(event: Happening) -> Mark:
 def _deploy_row(desk: Desk, event: Happening) -> DeployRow:
     told, state = event.attributes, _deploy_mark(event)
     seconds = told.get("seconds")
-    took = f" in {duration(round(float(seconds) * 1000))}" if isinstance(seconds, int | float) else ""
+    took = f" in {seconds_text(float(seconds))}" if isinstance(seconds, int | float) else ""
     reason = str(told.get("reason") or event.body)
     return DeployRow(
         at_ms=event.at_ms,

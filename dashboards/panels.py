@@ -14,7 +14,7 @@ from dashboards import svg
 from dashboards.marks import Level
 from dashboards.model import Line
 from dashboards.request import Window
-from dashboards.text import amount, bytes_text, duration
+from dashboards.text import amount, bytes_text, seconds_text
 
 Unit = Literal["%", "s", "bytes", "cores", "count"]
 Json = dict[str, object]
@@ -195,7 +195,7 @@ def show(value: float | None, unit: Unit) -> str:
         case "%":
             return f"{amount(value)} %"
         case "s":
-            return duration(max(0, round(value * 1000)))
+            return seconds_text(value)
         case "bytes":
             return bytes_text(value)
         case "cores":

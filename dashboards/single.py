@@ -32,7 +32,7 @@ def incident(source: DataSource, incident_id: str, now_ms: int) -> IncidentView:
     node = dict(found.subject.scope).get("node_id") or dict(found.subject.scope).get("node")
     narrowed: dict[str, str | None] = {**scope, "node": node}
     return IncidentView(
-        frame=frame(desk, f"{row.subject}: {row.road}", "oncall"),
+        frame=frame(desk, f"{row.subject}: {row.road}", "oncall", ranges=False),
         incident=row,
         resolved_ms=found.resolved_ms,
         alerts=incident_rows.alert_rows(found),
@@ -60,7 +60,7 @@ def runbook(source: DataSource, alert: str, text: str | None, now_ms: int) -> Ru
         it for it in source.incidents(now_ms) if any(a.alert == alert and a.status == "firing" for a in it.alerts)
     ]
     return RunbookView(
-        frame=frame(desk, f"Runbook {alert}", "runbooks"),
+        frame=frame(desk, f"Runbook {alert}", "runbooks", ranges=False),
         alert=alert,
         summary=ALERTS.get(alert, ""),
         html=markdown(text),

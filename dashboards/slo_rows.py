@@ -11,16 +11,16 @@ from dashboards.desk import PLATFORM, Desk
 from dashboards.marks import RANK, Mark, mark, of_judgement
 from dashboards.model import BurnLine
 from dashboards.page_views import BudgetCell, Unmeasured
-from dashboards.request import DAY_MS
-from dashboards.text import duration, percent, percent_split, times
+from dashboards.request import DAY_MS, HOUR_MS, MINUTE_MS
+from dashboards.text import duration, number, percent, percent_split, times
 from dashboards.views import BurnCell, Meter, SloRow
 from slo.model import Allowance, Judgement, Objective, RowResult
 from slo.rows import WORKBOOK
 
 BURN_COLUMNS = tuple((row.name, duration(row.long_ms)) for row in WORKBOOK)
 """(row, its long window at 30 d) of each column of burn rates."""
-SPARK_COLUMNS = 48
-SPARK_WIDTH, SPARK_HEIGHT = 110, 26
+SPARK_COLUMNS = 40
+SPARK_WIDTH, SPARK_HEIGHT = 86, 26
 FAR_MS = 120 * DAY_MS
 """A budget that lasts longer than this is not forecast to the day."""
 _Key = tuple[str, str, tuple[tuple[str, str], ...]]
@@ -77,7 +77,7 @@ def _row(desk: Desk, judgement: Judgement, history: Mapping[_Key, BurnLine]) -> 
         href=drill(desk, objective),
         report_href=report_href(objective),
         sli=sli_text(judgement),
-        target=objective.target_text,
+        target=_target(objective),
         budget=budget_meter(left, state, f"{objective.slo} of {subject(objective)}: budget left"),
         budget_text="no data" if left is None else percent(left, 0 if abs(left) >= Fraction(1, 100) else 2),
         burns=tuple(_cell(name, usual, judgement) for name, usual in BURN_COLUMNS),
@@ -101,11 +101,18 @@ def drill(desk: Desk, objective: Objective) -> str:
 
 
 def sli_text(judgement: Judgement) -> str:
-    """The SLI, or for an allowance what was counted; `no data` where there is none."""
+    """The SLI, or for an allowance the rate per instance-hour; `no data` where there is none."""
     counts = judgement.counts
     if isinstance(judgement.objective.indicator, Allowance):
-        return f"{counts.bad} in {duration(counts.total)}" if counts.total > 0 else "no data"
+        return f"{number(Fraction(counts.bad * HOUR_MS, counts.total), 3)} / h" if counts.total > 0 else "no data"
     return " ".join(percent_split(judgement.sli)).strip()
+
+
+def _target(objective: Objective) -> str:
+    """The target, short: an allowance as its number alone."""
+    if isinstance(objective.indicator, Allowance):
+        return number(objective.budget * HOUR_MS, 3)
+    return objective.target_text
 
 
 def budget_mark(left: Fraction | None, state: Mark) -> Mark:
@@ -124,8 +131,14 @@ def _cell(name: str, usual: str, judgement: Judgement) -> BurnCell:
     result = next((it for it in judgement.rows if it.row.name == name), None)
     if result is None:
         return BurnCell("–", "", "not measured", mark("unmeasured"))
-    window = duration(result.row.long_ms)
-    return BurnCell(times(result.long_burn), "" if window == usual else window, _cell_title(result), _cell_mark(result))
+    window = "" if duration(result.row.long_ms) == usual else _brief(result.row.long_ms)
+    return BurnCell(times(result.long_burn), window, _cell_title(result), _cell_mark(result))
+
+
+def _brief(ms: int) -> str:
+    """A duration in one unit: `84 min`, `16.8 h`, `10.4 d`."""
+    unit_ms, unit = (DAY_MS, "d") if ms > 2 * DAY_MS else (HOUR_MS, "h") if ms >= 2 * HOUR_MS else (MINUTE_MS, "min")
+    return f"{number(Fraction(ms, unit_ms), 0 if unit == 'min' and ms >= 10 * MINUTE_MS else 1)} {unit}"
 
 
 def _cell_title(result: RowResult) -> str:
@@ -153,9 +166,9 @@ def _runs_out(judgement: Judgement) -> tuple[str, str]:
     if left <= 0:
         return "spent", "the budget is spent already"
     if at_ms is None:
-        return "not in sight", "the present burn leaves the budget whole"
+        return "holds", "the present burn does not use the budget up"
     rest = at_ms - judgement.at_ms
-    return ("> 120 d" if rest > FAR_MS else duration(rest)), "at the burn that both windows of the fast row show"
+    return ("> 120 d" if rest > FAR_MS else _brief(rest)), "at the burn that both windows of the fast row show"
 
 
 def budget_cell(desk: Desk, judgement: Judgement) -> BudgetCell:

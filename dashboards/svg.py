@@ -22,7 +22,7 @@ def spark(values: Values, width: int, height: int, *, top: float | None = None, 
     """A sparkline from 0 to `top` (or its maximum); a gap stays a gap, and no value at all gives no line."""
     known = [value for value in values if value is not None]
     high = top if top is not None else max([*known, base or 0.0, 1e-9])
-    runs = _runs(values, width, height - 3, high, 2)
+    runs = [[(round(x), y) for x, y in run] for run in _runs(values, width, height - 3, high, 2)]
     area = "".join(f"{_path(run)}L{run[-1][0]} {height}L{run[0][0]} {height}z" for run in runs)
     base_y = None if base is None or base > high else round(2 + (height - 3) * (1 - base / high), 1)
     return Spark(width, height, "".join(map(_path, runs)), area, base_y)
@@ -52,5 +52,5 @@ def _runs(values: Values, width: int, height: int, high: float, pad: int) -> lis
     return [run if len(run) > 1 else [run[0], (round(run[0][0] + 1, 1), run[0][1])] for run in runs]
 
 
-def _path(run: list[tuple[float, float]]) -> str:
+def _path(run: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x} {y}" for x, y in run)

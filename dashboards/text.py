@@ -5,11 +5,35 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from slo.text import duration, number, percent
+from slo import text as slo_text
+from slo.text import duration
 
 NO_DATA = "no data"
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-__all__ = ["NO_DATA", "amount", "bytes_text", "duration", "iso", "number", "percent", "percent_split", "stamp", "times"]
+__all__ = [
+    "NO_DATA", "amount", "bytes_text", "duration", "iso", "number", "percent", "percent_split", "seconds_text", "stamp",
+    "times",
+]  # fmt: skip
+MINUS = "−"
+
+
+def number(value: Fraction, places: int = 2) -> str:
+    """The value with at most `places` decimals, half to even, with a real minus sign."""
+    return slo_text.number(value, places).replace("-", MINUS)
+
+
+def percent(ratio: Fraction, places: int = 2) -> str:
+    """A ratio as `99.95 %`; what is below 1 never reads as 100."""
+    return slo_text.percent(ratio, places).replace("-", MINUS)
+
+
+def seconds_text(value: float | None) -> str:
+    """Seconds as `212 ms`, `4.2 s`, `3 min 32 s`: no finer than a reader needs."""
+    if value is None:
+        return NO_DATA
+    if value >= 10:
+        return duration(round(value) * 1000)
+    return duration(max(0, round(value * 100) * 10 if value >= 1 else round(value * 1000)))
 
 
 def times(burn: Fraction | None) -> str:
@@ -45,7 +69,7 @@ def amount(value: float | None, places: int = 2, unit: str = "") -> str:
         return NO_DATA
     text = f"{value:.{places}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{'0' if text == '-0' else text}{' ' if unit else ''}{unit}"
+    return f"{'0' if text == '-0' else text.replace('-', MINUS)}{' ' if unit else ''}{unit}"
 
 
 def iso(at_ms: int) -> str:

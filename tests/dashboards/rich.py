@@ -20,7 +20,11 @@ SERVICES = ("shop/api", "shop/front", "shop/worker", "shop/batch", "search", "me
 WEB = {"shop/api": 900, "shop/front": 1400, "search": 300, "media-proxy": 120}
 """Requests a minute."""
 REGISTRY = "127.0.0.1:5000"
-NODES = (NodeName("fra1-n1", "0b7c1f6e-1111"), NodeName("fra1-n2", "77aa0c3d-2222"), NodeName("ams1-n1", "9e01dd42-3333"))
+NODES = (
+    NodeName("fra1-n1", "0b7c1f6e-1111"),
+    NodeName("fra1-n2", "77aa0c3d-2222"),
+    NodeName("ams1-n1", "9e01dd42-3333"),
+)
 
 
 def _dice(text: str) -> random.Random:
@@ -37,7 +41,9 @@ def _noise(text: str) -> Wave:
 
 def objectives() -> list[Objective]:
     facts = [
-        ServiceFacts(name, 2, {"midwatch.slo.cold-start.threshold": "2s"} if "api" in name else {}, name in WEB, ("fra1-n1",))
+        ServiceFacts(
+            name, 2, {"midwatch.slo.cold-start.threshold": "2s"} if "api" in name else {}, name in WEB, ("fra1-n1",)
+        )
         for name in SERVICES
     ]
     bounds = frozenset(("0.1", "0.3", "0.5", "1", "2", "300", "+Inf"))
@@ -74,8 +80,10 @@ def _minute(objective: Objective, at: int, dice: random.Random, broken: bool) ->
     if slo == "registry-latency":
         return int(dice.random() < 0.002), 2
     if slo == "image-pull-success":
-        return int(service == "media-proxy" and broken and dice.random() < 0.05), int(dice.random() < 0.02) * 3
-    return int(dice.random() < 0.001), int(dice.random() < 0.01)
+        pulled = int(dice.random() < 0.02) * 3
+        return min(pulled, int(service == "media-proxy" and broken)), pulled
+    begun = int(dice.random() < 0.01)
+    return begun * int(dice.random() < 0.004), begun
 
 
 def _bad(dice: random.Random, total: int, share: float) -> int:
@@ -108,7 +116,10 @@ def _container(name: str) -> str:
 def _waves() -> dict[str, dict[tuple[tuple[str, str], ...], Wave]]:
     cpu, memory, restarts, pulls, ooms = {}, {}, {}, {}, {}
     for index, name in enumerate(SERVICES):
-        noise, labels = _noise(name), (("service", name), ("container", _container(name)), ("node", NODES[index % 3].node))
+        noise, labels = (
+            _noise(name),
+            (("service", name), ("container", _container(name)), ("node", NODES[index % 3].node)),
+        )
         base = 0.05 + 0.11 * (6 - index)
         cpu[labels] = _gapped(lambda at, n=noise, b=base: 60 * max(0.002, b * (1 + 0.25 * n(at))))
         leak = name == "shop/worker"
@@ -122,12 +133,18 @@ def _waves() -> dict[str, dict[tuple[tuple[str, str], ...], Wave]]:
         worker = name == "shop/worker"
         restarts[(("service", name), ("by", "policy"))] = _gapped(
             lambda at, s=spikes, w=worker: (
-                ((at // 300_000) * 7 % 5) / 5 if w and at > BROKEN + 10 * MINUTE else s.get((NOW - at) // 300_000, 0) / 5
+                ((at // 300_000) * 7 % 5) / 5
+                if w and at > BROKEN + 10 * MINUTE
+                else s.get((NOW - at) // 300_000, 0) / 5
             )
         )
-        ooms[(("service", name), ("cause", "container"), ("victim", "main"))] = lambda at, w=worker: 0.1 if w and at > BROKEN else 0.0
+        ooms[(("service", name), ("cause", "container"), ("victim", "main"))] = lambda at, w=worker: (
+            0.1 if w and at > BROKEN else 0.0
+        )
         pulls[(("service", name), ("outcome", "not_found"))] = lambda at, m=name == "media-proxy": 3 / 60 if m else 0.0
-    total = {(("service", "platform"), ("node_id", it.node_id), ("node", it.node)): (lambda at: 64 * 2.0**30) for it in NODES}
+    total = {
+        (("service", "platform"), ("node_id", it.node_id), ("node", it.node)): (lambda at: 64 * 2.0**30) for it in NODES
+    }
     free = {
         key: _gapped(lambda at, n=_noise(str(key)), k=k: 64 * 2.0**30 * (0.7 - 0.32 * k + 0.015 * n(at)))
         for k, key in enumerate(total)
@@ -149,12 +166,16 @@ def _registry() -> dict[tuple[tuple[str, str], ...], Wave]:
     for le in ("0.005", "0.01", "0.025", "0.05", "0.1", "0.2", "0.3", "0.5", "1", "+Inf"):
         labels = (("service", "platform"), ("registry", REGISTRY), ("phase", "total"), ("le", le))
         found[labels] = _gapped(
-            lambda at, bound=float(le): 2.0 * (1 if bound > 1 else 1 / (1 + math.exp(-(bound - 0.03 - 0.008 * noise(at)) * 90)))
+            lambda at, bound=float(le): (
+                2.0 * (1 if bound > 1 else 1 / (1 + math.exp(-(bound - 0.03 - 0.008 * noise(at)) * 90)))
+            )
         )
     return found
 
 
-def _happened(name: str, ago: int, service: str, body: str = "", container: str | None = None, **told: str | float | bool) -> Happening:
+def _happened(
+    name: str, ago: int, service: str, body: str = "", container: str | None = None, **told: str | float | bool
+) -> Happening:
     return Happening(name, NOW - ago * MINUTE, "fra1-n1", service, container, None, body, told)
 
 
@@ -164,8 +185,17 @@ def happenings() -> list[Happening]:
         _happened("deploy", 28, "search", image="registry/search:5.12.2", reason="image", **deploy),
         _happened("deploy", 87, "shop/api", image="registry/shop-api:2.41.0", reason="image", **deploy),
         _happened("deploy", 142, "shop/front", image="registry/shop-front:7.0.4", reason="configuration", **deploy),
-        _happened("deploy", 250, "media-proxy", image="registry/media:1.9.0", reason="never ready", ok=False, seconds=60),
-        _happened("image.pull", 68, "media-proxy", outcome="not_found", reference="registry/media:1.9.1", message="manifest unknown"),
+        _happened(
+            "deploy", 250, "media-proxy", image="registry/media:1.9.0", reason="never ready", ok=False, seconds=60
+        ),
+        _happened(
+            "image.pull",
+            68,
+            "media-proxy",
+            outcome="not_found",
+            reference="registry/media:1.9.1",
+            message="manifest unknown",
+        ),
         _happened("image.pull", 12, HOSTILE, outcome="unauthorized", reference=HOSTILE, message=f"denied {HOSTILE}"),
         _happened("registry.request", 33, "platform", registry=REGISTRY, phase="total", message="connection refused"),
     ]
@@ -174,10 +204,24 @@ def happenings() -> list[Happening]:
             _happened("container.oom_kill", 3 + 8 * index, "shop/worker", container="shop-worker-1", cause="container",
                       victim="main" if index % 3 else "child", count=1, process="python3")
         )  # fmt: skip
-    found.append(_happened("container.oom_kill", 14, HOSTILE, container=HOSTILE, cause="host", victim="main", count=2, process=HOSTILE))
+    found.append(
+        _happened(
+            "container.oom_kill", 14, HOSTILE, container=HOSTILE, cause="host", victim="main", count=2, process=HOSTILE
+        )
+    )
     for index, seconds in enumerate((41.3, 38.9, 212.0, 44.1, 12.7)):
         told = {"message": "exit code 1: pip install failed"} if index == 2 else {}
-        found.append(_happened("image.build", 9 + 11 * index, "shop/api", reference=f"shop-api:2.41.{5 - index}", seconds=seconds, ok=index != 2, **told))
+        found.append(
+            _happened(
+                "image.build",
+                9 + 11 * index,
+                "shop/api",
+                reference=f"shop-api:2.41.{5 - index}",
+                seconds=seconds,
+                ok=index != 2,
+                **told,
+            )
+        )
     return found
 
 
@@ -192,10 +236,20 @@ def _log_lines() -> list[LogLine]:
     ]  # fmt: skip
 
 
-def _alert(alert: str, service: str, road: Road, ago: int, summary: str, *lines: tuple[str, str], scope: tuple[tuple[str, str], ...] = ()) -> AlertState:
+def _alert(
+    alert: str,
+    service: str,
+    road: Road,
+    ago: int,
+    summary: str,
+    *lines: tuple[str, str],
+    scope: tuple[tuple[str, str], ...] = (),
+) -> AlertState:
     subject = Subject(service, scope)
     evidence = tuple(Evidence(label, text) for label, text in lines)
-    return AlertState(f"{alert}:{subject.key}", alert, subject, (), road, "firing", NOW - ago * MINUTE, NOW, None, summary, evidence)
+    return AlertState(
+        f"{alert}:{subject.key}", alert, subject, (), road, "firing", NOW - ago * MINUTE, NOW, None, summary, evidence
+    )
 
 
 def _incident(number: int, alerts: tuple[AlertState, ...], ago: int, by: str | None = None) -> Incident:
@@ -220,7 +274,12 @@ def incidents() -> list[Incident]:
     disk = _alert("node-disk", "platform", "ticket", 124, "node fra1-n2: / is 78 % used", ("/", "78 % used, full in about 9 h"),
                   scope=(("node", "fra1-n2"),))  # fmt: skip
     pull = _alert("pulls-failing", HOSTILE, "ticket", 11, f"{HOSTILE}: 3 pulls failed", ("last", f"denied: {HOSTILE}"))
-    return [_incident(2417, (burn,), 79), _incident(2418, (storm, loop), 72), _incident(2416, (disk,), 124, "mira"), _incident(2415, (pull,), 11)]
+    return [
+        _incident(2417, (burn,), 79),
+        _incident(2418, (storm, loop), 72),
+        _incident(2416, (disk,), 124, "mira"),
+        _incident(2415, (pull,), 11),
+    ]
 
 
 def rich() -> FakeSource:
@@ -252,5 +311,3 @@ def rich() -> FakeSource:
             for index, name in enumerate(SERVICES)
         ],
     )  # fmt: skip
-
-

@@ -82,12 +82,16 @@ class _Handler(BaseHTTPRequestHandler):
                     "/reports": ("reports", pages.report)}  # fmt: skip
         if path in builders:
             name, build = builders[path]
-            self._send(200, "text/html", pages.render(build(source, pages.parse(pages.page_name(name), query, now), now)))
+            self._send(
+                200, "text/html", pages.render(build(source, pages.parse(pages.page_name(name), query, now), now))
+            )
         elif path.startswith("/incidents/"):
             self._send(200, "text/html", pages.render(pages.incident(source, path.removeprefix("/incidents/"), now)))
         elif path.startswith("/runbooks/"):
             text = "# OOM storm\n\n## What it means\n\nThe kernel kills `main`.\n\n- look at **memory**\n\n<script>alert(1)</script>\n"
-            self._send(200, "text/html", pages.render(pages.runbook(source, path.removeprefix("/runbooks/"), text, now)))
+            self._send(
+                200, "text/html", pages.render(pages.runbook(source, path.removeprefix("/runbooks/"), text, now))
+            )
         elif path == "/api/panels":
             request = pages.parse(pages.page_name(query["page"]), query, now)
             self._send(200, "application/json", json.dumps(pages.panels(source, request, now)))

@@ -1,5 +1,5 @@
 // Numbers and times as people read them: the browser's half of what dashboards/text.py says.
-const trimmed = (value, places) => String(+value.toFixed(places));
+const trimmed = (value, places) => String(+value.toFixed(places)).replace('-', '−');
 
 function seconds(value) {
   if (value >= 120) return `${trimmed(value / 60, 1)} min`;
@@ -50,9 +50,10 @@ export function moment(at) {
 
 /** Puts every <time> below `root` into the reader's zone; its title keeps UTC. */
 export function localise(root) {
+  const now = Date.parse(document.querySelector('.foot time')?.dateTime ?? '') || Date.now();
   for (const element of root.querySelectorAll('time[datetime]')) {
     const at = Date.parse(element.dateTime) / 1000;
-    const today = new Date(at * 1000).toDateString() === new Date().toDateString();
+    const today = new Date(at * 1000).toDateString() === new Date(now).toDateString();
     const text = 'day' in element.dataset || !today ? moment(at) : clock(at);
     element.textContent = 'day' in element.dataset || today ? text : text.slice(5);
   }

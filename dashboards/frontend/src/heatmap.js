@@ -50,7 +50,7 @@ export function heatmap(el, data) {
       context.beginPath();
       context.roundRect(left + x * cell + 0.75, y * rowHeight + 1, Math.max(cell - 1.5, 1), rowHeight - 2, 2);
       if (value == null) {
-        context.strokeStyle = css('--gl');
+        context.strokeStyle = css('--ln');
         context.lineWidth = 1;
         context.stroke();
       } else {

@@ -40,10 +40,11 @@ export function panels(data, zoom) {
     if (!data[key]) continue;
     known.set(key, {drawn: KINDS[data[key].kind](el, data[key], zoom), late: null});
     watcher.observe(el);
-    let width = el.clientWidth;
+    let size = `${el.clientWidth} ${el.clientHeight}`;
     new ResizeObserver(() => {
-      if (el.clientWidth === width) return;
-      width = el.clientWidth;
+      const now = `${el.clientWidth} ${el.clientHeight}`;
+      if (now === size) return;
+      size = now;
       known.get(key).drawn.resize();
     }).observe(el);
   }

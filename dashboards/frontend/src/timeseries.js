@@ -4,6 +4,7 @@ import {css, make, tip} from './util.js';
 import {clock, moment, show, tick} from './format.js';
 
 const colour = index => css(`--c${index % 6}`);
+const BINARY = Array.from({length: 50}, (_, i) => 2 ** i);
 const dashed = index => (index < 6 ? undefined : [6, 4]);
 const times = t => Array.from({length: t.n}, (_, i) => t.start + i * t.step);
 
@@ -95,16 +96,16 @@ function options(el, panel, handlers) {
     },
     axes: [
       {...axis, space: 74, size: 26, values: (u, splits) => splits.map(at => clock(at, span(u)))},
-      {...axis, size: 62, space: 34, values: (u, splits) => splits.map(v => tick(v, panel().unit))},
+      {...axis, size: 62, space: 34, ...(panel().unit === 'bytes' ? {incrs: BINARY} : {}), values: (u, splits) => splits.map(v => tick(v, panel().unit))},
     ],
     series: [{}, ...panel().series.map((line, i) => ({
       label: line.label,
       stroke: () => colour(i),
       dash: dashed(i),
       width: i ? 1.4 : 2,
-      fill: i || panel().series.length > 8 ? undefined : () => `${colour(i)}1c`,
+      fill: i || panel().top != null ? undefined : () => `${colour(i)}1c`,
       spanGaps: false,
-      points: {show: true, size: 4, width: 0, fill: () => colour(i), filter: lonely},
+      points: {show: () => false, size: 4, width: 0, fill: () => colour(i), filter: lonely},
     }))],
     hooks: {
       draw: [u => {
