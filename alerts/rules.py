@@ -11,6 +11,7 @@ from alerts import rules_platform, rules_services, rules_slo
 from alerts.facts import Facts
 from alerts.model import AlertBook, Finding
 from alerts.thresholds import DEFAULT, Thresholds
+from slo.builtin import PLATFORM
 from slo.model import Judgement
 
 ALERTS: dict[str, str] = {
@@ -45,10 +46,15 @@ def findings(
 
 
 def vanished(book: AlertBook, judgements: Sequence[Judgement]) -> frozenset[str]:
-    """Keys of open alerts whose objective no longer exists: `step` resolves them when it gets them among the gone."""
+    """Keys of open alerts whose objective, node or registry is no longer known: `step` resolves them as gone.
+
+    Every node and registry that is known has objectives, so that the judgements tell of both.
+    """
     judged = {rules_slo.identity(it.objective) for it in judgements}
+    subjects = {subject for subject, _ in judged}
     return frozenset(
         alert.key
         for alert in book.firing()
-        if alert.alert in rules_slo.ALERTS and (alert.subject, alert.labels) not in judged
+        if (alert.alert in rules_slo.ALERTS and (alert.subject, alert.labels) not in judged)
+        or (alert.subject.service == PLATFORM and alert.subject.scope and alert.subject not in subjects)
     )

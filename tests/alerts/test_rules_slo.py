@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from alerts.facts import Facts
-from alerts.model import AlertBook, Finding, Road
+from alerts.model import AlertBook, Finding, Road, Subject
 from alerts.rules import findings, vanished
 from alerts.step import step
 from alerts.thresholds import Thresholds
 from slo.judge import judge
 from slo.model import Counts, Judgement, Objective
+from tests.alerts.support import finding
 from tests.slo.support import DAY, HOUR, MINUTE, NOW, counts, objective, steady
 
 GOOD = objective()
@@ -101,3 +103,13 @@ def test_the_alert_of_an_objective_that_no_longer_exists_resolves() -> None:
     book, changes = step(book, [], [], NOW + 1, gone)
     assert [it.kind for it in changes] == ["resolved"]
     assert book == AlertBook()
+
+
+def test_the_alert_of_a_node_that_left_the_list_resolves_and_that_of_the_service_itself_stays() -> None:
+    node = Subject("platform", (("node", "n1"),))
+    silent = finding(alert="agent-silent", subject=node)
+    stuck = finding(alert="outbox-stuck", subject=Subject("platform"))
+    book, _ = step(AlertBook(), [silent, stuck], [], NOW)
+    known = judge(replace(objective(unmeasurable="-"), service="platform", scope=node.scope), {}, NOW)
+    assert vanished(book, [known]) == frozenset()
+    assert vanished(book, []) == {silent.key}
