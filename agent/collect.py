@@ -16,7 +16,7 @@ from runtime.errors import ParseFault
 from runtime.kept import Allowance, ContainerReader, open_container
 from runtime.model import PLATFORM, Container
 from runtime.node import NodeReader, NodeReading
-from runtime.node_capability import capabilities
+from runtime.node_capability import REMEDIES, capabilities
 
 LOG = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Collector:
         self._device_names: dict[str, str] = {}
         self._lock = threading.Lock()
         self._lost: dict[tuple[str, str], int] = {}
+        self._missing: set[str] = set()
         self._since_ms: int | None = None
         self.layout: Layout = detect(self._node.mounts(), root)
 
@@ -98,12 +99,19 @@ class Collector:
 
     def _about_itself(self, now_ms: int) -> Iterator[Value]:
         can = {**capabilities(self._root, self.layout), **self._more_capabilities()}
+        self._say_what_is_missing(can)
         for name, able in sorted(can.items()):
             yield Value("midwatch_capability", (("name", name),), float(able), now_ms)
         self._lost["files kept open", "bound"] = self._allowance.refused
         for (what, reason), count in sorted(self._lost.items()):
             labels = (("what", what), ("reason", reason))
             yield Value("midwatch_agent_dropped_total", labels, float(count), now_ms, self._since_ms)
+
+    def _say_what_is_missing(self, can: Mapping[str, bool]) -> None:
+        """Once for each: what can't be measured on this node, and what would change it."""
+        for name in sorted(name for name, able in can.items() if not able and name not in self._missing):
+            self._missing.add(name)
+            LOG.warning("this node can't measure %s: %s", name, REMEDIES.get(name, "see the documentation"))
 
     def _container(self, target: Target, now_ms: int) -> Points:
         container = target.container

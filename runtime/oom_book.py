@@ -49,13 +49,17 @@ class OomTotals(NamedTuple):
 
 @dataclass
 class _Run:
-    """One run of a container; `counter` is the cgroup's, `baseline` what it said when the watch began."""
+    """One run of a container; `counter` is the cgroup's, `baseline` what it said when the watch began.
+
+    `logged` kills are the kernel log's by its own words; `details` may have more, which name kills and count none.
+    """
 
     container_id: str
     opened_ms: int
     baseline: int
     counter: int
     closed_ms: int | None = None
+    logged: int = 0
     details: list[Detail] = field(default_factory=list)
     floor_at_ms: int | None = None
     floored: bool = False
@@ -65,7 +69,12 @@ class _Run:
     @property
     def total(self) -> int:
         """The largest lower bound."""
-        return max(self.counter - self.baseline, len(self.details), int(self.floored))
+        return max(self.counter - self.baseline, self.logged, int(self.floored))
+
+    @property
+    def nameless(self) -> int:
+        """Kills that the counter has, that were not told of yet, and that the log gave no name to."""
+        return self.counter - self.baseline - max(len(self.details), self.emitted)
 
 
 class OomBook:
@@ -77,6 +86,7 @@ class OomBook:
         self._attributed = 0
         self._host = 0
         self._published = 0
+        self._unplaced: list[tuple[int, Detail]] = []
         self._gap_since_ms: int | None = None
         self._gap = 0
 
@@ -122,7 +132,13 @@ class OomBook:
         if container_id not in self._runs:
             self.open(container_id, now_ms)
             self.close(container_id, now_ms)
-        self._runs[container_id][-1].details.append(detail)
+        run = self._runs[container_id][-1]
+        run.logged += 1
+        run.details.append(detail)
+
+    def unplaced(self, detail: Detail, now_ms: int) -> None:
+        """One kill by the kernel log that nothing could place: names a kill that a counter has, and counts none."""
+        self._unplaced.append((now_ms, detail))
 
     def host_kill(self) -> None:
         """One kill of a process in no container, by the kernel log."""
@@ -138,6 +154,7 @@ class OomBook:
 
     def due(self, now_ms: int, host_rise: int | None) -> list[OomKill]:
         """The kills to tell of now; `host_rise` is the exact number of kills on the host, None where unknown."""
+        self._place(now_ms)
         self._grant_floors(now_ms, host_rise)
         kills = [kill for runs in self._runs.values() for run in runs for kill in self._due(run, now_ms)]
         self._attributed += sum(kill.count for kill in kills)
@@ -155,6 +172,15 @@ class OomBook:
     def totals(self) -> OomTotals:
         """All counts since the watch began; none of them ever falls."""
         return OomTotals(self._attributed, self._host, self._published)
+
+    def _place(self, now_ms: int) -> None:
+        """Where one run alone has kills without a name, names without a run can only be its own."""
+        self._unplaced = [(at, detail) for at, detail in self._unplaced if now_ms - at < DETAIL_HOLD_MS]
+        nameless = [run for runs in self._runs.values() for run in runs if run.nameless > 0]
+        if len(nameless) == 1 and self._unplaced:
+            count = nameless[0].nameless
+            nameless[0].details += [detail for _, detail in self._unplaced[:count]]
+            del self._unplaced[:count]
 
     def _last(self, container_id: str) -> _Run | None:
         runs = self._runs.get(container_id)

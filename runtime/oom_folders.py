@@ -32,9 +32,9 @@ class Went(NamedTuple):
 
 
 class ContainerFolders:
-    """Watches a hierarchy from its top down to, and not into, the folders of containers."""
+    """Watches a hierarchy, if there is one, from its top down to, and not into, the folders of containers."""
 
-    def __init__(self, inotify: Inotify, top: Path, max_folders: int = MAX_FOLDERS) -> None:
+    def __init__(self, inotify: Inotify, top: Path | None, max_folders: int = MAX_FOLDERS) -> None:
         self._inotify = inotify
         self._top = top
         self._max_folders = max_folders
@@ -44,12 +44,12 @@ class ContainerFolders:
 
     def scan(self) -> list[Came]:
         """Watches all there is; the containers found."""
-        return list(self._enter(self._top, new=False))
+        return list(self._enter(self._top, new=False)) if self._top else []
 
     def rescan(self) -> list[Came]:
         """All containers there are, after notices were lost: those not known yet are new."""
         self._watched.clear()
-        return list(self._enter(self._top, new=True))
+        return list(self._enter(self._top, new=True)) if self._top else []
 
     def enter(self, parent: Path, *, new: bool) -> list[Came]:
         """Watches one more parent, which lies below no watched one; the containers found in it."""

@@ -14,6 +14,8 @@ from runtime.oom_kmsg import KernelKill, KernelLog
 from runtime.procfs import inner_pid, pid_cgroup
 
 _RECORD = 8192
+MAX_NOTED_PIDS = 8192
+MAX_SEARCHED_PIDS = 64
 
 
 class Attribution(NamedTuple):
@@ -70,25 +72,43 @@ class KernelLogReader:
 
 
 class Attributor:
-    """Finds a kill's container: by the log's own words, else by the victim's cgroup while it still has one."""
+    """Finds a kill's container: by the log's own words, else by the victim's cgroup while it still has one.
+
+    `main_pids` has the main process by container, as the engine or its own namespace told.
+    """
 
     def __init__(self, proc: Path, knows: Callable[[str], bool]) -> None:
         self._proc = proc
         self._knows = knows
+        self._noted: dict[int, str] = {}
+        self.main_pids: dict[str, int] = {}
 
-    def attribute(
-        self, kill: KernelKill, main_pids: Mapping[str, int], noted_pids: Mapping[int, str]
-    ) -> Attribution | None:
-        """Whose kill it was, None where nothing tells.
+    def note(self, container_id: str, pids: set[int]) -> None:
+        """Who is in a container now; its main process is number 1 in its own namespace."""
+        if len(self._noted) < MAX_NOTED_PIDS:
+            self._noted.update(dict.fromkeys(pids, container_id))
+        if container_id not in self.main_pids:
+            for pid in sorted(pids)[:MAX_SEARCHED_PIDS]:
+                if self._inner_pid(pid) == 1:
+                    self.main_pids[container_id] = pid
+                    return
 
-        `main_pids` has the main process by container, `noted_pids` the container of processes seen lately.
-        """
+    def forget_others(self, ids: set[str]) -> None:
+        """Forgets who was in containers that are not among these."""
+        self._noted = {pid: owner for pid, owner in self._noted.items() if owner in ids}
+
+    def attribute(self, kill: KernelKill) -> Attribution | None:
+        """Whose kill it was, None where nothing tells."""
         paths = (kill.task_cgroup,) if kill.task_cgroup else self._paths(kill.pid)
-        container = self._container(paths) or noted_pids.get(kill.pid) or _container_of(kill.pid, main_pids)
+        container = self._container(paths) or self._noted.get(kill.pid) or _container_of(kill.pid, self.main_pids)
         if container is None:
-            return Attribution(None, Detail("host", "unknown", kill.process)) if _is_elsewhere(paths, kill) else None
-        victim = self._victim(kill.pid, main_pids.get(container))
+            return Attribution(None, self.bare(kill)) if _is_elsewhere(paths, kill) else None
+        victim = self._victim(kill.pid, self.main_pids.get(container))
         return Attribution(container, Detail(cause_of(kill, container), victim, kill.process))
+
+    def bare(self, kill: KernelKill) -> Detail:
+        """What a kill's own line says, whoever's it was."""
+        return Detail("host" if kill.of_host else "container", "unknown", kill.process)
 
     def _container(self, paths: tuple[str, ...]) -> str | None:
         """The outermost container that is known: inside it others may run that are its own affair."""
@@ -102,7 +122,7 @@ class Attributor:
             return ()
 
     def _victim(self, pid: int, main_pid: int | None) -> Victim:
-        """The main process has the pid that the engine told, or is number 1 in a namespace of its own."""
+        """The main process has the pid that is known, or is number 1 in a namespace of its own."""
         inner = self._inner_pid(pid)
         if pid == main_pid or inner == 1:
             return "main"

@@ -53,8 +53,13 @@ class OomSource:
 
     @property
     def gone(self) -> bool:
-        """True once the cgroup is no more."""
+        """True once the cgroup was found to be no more."""
         return self._file.gone
+
+    def is_live(self) -> bool:
+        """False where the cgroup is no more, which only reading tells."""
+        self._file.read()
+        return not self._file.gone
 
     def read(self) -> int | None:
         """Kills by now; None where the cgroup is gone or its kernel doesn't count them."""

@@ -16,6 +16,7 @@ from agent.names import OWN
 from runtime.cgroup import Memory, Reading
 from runtime.kept import Allowance
 from runtime.model import PLATFORM, Container, ServiceName
+from runtime.node_capability import REMEDIES
 from tests.runtime import trees
 from tests.runtime.trees import Tree
 from tests.support.engine import EngineUnderTest
@@ -191,6 +192,16 @@ def test_what_cannot_be_measured_is_said_and_others_may_add_to_it() -> None:
     collector.close()
     told = {point.labels[0][1]: point.value for point in platform.points if point.name == "midwatch_capability"}
     assert told == {"cpu": 1, "memory": 1, "pids": 1, "blkio": 1, "psi": 1, "kmsg": 0}
+
+
+def test_what_cannot_be_measured_is_logged_once_with_its_remedy(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector = Collector(trees.v1(tmp_path).root)
+    for _ in range(3):
+        collector.collect([], NOW)
+    collector.close()
+    assert [record.message for record in caplog.records] == [f"this node can't measure psi: {REMEDIES['psi']}"]
 
 
 def test_no_memory_limit_is_zero_as_cadvisor_has_it_and_an_unknown_one_is_absent() -> None:

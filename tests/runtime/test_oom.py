@@ -5,11 +5,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from runtime.cgroup import CgroupPaths, Hierarchy, Layout, detect
+from runtime.node_capability import REMEDIES
 from runtime.oom import OomKill, OomWatcher
 from runtime.procfs import mountinfo
 from tests.support.engine import EngineUnderTest
@@ -185,6 +187,7 @@ def test_a_host_without_sources_says_so(tmp_path: Path) -> None:
     watcher = OomWatcher(Layout({}, None), lambda kill: None, root=tmp_path, log=tmp_path / "none")
     watcher.start()
     assert set(watcher.capabilities().values()) == {False}
+    assert set(watcher.capabilities()) <= set(REMEDIES)
     watcher.stop()
 
 
@@ -203,8 +206,8 @@ def live() -> Iterator[tuple[OomWatcher, queue.Queue[OomKill]]]:
     assert watcher.errors == 0
 
 
-def cause(engine: EngineUnderTest, image: str, command: list[str]) -> str:
-    """Runs a container of 16 MB to its end; its id."""
+def cause(engine: EngineUnderTest, image: str, command: list[str], watcher: OomWatcher) -> str:
+    """Runs a container of 16 MB to its end, and tells the watch what the engine says of it; its id."""
     container = engine.client.containers.create(
         image,
         command,
@@ -216,6 +219,10 @@ def cause(engine: EngineUnderTest, image: str, command: list[str]) -> str:
     )
     container.start()
     container.wait()
+    container.reload()
+    if container.attrs["State"]["OOMKilled"]:
+        started = datetime.fromisoformat(container.attrs["State"]["StartedAt"][:26] + "+00:00")
+        watcher.floor(str(container.id), int(started.timestamp() * 1000))
     container.remove(force=True)
     return str(container.id)
 
@@ -251,8 +258,8 @@ def test_as_many_kills_are_counted_as_were_caused(
     each: int,
     victim: str,
 ) -> None:
-    _, kills = live
-    ids = [cause(engine, tiny_image, command) for _ in range(6)]
+    watcher, kills = live
+    ids = [cause(engine, tiny_image, command, watcher) for _ in range(6)]
     found = of(kills, ids, each * len(ids))
     assert Counter({one: sum(k.count for k in found if k.container_id == one) for one in ids}) == dict.fromkeys(
         ids, each
@@ -286,8 +293,8 @@ def test_a_kill_under_a_parent_of_its_own_is_counted(
 def test_a_container_that_kills_itself_has_no_oom(
     engine: EngineUnderTest, tiny_image: str, live: tuple[OomWatcher, queue.Queue[OomKill]]
 ) -> None:
-    _, kills = live
-    ids = [cause(engine, tiny_image, ["sh", "-c", "kill -9 $$"])]
+    watcher, kills = live
+    ids = [cause(engine, tiny_image, ["sh", "-c", "kill -9 $$"], watcher)]
     assert of(kills, ids, 0) == []
 
 

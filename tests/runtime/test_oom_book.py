@@ -191,17 +191,30 @@ class Kernel(RuleBasedStateMachine):
         self.run: Counter[str] = Counter()
         self.told: Counter[str] = Counter()
         self.before = self.book.totals
+        self.late: list[str] = []
         for container in "ab":
             self.book.open(container, 0)
 
-    @rule(container=st.sampled_from("ab"), logged=st.booleans(), read=st.booleans())
-    def kill(self, container: str, logged: bool, read: bool) -> None:
+    @rule(
+        container=st.sampled_from("ab"), log=st.sampled_from(["placed", "unplaced", "late", "lost"]), read=st.booleans()
+    )
+    def kill(self, container: str, log: str, read: bool) -> None:
         self.truth[container] += 1
         self.run[container] += 1
-        if logged:
-            self.book.detail(container, DD, self.now)
         if read:
             self.book.counter(container, self.run[container])
+        if log == "late":
+            self.late.append(container)
+        elif log == "unplaced":
+            self.book.unplaced(DD, self.now)
+        elif log == "placed":
+            self.book.detail(container, DD, self.now)
+
+    @rule()
+    def log_comes_late(self) -> None:
+        for container in self.late:
+            self.book.detail(container, DD, self.now)
+        self.late.clear()
 
     @rule(container=st.sampled_from("ab"))
     def read(self, container: str) -> None:
@@ -209,6 +222,7 @@ class Kernel(RuleBasedStateMachine):
 
     @rule(container=st.sampled_from("ab"), engine=st.booleans())
     def restart(self, container: str, engine: bool) -> None:
+        self.log_comes_late()
         if engine and self.run[container]:
             self.book.floor(container, self.now, self.now)
         self.book.close(container, self.now)
@@ -251,3 +265,38 @@ def test_counter_and_log_are_never_added_up(counted: int, logged: int) -> None:
         book.detail("a", DD, 1)
     told = [*book.due(1, None), *book.due(1 + DETAIL_HOLD_MS, None)]
     assert sum(kill.count for kill in told) == max(counted, logged)
+
+
+def test_a_name_without_a_run_goes_to_the_only_run_without_a_name() -> None:
+    book = OomBook()
+    book.open("a", 0)
+    book.unplaced(DD, 1)
+    book.counter("a", 1)
+    assert [kill.process for kill in book.due(5, 1)] == ["dd"]
+
+
+def test_a_name_that_could_be_of_two_runs_is_of_neither() -> None:
+    book = OomBook()
+    for container in "ab":
+        book.open(container, 0)
+        book.counter(container, 1)
+    book.unplaced(DD, 1)
+    assert book.due(5, 2) == []
+    assert [kill.process for kill in book.due(5 + DETAIL_HOLD_MS, 2)] == [None, None]
+
+
+def test_a_name_that_was_placed_wrongly_does_not_count_again() -> None:
+    book = OomBook()
+    book.open("a", 0)
+    book.counter("a", 1)
+    book.unplaced(Detail("container", "unknown", "other"), 1)
+    assert len(book.due(5, 2)) == 1
+    book.detail("a", DD, 6)
+    assert book.due(1000, 2) == []
+
+
+def test_a_name_alone_counts_nothing() -> None:
+    book = OomBook()
+    book.open("a", 0)
+    book.unplaced(DD, 1)
+    assert book.due(1000, 1) == []

@@ -29,37 +29,49 @@ def kill(pid: int, *, host: bool | None = False, task: str | None = None, scope:
 
 def test_the_logs_own_words_name_the_container(tmp_path: Path) -> None:
     process(tmp_path, 7, "/", 1)
-    found = attributor(tmp_path, A).attribute(kill(7, task=f"/docker/{A}", scope=f"/docker/{A}"), {}, {})
+    found = attributor(tmp_path, A).attribute(kill(7, task=f"/docker/{A}", scope=f"/docker/{A}"))
     assert found == Attribution(A, Detail("container", "main", "app"))
 
 
 def test_without_them_the_victims_cgroup_does(tmp_path: Path) -> None:
     process(tmp_path, 7, f"/docker/{A}", 12)
-    assert attributor(tmp_path, A).attribute(kill(7), {}, {}) == Attribution(A, Detail("container", "child", "app"))
+    assert attributor(tmp_path, A).attribute(kill(7)) == Attribution(A, Detail("container", "child", "app"))
 
 
 def test_a_victim_already_gone_is_known_by_its_pid(tmp_path: Path) -> None:
     known = attributor(tmp_path, A)
-    assert known.attribute(kill(7), {}, {7: A}) == Attribution(A, Detail("container", "unknown", "app"))
-    assert known.attribute(kill(7), {A: 7}, {}) == Attribution(A, Detail("container", "main", "app"))
-    assert known.attribute(kill(8), {A: 7}, {8: A}) == Attribution(A, Detail("container", "child", "app"))
+    known.note(A, {7, 8})
+    assert known.attribute(kill(7)) == Attribution(A, Detail("container", "unknown", "app"))
+    known.main_pids[A] = 7
+    assert known.attribute(kill(7)) == Attribution(A, Detail("container", "main", "app"))
+    assert known.attribute(kill(8)) == Attribution(A, Detail("container", "child", "app"))
+    known.forget_others(set())
+    assert known.attribute(kill(8)) is None
+
+
+def test_the_main_process_is_found_among_those_of_the_container(tmp_path: Path) -> None:
+    known = attributor(tmp_path, A)
+    process(tmp_path, 7, f"/docker/{A}", 3)
+    process(tmp_path, 9, f"/docker/{A}", 1)
+    known.note(A, {7, 9})
+    assert known.main_pids == {A: 9}
 
 
 def test_a_victim_that_nothing_tells_of_stays_unattributed(tmp_path: Path) -> None:
     process(tmp_path, 7, "/")
-    assert attributor(tmp_path).attribute(kill(7), {}, {}) is None
-    assert attributor(tmp_path).attribute(kill(8), {}, {}) is None
+    assert attributor(tmp_path).attribute(kill(7)) is None
+    assert attributor(tmp_path).attribute(kill(8)) is None
 
 
 def test_a_process_of_the_host_is_in_no_container(tmp_path: Path) -> None:
     process(tmp_path, 7, "/system.slice/cron.service")
     wanted = Attribution(None, Detail("host", "unknown", "app"))
-    assert attributor(tmp_path).attribute(kill(7, host=True), {}, {}) == wanted
-    assert attributor(tmp_path).attribute(kill(9, host=True, task="/"), {}, {}) == wanted
+    assert attributor(tmp_path).attribute(kill(7, host=True)) == wanted
+    assert attributor(tmp_path).attribute(kill(9, host=True, task="/")) == wanted
 
 
 def test_a_kill_in_a_container_inside_a_container_is_the_outer_ones(tmp_path: Path) -> None:
-    found = attributor(tmp_path, A).attribute(kill(7, task=f"/docker/{A}/docker/{B}"), {}, {})
+    found = attributor(tmp_path, A).attribute(kill(7, task=f"/docker/{A}/docker/{B}"))
     assert found is not None
     assert found.container_id == A
 
