@@ -7,13 +7,14 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 
 import httpx
 
+from agent.model import Labels
 from agent.spool import Batch, Spool
 from agent.spool_files import SIGNALS, Signal
 
@@ -115,6 +116,13 @@ class Shipper:
             thread.start()
         for thread in threads:
             thread.join()
+
+    def counts(self) -> Iterator[tuple[str, Labels, float]]:
+        """The shipper's own metrics: (name, labels, value)."""
+        for signal in SIGNALS:
+            yield "midwatch_agent_shipped_batches_total", (("signal", signal),), self.shipped[signal]
+        for (signal, verdict), attempts in list(self.failures.items()):
+            yield "midwatch_agent_ship_failures_total", (("reason", verdict), ("signal", signal)), attempts
 
     def send(self, batch: Batch) -> Outcome:
         """One attempt to post a batch."""

@@ -12,11 +12,12 @@ import errno
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.model import Labels
 from agent.spool_files import SIGNALS, Entry, Reservation, Signal, What, Write, left_behind, set_aside, write_durably
 
 LEAST_VALUABLE_FIRST: tuple[What, ...] = ("lines", "traces", "metrics", "events")
@@ -54,7 +55,7 @@ class Spool:
     ) -> None:
         """Open the folder, made where missing; raises OSError where it can't be read or written."""
         self.dropped: Counter[tuple[str, str]] = Counter()
-        """Batches lost, by (what, reason): spool_full, disk_full, disk_error, corrupt, and what `refuse` was told."""
+        """Batches lost, by (`batch_lines` …, reason): spool_full, disk_full, disk_error, corrupt, or `refuse`'s."""
         self._folder, self._write = folder, write
         self._max_bytes, self._max_memory_bytes = max_bytes, max_memory_bytes
         self._bytes = 0
@@ -78,6 +79,14 @@ class Spool:
     def waiting(self, signal: Signal) -> int:
         """Batches of the signal that wait."""
         return len(self._entries[signal])
+
+    def counts(self) -> Iterator[tuple[str, Labels, float]]:
+        """The spool's own metrics: (name, labels, value)."""
+        yield "midwatch_agent_spool_bytes", (), self.size_bytes
+        for signal in SIGNALS:
+            yield "midwatch_agent_spool_batches", (("signal", signal),), self.waiting(signal)
+        for (what, reason), lost in list(self.dropped.items()):
+            yield "midwatch_agent_dropped_total", (("reason", reason), ("what", what)), lost
 
     def put(self, what: What, payload: bytes) -> int | None:
         """Compress and keep one serialised request; its sequence number, None where it was dropped and counted."""
@@ -178,7 +187,7 @@ class Spool:
             self._drop(entry.what, lost)
 
     def _drop(self, what: What, reason: str) -> None:
-        self.dropped[what, reason] += 1
+        self.dropped[f"batch_{what}", reason] += 1
 
     def _read(self, signal: Signal, entry: Entry) -> bytes | None:
         path = self._folder / signal / entry.name

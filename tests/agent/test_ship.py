@@ -196,7 +196,7 @@ def test_a_batch_that_will_never_be_taken_is_dropped_counted_and_said_once(
     with caplog.at_level(logging.WARNING, "agent.ship"):
         while shipping.step(0.0) is not None:
             pass
-    assert spool.dropped == {("metrics", "refused"): 2}
+    assert spool.dropped == {("batch_metrics", "refused"): 2}
     assert shipping.failures == {("metrics", "refused"): 2}
     assert [record.message for record in caplog.records if "no such thing" in record.message] != []
     assert len(caplog.records) == 1

@@ -133,10 +133,10 @@ def test_a_full_spool_loses_lines_then_traces_then_metrics_and_events_last(tmp_p
         spool.put("events", noise(1_000))
         lost.extend(set(spool.dropped) - before)
     assert lost == [
-        ("lines", "spool_full"),
-        ("traces", "spool_full"),
-        ("metrics", "spool_full"),
-        ("events", "spool_full"),
+        ("batch_lines", "spool_full"),
+        ("batch_traces", "spool_full"),
+        ("batch_metrics", "spool_full"),
+        ("batch_events", "spool_full"),
     ]
     assert spool.size_bytes <= 4_200
 
@@ -148,7 +148,7 @@ def test_the_oldest_of_a_kind_goes_first(tmp_path: Path) -> None:
     first = spool.peek("metrics")
     assert first is not None
     assert first.sequence == 2
-    assert spool.dropped == {("metrics", "spool_full"): 1}
+    assert spool.dropped == {("batch_metrics", "spool_full"): 1}
 
 
 def test_what_is_worth_less_than_all_that_waits_is_dropped_itself(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_what_is_worth_less_than_all_that_waits_is_dropped_itself(tmp_path: Path
     spool.put("events", noise(1_000))
     spool.put("events", noise(1_000))
     assert spool.put("lines", noise(1_000)) is None
-    assert spool.dropped == {("lines", "spool_full"): 1}
+    assert spool.dropped == {("batch_lines", "spool_full"): 1}
     assert spool.waiting("logs") == 2
 
 
@@ -186,7 +186,7 @@ def test_a_full_disk_and_full_memory_are_counted_and_end_nothing(tmp_path: Path)
     disk.fault = errno.ENOSPC
     assert spool.put("metrics", noise(1_000)) == 1
     assert spool.put("metrics", noise(1_000)) is None
-    assert spool.dropped == {("metrics", "disk_full"): 1}
+    assert spool.dropped == {("batch_metrics", "disk_full"): 1}
     disk.fault = None
     assert spool.put("metrics", noise(1_000)) is not None
 
@@ -196,7 +196,7 @@ def test_a_disk_that_fails_otherwise_is_told_apart_from_a_full_one(tmp_path: Pat
     spool = Spool(tmp_path, max_memory_bytes=0, write=disk.write)
     disk.fault = errno.EIO
     assert spool.put("events", b"x") is None
-    assert spool.dropped == {("events", "disk_error"): 1}
+    assert spool.dropped == {("batch_events", "disk_error"): 1}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
@@ -209,7 +209,7 @@ def test_a_real_disk_that_is_full_stops_nothing(tmp_path: Path) -> None:
         results = [spool.put("metrics", noise(15_000)) for _ in range(8)]
         assert results[0] == 1
         assert results[-1] is None
-        assert spool.dropped["metrics", "disk_full"] > 0
+        assert spool.dropped["batch_metrics", "disk_full"] > 0
         while batch := spool.peek("metrics"):
             spool.ack("metrics", batch.sequence)
         assert spool.put("metrics", noise(15_000)) is not None
@@ -227,7 +227,7 @@ def test_a_spoilt_file_is_set_aside_and_counted_and_the_next_one_comes(tmp_path:
     batch = spool.peek("metrics")
     assert batch is not None
     assert gzip.decompress(batch.payload) == b"sound"
-    assert spool.dropped == {("metrics", "corrupt"): 1}
+    assert spool.dropped == {("batch_metrics", "corrupt"): 1}
     assert [path.name for path in (tmp_path / "corrupt").iterdir()] == [spoilt.name]
     assert spool.size_bytes == len(batch.payload)
 
@@ -237,7 +237,7 @@ def test_a_file_that_someone_removed_is_counted_as_lost(tmp_path: Path) -> None:
     spool.put("metrics", b"x")
     next((tmp_path / "metrics").iterdir()).unlink()
     assert spool.peek("metrics") is None
-    assert spool.dropped == {("metrics", "corrupt"): 1}
+    assert spool.dropped == {("batch_metrics", "corrupt"): 1}
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"{}", b"not json", b'{"spool_id": "../x", "reserved": {}}'])
