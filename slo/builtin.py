@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from slo.model import Allowance, EventRatio, Indicator, Labels, Matcher, MinuteSlices, Objective, Selector
 from slo.overrides import Fault, Goal, goals
+from slo.rows import burn_rows, lint
 
 REQUEST_COUNTERS = ("http_requests_total", "http_server_requests_total")
 """Counters of responses, the first that a service has is taken; read from containers or sent by OTLP."""
@@ -80,7 +81,7 @@ class _Draft(NamedTuple):
 
 
 def builtin(services: Sequence[ServiceFacts], known: Catalogue) -> list[Objective]:
-    """All built-in objectives, ordered by service and name; a faulty override is told in `note`."""
+    """All built-in objectives, ordered by service and name; faulty overrides and useless rows are told in `note`."""
     declared = {facts.service: facts for facts in services}
     apps = {service for service, _ in (*known.status_labels, *known.bounds)}
     found = []
@@ -137,6 +138,7 @@ def _of_platform(facts: ServiceFacts | None, known: Catalogue) -> list[Objective
 def _objective(name: str, service: str, scope: Labels, goal: Goal, draft: _Draft, faults: Sequence[Fault]) -> Objective:
     mine = [f"{it.label} = {it.value!r} is ignored: {it.problem}" for it in faults if f".{name}." in it.label]
     budget = goal.target / 3_600_000 if goal.kind == "rate" else 1 - goal.target
+    rows = lint(burn_rows(goal.window_ms), goal.window_ms, budget, draft.indicator)
     return Objective(
         slo=name,
         service=service,
@@ -146,7 +148,7 @@ def _objective(name: str, service: str, scope: Labels, goal: Goal, draft: _Draft
         target_text=goal.target_text,
         window_ms=goal.window_ms,
         title=draft.title,
-        note="; ".join([*([draft.note] if draft.note else []), *mine]) or None,
+        note="; ".join([*([draft.note] if draft.note else []), *mine, *rows]) or None,
         unmeasurable=draft.unmeasurable,
     )
 

@@ -101,14 +101,3 @@ def _too_short(row: BurnRow, indicator: Indicator | None) -> str | None:
     if not isinstance(indicator, MinuteSlices) or row.short_ms >= SHORT_FLOOR_MS:
         return None
     return f"row {row.name} has a short window of less than two slices"
-
-
-def lint_projection(window_ms: int, budget: Fraction, within_ms: int) -> str | None:
-    """Told where even a full outage can't spend a whole budget within `within_ms`: the least time is P x b."""
-    if window_ms * budget <= within_ms:
-        return None
-    least = number(window_ms * budget / HOUR_MS)
-    return (
-        f"the projection page can't fire from a full budget: a full outage takes {least} h to spend it, "
-        f"and the page looks {number(Fraction(within_ms, HOUR_MS))} h ahead"
-    )

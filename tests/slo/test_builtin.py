@@ -248,6 +248,11 @@ def test_all_faults_are_told_at_once_and_the_good_labels_still_count() -> None:
     assert _one("container-up", labels).window_ms == 7 * DAY
 
 
+def test_a_row_that_can_never_fire_is_told_beside_the_objective() -> None:
+    note = str(_one("build-time").note)
+    assert note.startswith("row fast can never fire: 14.4x of a budget of 10 % is 144 % of all events")
+
+
 def test_the_platforms_own_labels_override_nodes_and_registries() -> None:
     platform = ServiceFacts("platform", 0, {"midwatch.slo.node-disk.threshold": "80 %"}, False)
     (disk,) = [it for it in builtin([platform], KNOWN) if it.slo == "node-disk"]

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from slo.model import Allowance, BurnRow, Selector
-from slo.rows import WORKBOOK, budget_share, burn_rows, lint, lint_projection
+from slo.rows import WORKBOOK, budget_share, burn_rows, lint
 from tests.slo.support import DAY, HOUR, MINUTE
 
 
@@ -78,15 +78,3 @@ def test_a_row_below_the_pace_of_the_budget_is_flagged() -> None:
     assert lint(burn_rows(28 * DAY), 28 * DAY, Fraction(1, 1000)) == [
         "row ticket-3d fires at 0.933x, while the objective is still on budget"
     ]
-
-
-@pytest.mark.parametrize(
-    ("target", "reachable"), [("0.999", True), ("0.9973", True), ("0.9972", False), ("0.995", False), ("0.99", False)]
-)
-def test_two_hours_to_the_end_of_a_full_budget_need_a_target_above_99_72_percent(target: str, reachable: bool) -> None:
-    assert (lint_projection(30 * DAY, 1 - Fraction(target), 2 * HOUR) is None) == reachable
-
-
-def test_the_least_time_to_spend_a_budget_is_told() -> None:
-    assert "takes 3.6 h to spend it" in str(lint_projection(30 * DAY, Fraction("0.005"), 2 * HOUR))
-    assert "takes 7.2 h to spend it" in str(lint_projection(30 * DAY, Fraction("0.01"), 2 * HOUR))
