@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from agent.log_text import clean_line
-from agent.model import Labels, LogLine, Resource
+from agent.model import LogLine, Resource
 from runtime.engine_logs import RawLine
 from runtime.errors import EngineRefused, RuntimeFault
 from runtime.model import Container
@@ -240,13 +240,6 @@ class LogFollowers:
     def following(self) -> int:
         """Logs that are being followed now."""
         return sum(follower.alive for follower in self._followers.values())
-
-    def counts(self) -> Iterator[tuple[str, Labels, float]]:
-        """The followers' own metrics: (name, labels, value)."""
-        yield "midwatch_agent_log_lines_total", (), self.lines_read
-        yield "midwatch_agent_errors_total", (("loop", "logs"),), self.errors
-        for (what, reason), lost in list(self.dropped.items()):
-            yield "midwatch_agent_dropped_total", (("reason", reason), ("what", what)), lost
 
     def sync(self, containers: Iterable[tuple[Container, Resource]]) -> None:
         """Follow what is new or runs again, forget what is gone; for every round."""

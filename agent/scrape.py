@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -152,13 +152,6 @@ class Scraper:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="scrape")
         self._known: dict[str, _Known] = {}
         self._turn = 0
-
-    def counts(self) -> Iterator[tuple[str, Labels, float]]:
-        """The scraper's own metrics: (name, labels, value)."""
-        for outcome, scrapes in self.outcomes.items():
-            yield "midwatch_agent_scrapes_total", (("outcome", outcome),), scrapes
-        for reason, left_out in self.refused.items():
-            yield "midwatch_agent_scrape_samples_refused_total", (("reason", reason),), left_out
 
     def close(self) -> None:
         """Let the threads end; scrapes under way end within their time."""

@@ -7,14 +7,13 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 
 import httpx
 
-from agent.model import Labels
 from agent.spool import Batch, Spool
 from agent.spool_files import SIGNALS, Signal
 
@@ -110,19 +109,13 @@ class Shipper:
     def run(self, stop: threading.Event) -> None:
         """Send until told to stop, a thread per signal, so that none waits for another; returns within an attempt."""
         threads = [
-            threading.Thread(target=self._run, args=(lane, stop), name=f"ship-{lane.signal}") for lane in self._lanes
+            threading.Thread(target=self._run, args=(lane, stop), name=f"ship-{lane.signal}", daemon=True)
+            for lane in self._lanes
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-
-    def counts(self) -> Iterator[tuple[str, Labels, float]]:
-        """The shipper's own metrics: (name, labels, value)."""
-        for signal in SIGNALS:
-            yield "midwatch_agent_shipped_batches_total", (("signal", signal),), self.shipped[signal]
-        for (signal, verdict), attempts in list(self.failures.items()):
-            yield "midwatch_agent_ship_failures_total", (("reason", verdict), ("signal", signal)), attempts
 
     def send(self, batch: Batch) -> Outcome:
         """One attempt to post a batch."""

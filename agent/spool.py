@@ -12,12 +12,11 @@ import errno
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.model import Labels
 from agent.spool_files import SIGNALS, Entry, Reservation, Signal, What, Write, left_behind, set_aside, write_durably
 
 LEAST_VALUABLE_FIRST: tuple[What, ...] = ("lines", "traces", "metrics", "events")
@@ -72,21 +71,13 @@ class Spool:
         return self._numbers.spool_id
 
     @property
-    def size_bytes(self) -> int:
+    def waiting_bytes(self) -> int:
         """Bytes that wait, on disk and in memory."""
         return self._bytes
 
     def waiting(self, signal: Signal) -> int:
         """Batches of the signal that wait."""
         return len(self._entries[signal])
-
-    def counts(self) -> Iterator[tuple[str, Labels, float]]:
-        """The spool's own metrics: (name, labels, value)."""
-        yield "midwatch_agent_spool_bytes", (), self.size_bytes
-        for signal in SIGNALS:
-            yield "midwatch_agent_spool_batches", (("signal", signal),), self.waiting(signal)
-        for (what, reason), lost in list(self.dropped.items()):
-            yield "midwatch_agent_dropped_total", (("reason", reason), ("what", what)), lost
 
     def put(self, what: What, payload: bytes) -> int | None:
         """Compress and keep one serialised request; its sequence number, None where it was dropped and counted."""

@@ -50,7 +50,7 @@ def test_what_is_put_is_seen_first_in_first_out_and_gone_after_the_acknowledgeme
     assert (second.sequence, second.spool_id) == (2, spool.spool_id)
     spool.ack("metrics", 2)
     assert spool.peek("metrics") is None
-    assert spool.size_bytes == 0
+    assert spool.waiting_bytes == 0
 
 
 def test_an_acknowledgement_of_what_is_not_there_changes_nothing(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_another_process_finds_what_was_left_under_the_same_identity(tmp_path: P
     assert found is not None
     assert (found.sequence, found.what, gzip.decompress(found.payload)) == (1, "events", b"kept")
     assert after.spool_id == before.spool_id
-    assert after.size_bytes == before.size_bytes
+    assert after.waiting_bytes == before.waiting_bytes
 
 
 def test_a_number_is_never_given_again_though_its_batch_is_gone(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_full_spool_loses_lines_then_traces_then_metrics_and_events_last(tmp_p
         ("batch_metrics", "spool_full"),
         ("batch_events", "spool_full"),
     ]
-    assert spool.size_bytes <= 4_200
+    assert spool.waiting_bytes <= 4_200
 
 
 def test_the_oldest_of_a_kind_goes_first(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_the_batch_in_memory_to_be_shipped(tmp_path: Path) ->
     assert gzip.decompress(batch.payload) == b"the disk is full"
     spool.ack("metrics", 1)
     assert spool.dropped == {}
-    assert spool.size_bytes == 0
+    assert spool.waiting_bytes == 0
 
 
 def test_a_full_disk_and_full_memory_are_counted_and_end_nothing(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_spoilt_file_is_set_aside_and_counted_and_the_next_one_comes(tmp_path:
     assert gzip.decompress(batch.payload) == b"sound"
     assert spool.dropped == {("batch_metrics", "corrupt"): 1}
     assert [path.name for path in (tmp_path / "corrupt").iterdir()] == [spoilt.name]
-    assert spool.size_bytes == len(batch.payload)
+    assert spool.waiting_bytes == len(batch.payload)
 
 
 def test_a_file_that_someone_removed_is_counted_as_lost(tmp_path: Path) -> None:
@@ -323,5 +323,5 @@ def test_the_bound_holds_and_every_batch_waits_or_is_counted(
     spool = Spool(tmp_path_factory.mktemp("spool"), max_bytes=4_000)
     for what, size in puts:
         spool.put(what, noise(size))
-        assert spool.size_bytes <= 4_000
+        assert spool.waiting_bytes <= 4_000
     assert sum(map(spool.waiting, SIGNALS)) + sum(spool.dropped.values()) == len(puts)
