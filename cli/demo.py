@@ -115,7 +115,7 @@ def broken(client: docker.DockerClient, service: str, project: str, knobs: Mappi
     """Turn knobs in every running replica; returns how many took them. Refuses where there is none."""
     found = replicas(client, service, project)
     query = "&".join(f"{name}={value:g}" for name, value in knobs.items())
-    done = sum(_post(container, f"/break?{query}") for container in found)
+    done = sum(takes(container, "POST", f"/break?{query}") for container in found)
     if not done:
         raise Refusal(f"no running container of {project}/{service} takes the fault", "see `midwatch ps`")
     return done
@@ -144,7 +144,7 @@ def _push(client: docker.DockerClient, name: str) -> None:
 def _repair(container: Container) -> None:
     """A running one is asked; one that is between two lives finds its fault file emptied at its next start."""
     deadline = time.monotonic() + REPAIR_SECONDS
-    while not _post(container, "/repair") and not _repair_stopped(container):
+    while not takes(container, "POST", "/repair") and not _repair_stopped(container):
         if time.monotonic() > deadline:
             raise Refusal(f"{container.name} can't be repaired", "see `docker logs` of it")
         time.sleep(0.1)
@@ -169,10 +169,12 @@ def _empty_fault_file(container: Container) -> bytes:
     return packed.getvalue()
 
 
-def _post(container: Container, path: str) -> bool:
+def takes(container: Container, method: str, path: str) -> bool:
+    """True where the container answers the request with 200."""
     for address in _addresses(container):
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.post(f"http://{address}:{PORT}{path}", timeout=5.0, trust_env=False).status_code == 200
+            url = f"http://{address}:{PORT}{path}"
+            return httpx.request(method, url, timeout=5.0, trust_env=False).status_code == 200
     return False
 
 

@@ -33,9 +33,9 @@ class Engine(NamedTuple):
 
 
 def candidates(data: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Where an engine may answer, in order: DOCKER_HOST, the machine's own, our private one."""
+    """Where an engine may answer: DOCKER_HOST alone where it is set, else the machine's own, then our private one."""
     named = environment.get("DOCKER_HOST")
-    return ((named,) if named else ()) + (SYSTEM_SOCKET, private_url(data))
+    return (named,) if named else (SYSTEM_SOCKET, private_url(data))
 
 
 def private_url(data: Path) -> str:
@@ -67,8 +67,10 @@ def ensure_engine(data: Path, environment: Mapping[str, str], install: bool, tel
     found = find(candidates(data, environment))
     if found is not None:
         return Engine(found, found == private_url(data))
+    if named := environment.get("DOCKER_HOST"):
+        raise Refusal(f"no container engine answers at DOCKER_HOST={named}", "start it, or unset DOCKER_HOST")
     if not install:
-        raise Refusal("no container engine answers", "start one, set DOCKER_HOST, or leave out --no-install")
+        raise Refusal("no container engine answers", "start one and set DOCKER_HOST, or leave out --no-install")
     if shutil.which("dockerd", path=_path()) is None:
         ensure(PACKAGES, autostart=True, tell=tell)
     if Path("/run/systemd/system").is_dir() and _system_start():

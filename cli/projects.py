@@ -13,7 +13,7 @@ from rich.table import Table
 
 from cli import agent_client, service_client
 from cli.config import Config
-from cli.errors import ConfigFault
+from cli.errors import ConfigFault, Refusal
 from runtime.compose import load
 from runtime.errors import ComposeFault
 
@@ -28,11 +28,12 @@ def run(data: Path, file: Path, environment: Mapping[str, str]) -> None:
 
 
 def stop(data: Path, project: str) -> None:
-    """End a project and say what was removed."""
+    """End a project; refuses where its containers could not all be removed in time."""
     answer = agent_client.stop(data, project)
-    for line in answer["failures"]:
-        print(f"{project}: {line}")
-    print(f"{project}: {_count(answer['removed'])} container(s) removed")
+    if not answer["removed"]:
+        why = "; ".join(answer["failures"]) or "its containers take long to end"
+        raise Refusal(f"{project} is not removed yet: {why}", "the agent goes on; see `midwatch ps`")
+    print(f"{project}: removed")
 
 
 def ps(data: Path, config: Config, as_json: bool) -> None:
@@ -59,7 +60,3 @@ def _table(services: Iterable[Mapping[str, Any]], budgets: Mapping[str, float]) 
             escape(str(one.get("waits_for") or "")),
         )
     return table
-
-
-def _count(removed: Any) -> int:
-    return removed if isinstance(removed, int) else len(removed)

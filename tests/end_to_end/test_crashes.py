@@ -1,0 +1,62 @@
+"""The service killed without warning: what the agent spooled arrives, all of it and once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.support.engine import EngineUnderTest
+from tests.support.stack import Stack, running
+from tests.support.waiting import until
+
+ROUNDS = "midwatch_agent_rounds_total"
+
+
+def _rounds(stack: Stack) -> float:
+    return stack.total(ROUNDS, outcome="ok")
+
+
+@pytest.mark.engine
+def test_no_batch_is_lost_and_none_doubled_when_the_service_is_killed_and_comes_back(
+    engine: EngineUnderTest, data: Path
+) -> None:
+    with running(engine, data) as stack:
+        for _ in range(3):
+            _three_rounds(stack)
+            stack.kill("server")
+            _three_rounds(stack)
+            stack.start_server()
+        until(lambda: stack.total("midwatch_agent_spool_batches", signal="metrics") <= 1, 60.0, what="the spool drains")
+        last = _rounds(stack)
+        _three_rounds(stack)
+        stack.stop()
+    _consecutive(data, last)
+
+
+def _three_rounds(stack: Stack) -> None:
+    seen = _rounds(stack)
+    until(lambda: _rounds(stack) >= seen + 3, 30.0, what="three rounds")
+
+
+def _consecutive(data: Path, last: float) -> None:
+    """The agent counts its rounds and ships that count with each: stored, they have no gap and no repeat."""
+    values = _stored(data / "server" / "midwatch.duckdb")
+    assert values == list(range(int(values[0]), int(values[-1]) + 1))
+    assert values[-1] >= last
+
+
+def _stored(file: Path) -> list[float]:
+    """Every stored sample of the agent's count of good rounds, in order of time."""
+    with duckdb.connect(str(file)) as database:
+        tables = database.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'samples\\_%' ESCAPE '\\'"
+        )
+        samples = " UNION ALL ".join(f"SELECT * FROM {name}" for (name,) in tables.fetchall())  # noqa: S608
+        found = database.execute(
+            f"SELECT value FROM ({samples}) JOIN series USING (series_id) "  # noqa: S608 - names of the database's own
+            "WHERE metric = ? AND contains(labels, 'ok') ORDER BY ts_ms",
+            [ROUNDS],
+        )
+        return [value for (value,) in found.fetchall()]
