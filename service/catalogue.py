@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from service import roster
-from service.ports import Readings
+from service.ports import Readings, ask
 from service.roster import Heard
 from service.store_series import Directory
 from slo.builtin import (
@@ -27,14 +27,12 @@ DEFAULT_INTERVAL_MS = 5_000
 
 def services(store: Readings) -> list[ServiceFacts]:
     """Services that are declared or watched."""
-    with store.database.read() as cursor:
-        return roster.facts(roster.present(cursor))
+    return roster.facts(ask(store.database, roster.present))
 
 
 def nodes(store: Readings, now_ms: int) -> list[Heard]:
     """Nodes whose agents reported within the last day, by name and id."""
-    with store.database.read() as cursor:
-        last = roster.heard(cursor, now_ms - DAY_MS)
+    last = ask(store.database, lambda cursor: roster.heard(cursor, now_ms - DAY_MS))
     intervals = {
         dict(it.series.labels).get("node_id", ""): round(it.value * 1000)
         for it in store.instant(Selector(INTERVAL), now_ms, DAY_MS)

@@ -36,8 +36,8 @@ class Message(NamedTuple):
 
 def read_book(cursor: Cursor) -> AlertBook:
     """The book as it was stored last; empty at the first start."""
-    row = cursor.execute("SELECT book FROM alert_book ORDER BY at_ms DESC LIMIT 1").fetchone()
-    return AlertBook(()) if row is None else codec.decode(json.loads(row[0]))
+    rows = cursor.execute("SELECT book FROM alert_book ORDER BY at_ms DESC LIMIT 1").fetchall()
+    return codec.decode(json.loads(rows[0][0])) if rows else AlertBook(())
 
 
 def write_book(cursor: Cursor, book: AlertBook, now_ms: int) -> None:
@@ -65,8 +65,8 @@ def read_incidents(cursor: Cursor, since_ms: int) -> list[Incident]:
 
 def read_incident(cursor: Cursor, incident_id: str) -> Incident | None:
     """One incident; None where there is none of this id."""
-    row = cursor.execute("SELECT incident FROM incidents WHERE id = ?", [incident_id]).fetchone()
-    return None if row is None else codec.decode_incident(json.loads(row[0]))
+    rows = cursor.execute("SELECT incident FROM incidents WHERE id = ?", [incident_id]).fetchall()
+    return codec.decode_incident(json.loads(rows[0][0])) if rows else None
 
 
 def read_silences(cursor: Cursor, now_ms: int) -> list[Silence]:
@@ -101,8 +101,7 @@ def post(cursor: Cursor, change: Change, receivers: Sequence[Receiver], base_url
     wanted = [it for it in receivers if change.incident.road in it.roads] if change.notify else []
     for receiver in wanted:
         message = body(payload(change, Links(base_url, receiver.name), now_ms)).decode("ascii")
-        row = cursor.execute("SELECT coalesce(max(position), 0) + 1 FROM outbox").fetchone()
-        position = row[0] if row else 1
+        ((position,),) = cursor.execute("SELECT coalesce(max(position), 0) + 1 FROM outbox").fetchall()
         number = f"{change.incident.id}-{change.incident.status}-{position}"
         cursor.execute(
             "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, 0, ?, NULL, NULL, NULL)",
@@ -148,8 +147,8 @@ class OutboxState(NamedTuple):
 
 def outbox_state(cursor: Cursor) -> OutboxState:
     """The outbox as it is."""
-    row = cursor.execute(
+    rows = cursor.execute(
         "SELECT count(*), min(created_ms), arg_min(detail, created_ms) FROM outbox"
         " WHERE delivered_ms IS NULL AND given_up_ms IS NULL"
-    ).fetchone()
-    return OutboxState(*row) if row else OutboxState(0, None, None)
+    ).fetchall()
+    return OutboxState(*rows[0])

@@ -16,7 +16,7 @@ from alerts.thresholds import Thresholds
 from service import catalogue, desk, roster
 from service.desk import Receiver
 from service.facts import gather
-from service.ports import Readings
+from service.ports import Readings, ask
 from service.roster import Row
 from service.store_db import Cursor
 from slo.builtin import builtin
@@ -88,12 +88,10 @@ class Evaluator:
             self._store.database.write(run)
 
     def _evaluate(self, now_ms: int) -> Evaluated:
-        with self._store.database.read() as cursor:
-            rows = roster.present(cursor)
-            state = desk.outbox_state(cursor)
+        rows, state = ask(self._store.database, lambda cursor: (roster.present(cursor), desk.outbox_state(cursor)))
         heard = catalogue.nodes(self._store, now_ms)
         objectives = builtin(roster.facts(rows), catalogue.catalogue(self._store, heard))
-        judgements = tuple(self._judge(it, now_ms) for it in objectives)
+        judgements = self._judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
         server = ServerState(self._up_since_ms, age, state.oldest_ms, state.waiting, state.detail)
         facts = gather(self._store, rows, heard, server, self._thresholds, now_ms)
@@ -101,12 +99,15 @@ class Evaluator:
         self._settle(rows, judgements, found, now_ms)
         return Evaluated(now_ms, (self._clock() - now_ms) / 1000, judgements, found)
 
-    def _judge(self, objective: Objective, now_ms: int) -> Judgement:
-        if objective.unmeasurable is not None:
-            return judge(objective, {}, now_ms)
-        wanted = windows(objective)
-        found = self._store.counts(objective.indicator, wanted, now_ms)
-        return judge(objective, dict(zip(wanted, found, strict=True)), now_ms)
+    def _judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
+        """All judgements, from counts of one reading."""
+        measurable = [it for it in objectives if it.unmeasurable is None]
+        wanted = [windows(it) for it in measurable]
+        found = self._store.counts_of([it.indicator for it in measurable], wanted, now_ms)
+        counts = {
+            it: dict(zip(spans, row, strict=True)) for it, spans, row in zip(measurable, wanted, found, strict=True)
+        }
+        return tuple(judge(it, counts.get(it, {}), now_ms) for it in objectives)
 
     def _settle(
         self, rows: Sequence[Row], judgements: Sequence[Judgement], found: Sequence[Finding], now_ms: int

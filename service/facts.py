@@ -6,10 +6,20 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from alerts.facts import ContainerRestarts, DiskPoint, DiskState, Facts, NodeState, ServerState, ServiceState, Tally
+from alerts.facts import (
+    SPOOL_LOSSES,
+    ContainerRestarts,
+    DiskPoint,
+    DiskState,
+    Facts,
+    NodeState,
+    ServerState,
+    ServiceState,
+    Tally,
+)
 from alerts.thresholds import Thresholds
 from service.model import RangeSeries
-from service.ports import Readings
+from service.ports import Readings, rows_of
 from service.roster import WATCHED, Heard, Row
 from slo.builtin import NOT_NETWORKED, PLATFORM
 from slo.model import Matcher, Selector
@@ -68,7 +78,7 @@ class _Reader:
         )
         self._failed = self._increase("midwatch_image_pulls_total", thresholds.pulls_failing_window_ms, _NETWORKED)
         self._dropped = self._increase(
-            "midwatch_agent_dropped_total", thresholds.spool_window_ms, Matcher("what", "=~", "spool.*|batch.*")
+            "midwatch_agent_dropped_total", thresholds.spool_window_ms, Matcher("reason", "=~", SPOOL_LOSSES)
         )
         past = max(thresholds.container_down_after_ms, thresholds.crash_loop_page_after_ms) + MINUTE_MS
         self._desired = self._gauge("midwatch_containers_desired", past, STEP_MS)
@@ -151,25 +161,25 @@ class _Reader:
 
     def _restart_rows(self) -> list[Restart]:
         window = max(self._limits.mass_restarts_window_ms, self._limits.crash_loop_window_ms)
-        with self._store.database.read() as cursor:
-            rows = cursor.execute(
-                "SELECT service, node_id, coalesce(container, ''), at_ms,"
-                " coalesce(try_cast(attributes->>'count' AS BIGINT), 1), attributes->>'exit_code' FROM events"
-                " WHERE name = 'container.restart' AND at_ms > ? AND at_ms <= ? AND attributes->>'by' = 'policy'"
-                " ORDER BY at_ms",
-                [self._now_ms - window, self._now_ms],
-            ).fetchall()
+        rows = rows_of(
+            self._store.database,
+            "SELECT service, node_id, coalesce(container, ''), at_ms,"
+            " coalesce(try_cast(attributes->>'count' AS BIGINT), 1), attributes->>'exit_code' FROM events"
+            " WHERE name = 'container.restart' AND at_ms > ? AND at_ms <= ? AND attributes->>'by' = 'policy'"
+            " ORDER BY at_ms",
+            [self._now_ms - window, self._now_ms],
+        )
         return [Restart(*row) for row in rows]
 
     def _pull_messages(self) -> dict[str, str]:
         since = self._now_ms - self._limits.pulls_failing_window_ms
-        with self._store.database.read() as cursor:
-            rows = cursor.execute(
-                "SELECT service, arg_max(attributes->>'message', at_ms) FROM events"
-                " WHERE name = 'image.pull' AND at_ms > ? AND attributes->>'outcome' NOT IN ('ok', 'cached')"
-                " GROUP BY service",
-                [since],
-            ).fetchall()
+        rows = rows_of(
+            self._store.database,
+            "SELECT service, arg_max(attributes->>'message', at_ms) FROM events"
+            " WHERE name = 'image.pull' AND at_ms > ? AND attributes->>'outcome' NOT IN ('ok', 'cached')"
+            " GROUP BY service",
+            [since],
+        )
         return {service: message for service, message in rows if message}
 
     def _disk_lines(self) -> dict[str, tuple[DiskState, ...]]:

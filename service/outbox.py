@@ -14,6 +14,7 @@ from alerts.deliver import Delivery, Outcome, next_attempt_ms, send
 from service import desk
 from service.desk import Message, Receiver
 from service.errors import StoreFault
+from service.ports import ask
 from service.store_db import Database
 
 _LOG = logging.getLogger(__name__)
@@ -66,8 +67,7 @@ class Courier:
         """Try every message that is due, until none is; how many were delivered."""
         done = 0
         while not self._stopped:
-            with self._database.read() as cursor:
-                due = [it for it in desk.waiting(cursor) if it.next_ms <= self._clock()]
+            due = [it for it in ask(self._database, desk.waiting) if it.next_ms <= self._clock()]
             outcomes = list(pool.map(self._attempt, due[:AT_ONCE]))
             done += outcomes.count("delivered")
             if "delivered" not in outcomes:

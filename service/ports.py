@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 from service.model import InstantPoint, RangeSeries
-from service.store_db import Database
+from service.store_db import Cursor, Database
 from service.store_series import Directory
 from slo.model import Counts, Indicator, Selector
+
+T = TypeVar("T")
+
+
+def ask(database: Database, look: Callable[[Cursor], T]) -> T:
+    """What one reading of the database found, all of one moment."""
+    with database.read(look) as (_, found):
+        return found
+
+
+def rows_of(database: Database, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """The rows of one query; parameters are bound, never put into its text."""
+    return ask(database, lambda cursor: cursor.execute(sql, list(parameters)).fetchall())
 
 
 class Readings(Protocol):
@@ -34,6 +47,12 @@ class Readings(Protocol):
         """Per series and step `(t - step, t]` the last value, or the summed increments."""
         ...
 
-    def counts(self, indicator: Indicator, windows_ms: Sequence[int], until_ms: int) -> list[Counts]:
-        """Exact counts of each window `(until - window, until]`, in the order asked."""
+    def counts_of(
+        self, indicators: Sequence[Indicator], windows_ms: Sequence[Sequence[int]], until_ms: int
+    ) -> list[list[Counts]]:
+        """Exact counts of each window `(until - window, until]` of each indicator, in the order asked."""
+        ...
+
+    def slices(self, indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> list[list[Counts]]:
+        """Exact counts of each slice `(edges[i], edges[i + 1]]` of each indicator; edges ascend."""
         ...

@@ -44,12 +44,12 @@ def _declare(cursor: Cursor, event: EventRow) -> None:
     key = [event.service, event.node_id]
     known = cursor.execute(
         "SELECT first_seen_ms, last_seen_ms FROM services WHERE service = ? AND node_id = ?", key
-    ).fetchone()
-    if known is not None and known[1] > event.at_ms:
+    ).fetchall()
+    if known and known[0][1] > event.at_ms:
         return
     told = event.attributes
     labels = {name.removeprefix("label."): str(value) for name, value in told.items() if name.startswith("label.")}
-    first = min(_whole(told.get("first_seen_ms"), event.at_ms), known[0] if known else event.at_ms)
+    first = min(_whole(told.get("first_seen_ms"), event.at_ms), known[0][0] if known else event.at_ms)
     cursor.execute("DELETE FROM services WHERE service = ? AND node_id = ?", key)
     cursor.execute(
         "INSERT INTO services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
-from typing import Protocol
+from typing import Literal, Protocol
 
 from alerts.model import Incident, Silence
 from dashboards.model import (
@@ -25,7 +24,7 @@ from dashboards.model import (
 from service import catalogue, desk, roster
 from service.evaluate import Evaluated
 from service.model import RangeSeries
-from service.ports import Readings
+from service.ports import Readings, ask, rows_of
 from service.source_rows import container_rows, node_rows
 from service.store_layout import read_layout
 from slo.model import Counts, Indicator, Judgement, Labels, Selector
@@ -74,23 +73,18 @@ class StoreSource:
         return self._evaluator.last.judgements if self._evaluator.last else ()
 
     def slices(self, indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
-        """Exact counts of each contiguous slice, per indicator; each the difference of two windows that end alike."""
-        edges = list(edges_ms)[: MOST_SLICES + 1]
-        pairs = list(pairwise(edges))
-        return [
-            [self._store.counts(indicator, (until - since,), until)[0] for since, until in pairs]
-            for indicator in indicators
-        ]
+        """Exact counts of each contiguous slice, per indicator."""
+        return self._store.slices(list(indicators), list(edges_ms)[: MOST_SLICES + 1])
 
     def burn_history(self, since_ms: int, until_ms: int, step_ms: int) -> Sequence[BurnLine]:
         """The last stored burn of each step, per objective."""
         steps = (until_ms - since_ms) // step_ms
-        with self._store.database.read() as cursor:
-            rows = cursor.execute(
-                "SELECT slo, service, scope, (at_ms - ? - 1) // ? AS step, arg_max(burn, at_ms) FROM judgements"
-                " WHERE at_ms > ? AND at_ms <= ? GROUP BY ALL",
-                [since_ms, step_ms, since_ms, until_ms],
-            ).fetchall()
+        rows = rows_of(
+            self._store.database,
+            "SELECT slo, service, scope, (at_ms - ? - 1) // ? AS step, arg_max(burn, at_ms) FROM judgements"
+            " WHERE at_ms > ? AND at_ms <= ? GROUP BY ALL",
+            [since_ms, step_ms, since_ms, until_ms],
+        )
         found: dict[tuple[str, str, str], list[float | None]] = defaultdict(lambda: [None] * steps)
         for slo, service, scope, step, burn in rows:
             if 0 <= step < steps:
@@ -101,11 +95,9 @@ class StoreSource:
 
     def series(self, query: PanelQuery, since_ms: int, until_ms: int, step_ms: int) -> Sequence[Line]:
         """Lines on a grid, folded by labels, ordered by key; those with the greatest maximum where there are many."""
-        of = "last" if query.of == "last" else "increase"
+        of: Literal["last", "increase"] = "last" if query.of == "last" else "increase"
         found = [
-            it
-            for selector in query.selectors
-            for it in self._store.range(selector, since_ms, until_ms, step_ms, "last" if of == "last" else "increase")
+            it for selector in query.selectors for it in self._store.range(selector, since_ms, until_ms, step_ms, of)
         ]
         folded = _folded(found, query)
         seconds = step_ms / 1000 if query.of == "rate" else 1.0
@@ -119,13 +111,13 @@ class StoreSource:
         for name, value in query.where:
             where.append("attributes->>? = ?")
             parameters += [name, value]
-        with self._store.database.read() as cursor:
-            rows = cursor.execute(
-                "SELECT name, at_ms, node, service, container, image, body, attributes FROM events"  # noqa: S608
-                " WHERE name IN (SELECT unnest(?::VARCHAR[])) AND at_ms > ? AND at_ms <= ?"
-                f"{''.join(f' AND {it}' for it in where)} ORDER BY at_ms DESC LIMIT ?",
-                [list(query.names), since_ms, until_ms, *parameters, limit],
-            ).fetchall()
+        rows = rows_of(
+            self._store.database,
+            "SELECT name, at_ms, node, service, container, image, body, attributes FROM events"  # noqa: S608
+            " WHERE name IN (SELECT unnest(?::VARCHAR[])) AND at_ms > ? AND at_ms <= ?"
+            f"{''.join(f' AND {it}' for it in where)} ORDER BY at_ms DESC LIMIT ?",
+            [list(query.names), since_ms, until_ms, *parameters, limit],
+        )
         return [
             Happening(name, at_ms, node, service, container, image, body, json.loads(attributes))
             for name, at_ms, node, service, container, image, body, attributes in rows
@@ -137,8 +129,8 @@ class StoreSource:
         if contains:
             where.append("contains(lower(body), lower(?))")
             parameters.append(contains)
-        with self._store.database.read() as cursor:
-            lines = read_layout(cursor).source("logs", since_ms, until_ms, "at_ms")
+        with self._store.database.read(read_layout) as (cursor, layout):
+            lines = layout.source("logs", since_ms, until_ms, "at_ms")
             rows = cursor.execute(
                 "SELECT at_ms, node, service, container, stream, body"  # noqa: S608
                 f" FROM ({lines}) WHERE true{''.join(f' AND {it}' for it in where)} ORDER BY at_ms DESC LIMIT ?",
@@ -148,23 +140,19 @@ class StoreSource:
 
     def incidents(self, since_ms: int) -> Sequence[Incident]:
         """Open incidents, and those that were resolved after `since_ms`."""
-        with self._store.database.read() as cursor:
-            return desk.read_incidents(cursor, since_ms)
+        return ask(self._store.database, lambda cursor: desk.read_incidents(cursor, since_ms))
 
     def incident(self, incident_id: str) -> Incident | None:
         """One incident."""
-        with self._store.database.read() as cursor:
-            return desk.read_incident(cursor, incident_id)
+        return ask(self._store.database, lambda cursor: desk.read_incident(cursor, incident_id))
 
     def silences(self, now_ms: int) -> Sequence[Silence]:
         """Silences that have not ended."""
-        with self._store.database.read() as cursor:
-            return desk.read_silences(cursor, now_ms)
+        return ask(self._store.database, lambda cursor: desk.read_silences(cursor, now_ms))
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         """Every service that is not gone, ordered by name."""
-        with self._store.database.read() as cursor:
-            rows = roster.present(cursor)
+        rows = ask(self._store.database, roster.present)
         desired = self._by_service("midwatch_containers_desired", now_ms)
         healthy = self._by_service("midwatch_containers_healthy", now_ms)
         names = sorted({it.service for it in rows} - {"platform"})

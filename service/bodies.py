@@ -1,0 +1,34 @@
+"""Bodies of requests, read within a bound."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+from service.api import ApiFault
+
+FORM_BYTES = 16_384
+
+
+async def body_of(request: Request, most: int) -> bytes:
+    """The body, at most `most` bytes; raises ApiFault 413."""
+    if _announced(request) > most:
+        raise ApiFault(413, f"the body is longer than {most} bytes")
+    found = bytearray()
+    async for chunk in request.stream():
+        found += chunk
+        if len(found) > most:
+            raise ApiFault(413, f"the body is longer than {most} bytes")
+    return bytes(found)
+
+
+def _announced(request: Request) -> int:
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form; of several of one name the last."""
+    body = await body_of(request, FORM_BYTES)
+    return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=50, keep_blank_values=True))

@@ -1,0 +1,174 @@
+"""The service as one process: its parts put together, run, and taken apart in order."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from service.app import create_app
+from service.desk import Receiver, outbox_state
+from service.errors import PortInUse
+from service.evaluate import Evaluator
+from service.live import Live
+from service.outbox import Courier
+from service.pace import Pace
+from service.parts import Parts
+from service.ports import ask
+from service.selfmetrics import Own, ServiceCollector, gauges, registry
+from service.settings import Settings, host_and_port
+from service.source import StoreSource
+from service.store import Store
+from service.store_append import Bounds
+from service.store_records import Records
+
+_LOG = logging.getLogger(__name__)
+DAY_MS = 86_400_000
+KEEP_SECONDS = 300
+CLOSE_SECONDS = 10
+
+
+def system_clock() -> int:
+    """Milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda address: None) -> None:
+    """Serve until SIGTERM or SIGINT; `started` is told the address. Raises ServiceFault where it can't begin."""
+    listener = _listen(*host_and_port(settings.listen))
+    with listener, running(settings, data, system_clock) as parts:
+        config = uvicorn.Config(
+            create_app(parts), log_level="warning", access_log=False, timeout_graceful_shutdown=CLOSE_SECONDS,
+            server_header=False, h11_max_incomplete_event_size=1 << 16,
+        )  # fmt: skip
+        server = _Server(config, parts.live)
+        started(f"http://{settings.listen}")
+        server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends live streams first, so that a stop takes no longer than what is under way."""
+
+    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+        super().__init__(config)
+        self._live = live
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Take a signal to end."""
+        self._live.closed = True
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        found.listen(128)
+    except OSError as fault:
+        found.close()
+        if fault.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"{host}:{port} is in use by another process: end it, or set service.listen to another port"
+            ) from fault
+        raise PortInUse(f"{host}:{port} can't be listened on: {fault.strerror}; set service.listen") from fault
+    return found
+
+
+@dataclass
+class _Threads:
+    """What runs beside the server."""
+
+    pace: Pace
+    courier: Courier
+    scheduler: BackgroundScheduler
+    delivery: threading.Thread
+
+    def start(self) -> None:
+        """Begin all."""
+        self.pace.start()
+        self.delivery.start()
+        self.scheduler.start()
+
+    def stop(self) -> None:
+        """End all, what is under way first."""
+        self.scheduler.shutdown(wait=False)
+        self.pace.stop()
+        self.courier.stop()
+        self.delivery.join(CLOSE_SECONDS)
+
+
+@contextmanager
+def running(settings: Settings, data: Path, clock: Callable[[], int]) -> Iterator[Parts]:
+    """The service's parts, at work without HTTP; closed at the end."""
+    keep = settings.retention
+    bounds = Bounds(settings.max_series, keep.raw_days * DAY_MS, keep.rollup_days * DAY_MS, keep.max_bytes)
+    store = Store(data / "server" / "midwatch.duckdb", clock, bounds)
+    try:
+        with httpx.Client(trust_env=False) as client:
+            parts, threads = _assemble(settings, store, client, clock)
+            threads.start()
+            try:
+                yield parts
+            finally:
+                parts.live.closed = True
+                threads.stop()
+    finally:
+        store.close()
+
+
+def _assemble(
+    settings: Settings, store: Store, client: httpx.Client, clock: Callable[[], int]
+) -> tuple[Parts, _Threads]:
+    receivers = [Receiver(it.name, it.url, tuple(it.roads), it.secret) for it in settings.receivers]
+    own = Own()
+    courier = Courier(store.database, receivers, client, clock)
+    evaluator = Evaluator(store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake)
+    source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
+    live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
+    pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
+    collector = ServiceCollector(
+        lambda: evaluator.last, lambda: _counted(own, evaluator, courier), lambda: _gauges(store, evaluator)
+    )
+    records = Records(store.database, store.streams, clock)
+    parts = Parts(settings, store, records, evaluator, pace, source, live, own, registry(collector), clock)
+    delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
+    return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery)
+
+
+def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> BackgroundScheduler:
+    scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
+    scheduler.add_job(pace.ask, "interval", seconds=settings.evaluate_seconds, id="evaluate")
+
+    def keep() -> None:
+        try:
+            store.keep()
+        except Exception:  # noqa: BLE001 - the next turn must come: counted, and in the log
+            _LOG.exception("old data could not be put away")
+            own.add("midwatch_server_errors_total", ("keep",))
+
+    scheduler.add_job(keep, "interval", seconds=KEEP_SECONDS, id="keep")
+    return scheduler
+
+
+def _counted(own: Own, evaluator: Evaluator, courier: Courier) -> dict[str, dict[tuple[str, ...], float]]:
+    return {
+        **own.found,
+        "midwatch_server_alert_changes_total": {key: float(n) for key, n in evaluator.changes.items()},
+        "midwatch_server_deliveries_total": {key: float(n) for key, n in courier.sent.items()},
+    }
+
+
+def _gauges(store: Store, evaluator: Evaluator) -> dict[str, float]:
+    return gauges(evaluator.last, ask(store.database, outbox_state), len(store.directory), store.used_bytes())

@@ -1,0 +1,45 @@
+"""The running service's parts, put together by `service.main`; what routes may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from service.evaluate import Evaluator
+from service.live import Live
+from service.pace import Pace
+from service.selfmetrics import Own
+from service.settings import Settings
+from service.source import StoreSource
+from service.store import Store
+from service.store_records import Records
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What there is one of."""
+
+    settings: Settings
+    store: Store
+    records: Records
+    evaluator: Evaluator
+    pace: Pace
+    source: StoreSource
+    live: Live
+    own: Own
+    registry: CollectorRegistry
+    clock: Callable[[], int]
+
+    def faults(self) -> list[str]:
+        """Why the service is not ready, one sentence each; empty where it is."""
+        found = []
+        if self.store.database.fault is not None:
+            found.append(f"the store takes nothing: {self.store.database.fault}")
+        last = self.evaluator.last
+        if last is None:
+            found.append("nothing has been evaluated yet")
+        elif self.clock() - last.at_ms > self.settings.thresholds().evaluation_late_after_ms:
+            found.append(f"the last evaluation ended {(self.clock() - last.at_ms) // 1000} s ago")
+        return found
