@@ -1,258 +1,204 @@
-"""What the agent sends is what the service stores, and what the service asks for is something that is sent."""
+"""Every name and label value that the service's rooms ask for is one that the agent or the service emits."""
 
 from __future__ import annotations
 
-import gzip
-import math
-from collections.abc import Sequence
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Status, StatusCode
 
+import slo
 from agent import names
-from agent.model import (
-    Event,
-    Histogram,
-    Labels,
-    LogLine,
-    NodeIdentity,
-    Point,
-    Points,
-    Resource,
-    Scraped,
-    Value,
+from agent.borrowed import CADVISOR, NODE
+from agent.ledger import By, Cause, ExitReason, Segment, Victim
+from agent.spool import LEAST_VALUABLE_FIRST
+from runtime.model import PullOutcome
+from runtime.procfs import CPU_MODES
+from service.selfmetrics import OWN_COUNTERS, OWN_GAUGES
+from slo.builtin import (
+    OWN_HISTOGRAMS,
+    REQUEST_COUNTERS,
+    REQUEST_HISTOGRAMS,
+    STATUS_LABELS,
+    Catalogue,
+    NodeName,
+    ServiceFacts,
+    builtin,
 )
-from agent.otlp import SCOPE, logs_request, metrics_request, metrics_requests, traces_request
-from agent.scrape import bound_text as scraped_bound_text
-from runtime.model import PLATFORM, ServiceName
-from service.ingest import decode_logs, decode_metrics, decode_traces
-from service.model import EventRow, LogRow, MetricBatch, SpanRow
-from service.translate import AGENT_SCOPE, bound_text
+from slo.model import Allowance, Indicator, Matcher, MinuteSlices, Objective, Selector
 
-NODE = NodeIdentity("n1", "5f0d8a52-6f0e-4f59-9d6f-1f2a3b4c5d6e")
-API = Resource(ServiceName("shop", "api"), "shop-api-1", "/docker/" + "a" * 64, "shop:1")
-NOW = 1_760_000_000_000
-Sample = tuple[str, Labels, str, int, float, int | None]
-
-texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
-times = st.integers(min_value=1, max_value=4_000_000_000_000)
-finite = st.floats(allow_nan=False, allow_infinity=False)
-label_names = st.from_regex(r"[a-z][a-z_]{0,10}", fullmatch=True).filter(lambda name: name not in IDENTITY)
-IDENTITY = ("node", "node_id", "service", "container", "id", "image", "instance", "le", "job")
-label_sets = st.dictionaries(label_names, texts, max_size=5).map(lambda pairs: tuple(sorted(pairs.items())))
-resources = st.builds(
-    Resource,
-    st.builds(ServiceName, st.one_of(st.just(""), texts), texts),
-    st.none() | texts,
-    st.none() | texts,
-    st.none() | texts,
-)
-maybe_times = st.none() | times
-counters = st.builds(
-    lambda name, labels, value, at, start: Value(name, labels, value, at, start),
-    st.sampled_from([name for name, metric in names.OWN.items() if metric.kind == "counter"]),
-    label_sets, finite, times, st.none() | times,
-)  # fmt: skip
-gauges = st.builds(
-    Value, st.sampled_from(["midwatch_engine_up", "midwatch_containers_desired"]), label_sets, finite, times
-)
-histograms = st.builds(
-    Histogram,
-    st.just("midwatch_image_build_seconds"),
-    label_sets,
-    st.just((0.5, 1.0)),
-    st.tuples(*[st.integers(0, 2**40)] * 3),
-    finite,
-    times,
-    st.none() | times,
-)
-scraped = st.builds(
-    lambda kind, value: Scraped(kind, value if kind == "counter" else value._replace(start_ms=None)),
-    st.sampled_from(["counter", "gauge"]),
-    st.builds(Value, st.sampled_from(["http_requests", "x_bucket", "a:b"]), label_sets, finite, times, maybe_times),
-)
-rounds = st.lists(
-    st.builds(Points, resources, st.lists(counters | gauges | histograms | scraped, max_size=5).map(tuple)), max_size=4
-)
+ROOMS = ("slo", "alerts", "dashboards", "service")
+HOUSE = Path(slo.__file__).parent.parent
+IDENTITY = frozenset({"node", "node_id", "service", "container", "id", "image"})
+VALUES: dict[str, frozenset[str]] = {
+    "by": frozenset(get_args(By)),
+    "reason": frozenset(get_args(ExitReason)),
+    "cause": frozenset(get_args(Cause)),
+    "victim": frozenset(get_args(Victim)),
+    "segment": frozenset(get_args(Segment)),
+    "outcome": frozenset(get_args(PullOutcome)),
+    "mode": frozenset(CPU_MODES),
+    "phase": frozenset({"total", "wait", "download", "extract"}),
+    "what": frozenset(f"batch_{what}" for what in LEAST_VALUABLE_FIRST),
+}
+"""Labels whose values are words of the agent; others are named by who runs the containers."""
 
 
-def identity_labels(resource: Resource) -> dict[str, str]:
-    found = {
-        "node": NODE.node, "node_id": NODE.node_id, "service": str(resource.service),
-        "container": resource.container, "id": resource.id, "image": resource.image,
-    }  # fmt: skip
-    return {name: value for name, value in found.items() if value}
-
-
-def expected(round_: Sequence[Points]) -> list[Sample]:
-    """The naive second computation: one sample at a time, straight from the contract."""
-    found: list[Sample] = []
-    for resource, points in round_:
-        for point in points:
-            found.extend(expected_of(resource, point))
+@cache
+def emitted() -> dict[str, frozenset[str]]:
+    """Series that the agent sends, with their labels beside the identity."""
+    found: dict[str, frozenset[str]] = {}
+    for table in (names.OWN, CADVISOR, NODE):
+        for name, metric in table.items():
+            labels = frozenset(metric.labels)
+            if metric.kind == "histogram":
+                found |= {f"{name}_bucket": labels | {"le"}, f"{name}_sum": labels, f"{name}_count": labels}
+            else:
+                found[name] = labels
     return found
 
 
-def expected_of(resource: Resource, point: Point) -> list[Sample]:
-    def sample(name: str, labels: Labels, kind: str, value: float, of: Value | Histogram) -> Sample:
-        named = tuple(sorted({**identity_labels(resource), **dict(labels)}.items()))
-        return name, named, kind, of.at_ms, value, of.start_ms if kind == "counter" else None
-
-    if isinstance(point, Histogram):
-        buckets = [
-            sample(f"{point.name}_bucket", (*point.labels, ("le", le)), "counter", sum(point.counts[: at + 1]), point)
-            for at, le in enumerate([*(f"{bound:g}" for bound in point.bounds), "+Inf"])
-        ]
-        total = sample(f"{point.name}_sum", point.labels, "counter", point.sum, point)
-        return [*buckets, total, sample(f"{point.name}_count", point.labels, "counter", sum(point.counts), point)]
-    if isinstance(point, Scraped):
-        return [sample(point.value.name, point.value.labels, point.kind, point.value.value, point.value)]
-    return [sample(point.name, point.labels, names.OWN[point.name].kind, point.value, point)]
+APPLICATIONS = {
+    **dict.fromkeys(REQUEST_COUNTERS, frozenset(STATUS_LABELS)),
+    **{f"{name}_count": frozenset(STATUS_LABELS) for name in REQUEST_HISTOGRAMS},
+    **{f"{name}_bucket": frozenset({*STATUS_LABELS, "le"}) for name in REQUEST_HISTOGRAMS},
+}
+"""What containers expose themselves."""
 
 
-def found_in(batch: MetricBatch) -> list[Sample]:
-    rows = zip(batch.series_index, batch.ts_ms, batch.value, batch.start_ms, strict=True)
-    return [
-        (batch.series[at].metric, batch.series[at].labels, batch.kinds[at], ts, value, start)
-        for at, ts, value, start in rows
-    ]
+def every_objective() -> list[Objective]:
+    """The built-in objectives of a service, a node and a registry about which everything is known."""
+    bounds = frozenset({"0.3", "0.5", "300", "+Inf"})
+    histograms = (*REQUEST_HISTOGRAMS, *OWN_HISTOGRAMS)
+    services = ("shop/api", "platform")
+    known = Catalogue(
+        status_labels={("shop/api", name): frozenset({"code"}) for name in REQUEST_COUNTERS},
+        bounds={(service, name): bounds for service in services for name in histograms},
+        nodes=(NodeName("n1", "uuid"),),
+        registries=("127.0.0.1:5000",),
+    )
+    return builtin([ServiceFacts("shop/api", 2, {}, has_probe=True, nodes=("n1",))], known)
 
 
-def decoded(payload: bytes) -> MetricBatch:
-    return decode_metrics(gzip.compress(payload), "gzip", f"{NODE.node_id}/spool/metrics/7")
+def selectors(indicator: Indicator) -> tuple[Selector, ...]:
+    if isinstance(indicator, MinuteSlices):
+        return indicator.numerator, indicator.denominator
+    if isinstance(indicator, Allowance):
+        return (*indicator.bad, *indicator.exposure)
+    return (*indicator.total, *indicator.good, *indicator.bad)
 
 
-@given(rounds)
-def test_every_point_of_a_round_arrives_as_the_contract_says(round_: list[Points]) -> None:
-    batch = decoded(metrics_request(NODE, round_))
-    same_name_two_kinds = {name for name, _, kind, *_ in expected(round_)}
-    kinds = {(name, labels): kind for name, labels, kind, *_ in reversed(expected(round_))}
-    assert batch.refused == {}
-    assert {series.metric for series in batch.series} == same_name_two_kinds
-    assert [row[:2] + row[3:] for row in found_in(batch)] == [row[:2] + row[3:] for row in expected(round_)]
-    assert all(kinds[row[0], row[1]] == row[2] for row in found_in(batch))
+def assert_asks_for_what_is_sent(selector: Selector) -> None:
+    known = {**APPLICATIONS, **emitted()}
+    assert selector.metric in known
+    for matcher in selector.matchers:
+        assert matcher.name in known[selector.metric] | IDENTITY, selector
+        assert_value_is_sent(matcher)
 
 
-@given(rounds, st.integers(1, 4))
-def test_a_round_in_several_requests_is_the_same_round(round_: list[Points], most: int) -> None:
-    parts = list(metrics_requests(NODE, round_, max_points=most))
-    rows = [row for part in parts for row in found_in(decoded(part))]
-    assert [row[:2] + row[3:] for row in rows] == [row[:2] + row[3:] for row in expected(round_)]
+def assert_value_is_sent(matcher: Matcher) -> None:
+    """Every alternative of a matcher's value is a word of the agent, where the label has such words."""
+    words = VALUES.get(matcher.name)
+    if words is None:
+        return
+    for alternative in matcher.value.split("|") if matcher.op in ("=~", "!~") else [matcher.value]:
+        matching = [word for word in words if re.fullmatch(alternative, word)]
+        assert matching or alternative == "spool.*", f"no {matcher.name} is ever {alternative!r}"
 
 
-def test_a_failed_start_counts_in_the_infinite_bucket_alone() -> None:
-    point = Histogram("midwatch_cold_start_seconds", (("segment", "start"),), (0.5, 1.0), (1, 0, 1), 0.25, NOW, NOW - 9)
-    rows = {
-        (name, dict(labels).get("le")): value
-        for name, labels, _, _, value, _ in found_in(
-            decoded(metrics_request(NODE, [Points(Resource(API.service), (point,))]))
-        )
+@pytest.mark.parametrize("objective", every_objective(), ids=lambda objective: f"{objective.service}-{objective.slo}")
+def test_an_objective_asks_for_what_is_sent(objective: Objective) -> None:
+    if objective.unmeasurable is None:
+        for selector in selectors(objective.indicator):
+            assert_asks_for_what_is_sent(selector)
+
+
+def test_every_indicator_is_among_them() -> None:
+    unmeasurable = {objective.slo for objective in every_objective() if objective.unmeasurable is not None}
+    assert {objective.slo for objective in every_objective()} - unmeasurable == {
+        "container-up", "image-pull-success", "restart-rate", "cold-start", "node-disk", "cpu-steal",
+        "registry-latency", "request-availability", "request-latency", "build-time",
+    }  # fmt: skip
+    assert unmeasurable == {"vulnerabilities"}
+
+
+def nodes_of(room: str) -> Iterator[tuple[Path, ast.AST]]:
+    for path in sorted((HOUSE / room).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            yield path, node
+
+
+def texts_of(room: str) -> Iterator[tuple[Path, str]]:
+    for path, node in nodes_of(room):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield path, node.value
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_metric_that_a_room_names_is_sent_or_is_the_services_own(room: str) -> None:
+    known = {*emitted(), *names.OWN, *OWN_COUNTERS, *OWN_GAUGES, *IDENTITY, "midwatch_vulnerabilities"}
+    named = {
+        text
+        for _, text in texts_of(room)
+        if re.fullmatch(r"(midwatch|container|node|machine)_[A-Za-z0-9_]*[A-Za-z0-9]", text)
     }
-    assert rows == {
-        ("midwatch_cold_start_seconds_bucket", "0.5"): 1.0,
-        ("midwatch_cold_start_seconds_bucket", "1"): 1.0,
-        ("midwatch_cold_start_seconds_bucket", "+Inf"): 2.0,
-        ("midwatch_cold_start_seconds_sum", None): 0.25,
-        ("midwatch_cold_start_seconds_count", None): 2.0,
-    }
+    assert named - known == set()
 
 
-def test_a_hostile_name_that_is_not_unicode_is_still_shipped() -> None:
-    resource = API._replace(container="bad\udc80name")
-    batch = decoded(
-        metrics_request(NODE, [Points(resource, (Value("midwatch_engine_up", (("name", "\ud800"),), 1.0, NOW),))])
-    )
-    assert dict(batch.series[0].labels)["container"] == "bad?name"
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_label_that_a_room_matches_is_sent_with_a_value_that_is(room: str) -> None:
+    labels = IDENTITY.union(*emitted().values(), STATUS_LABELS)
+    for path, node in nodes_of(room):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Matcher"):
+            continue
+        words = [part.value for part in node.args if isinstance(part, ast.Constant)]
+        if words and isinstance(words[0], str) and isinstance(node.args[0], ast.Constant):
+            assert words[0] in labels, f"{path.name}:{node.lineno}"
+        if len(words) == 3:
+            assert_value_is_sent(Matcher(*words))  # type: ignore[arg-type]
 
 
-@given(finite.filter(lambda bound: bound > 0))
-def test_agent_and_service_write_a_bucket_bound_alike(bound: float) -> None:
-    assert scraped_bound_text(repr(bound)) == bound_text(bound)
-    assert float(bound_text(bound)) == bound
+@pytest.mark.parametrize("room", ROOMS)
+def test_an_event_that_a_room_names_is_one_that_happens(room: str) -> None:
+    roots = {name.partition(".")[0] for name in names.EVENTS}
+    attributes = {"container.name", "container.id", "container.image.name", "service.name", "service.namespace"}
+    attributes |= {"service.instance.id"}
+    named = {text for _, text in texts_of(room) if re.fullmatch(rf"({'|'.join(roots)})\.[a-z_.]+", text)}
+    assert named - attributes - set(names.EVENTS) == set()
 
 
-@pytest.mark.parametrize(
-    ("bound", "text"),
-    [(0.3, "0.3"), (300.0, "300"), (1.0, "1"), (0.005, "0.005"), (math.inf, "+Inf"), (0.0, "0"), (1e21, "1e+21")],
-)
-def test_the_text_of_a_bound_is_canonical(bound: float, text: str) -> None:
-    assert bound_text(bound) == text
-    assert scraped_bound_text(str(bound)) == text
+@pytest.mark.parametrize("room", ["service", "dashboards"])
+def test_an_attribute_that_a_room_reads_of_an_event_is_documented(room: str) -> None:
+    documented = " ".join(names.EVENTS.values())
+    for path, node in nodes_of(room):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "get"
+            and isinstance(node.func.value, ast.Attribute)
+            and node.func.value.attr == "attributes"
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            word = str(node.args[0].value)
+            assert re.search(rf"\b{re.escape(word)}\b", documented), f"{path.name}:{node.lineno} reads {word!r}"
 
 
-def test_agent_and_service_mean_the_same_scope() -> None:
-    assert SCOPE == AGENT_SCOPE
+def test_our_histograms_have_a_bound_at_every_default_threshold() -> None:
+    for name, threshold in [
+        ("midwatch_cold_start_seconds", 0.5),
+        ("midwatch_registry_request_duration_seconds", 0.3),
+        ("midwatch_image_build_seconds", 300.0),
+    ]:
+        assert threshold in names.OWN[name].bounds
+    for metric in names.OWN.values():
+        assert all(low < high for low, high in itertools.pairwise(metric.bounds))
 
 
-def test_an_event_arrives_with_its_name_its_identity_and_typed_attributes() -> None:
-    event = Event(
-        "container.die",
-        NOW,
-        API,
-        "shop-api-1 ended",
-        {"exit_code": 137, "told": False, "reason": "oom", "seconds": 0.5},
-    )
-    batch = decode_logs(logs_request(NODE, [event]), None, None)
-    assert batch.lines == ()
-    assert batch.events == (
-        EventRow(
-            "container.die", NOW, NODE.node, NODE.node_id, "shop/api", API.container, API.id, API.image,
-            "shop-api-1 ended", {"exit_code": 137, "told": False, "reason": "oom", "seconds": 0.5},
-        ),
-    )  # fmt: skip
-
-
-def test_a_log_line_arrives_as_a_line_and_not_as_an_event() -> None:
-    batch = decode_logs(logs_request(NODE, [], [LogLine(NOW, API, "stderr", "<b>boom</b>")]), None, None)
-    assert batch.events == ()
-    assert batch.lines == (
-        LogRow(NOW, NODE.node, NODE.node_id, "shop/api", API.container, API.id, "stderr", "<b>boom</b>"),
-    )
-
-
-@given(
-    st.lists(
-        st.builds(LogLine, times, resources, st.sampled_from(["stdout", "stderr"]), st.text(max_size=50)), max_size=8
-    )
-)
-def test_every_log_line_arrives_once(lines: list[LogLine]) -> None:
-    batch = decode_logs(logs_request(NODE, [], lines), None, None)
-    sent = sorted(
-        (line.at_ms, str(line.resource.service), line.text.encode("utf-8", "replace").decode()) for line in lines
-    )
-    assert sorted((row.at_ms, row.service, row.text) for row in batch.lines) == sent
-
-
-def test_a_deploy_arrives_as_one_trace_of_its_service() -> None:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracer = provider.get_tracer("deploy")
-    whose = {"service.namespace": "shop", "service.name": "api"}
-    with (
-        tracer.start_as_current_span("deploy", attributes={**whose, "image": "shop:2"}) as deploy,
-        tracer.start_as_current_span("pull", attributes={**whose, "bytes": 12}) as pull,
-    ):
-        pull.set_status(Status(StatusCode.ERROR, "not found"))
-    rows = {
-        span.name: span for span in decode_traces(traces_request(NODE, exporter.get_finished_spans()), None, None).spans
-    }
-    assert rows["pull"] == SpanRow(
-        trace_id=rows["deploy"].trace_id, span_id=rows["pull"].span_id, parent_id=rows["deploy"].span_id, name="pull",
-        node=NODE.node, node_id=NODE.node_id, service="shop/api", start_ms=rows["pull"].start_ms,
-        end_ms=rows["pull"].end_ms, ok=False, attributes={"bytes": 12},
-    )  # fmt: skip
-    assert rows["deploy"].parent_id is None
-    assert rows["deploy"].ok
-    assert rows["deploy"].trace_id == f"{deploy.get_span_context().trace_id:032x}"
-    assert rows["deploy"].start_ms <= rows["pull"].start_ms <= rows["pull"].end_ms <= rows["deploy"].end_ms
-
-
-def test_what_concerns_a_node_belongs_to_the_platform() -> None:
-    batch = decoded(metrics_request(NODE, [Points(Resource(PLATFORM), (Value("midwatch_engine_up", (), 1.0, NOW),))]))
-    assert batch.series[0].labels == (("node", "n1"), ("node_id", NODE.node_id), ("service", "platform"))
+def test_no_name_that_we_send_could_come_from_a_container() -> None:
+    for name in emitted():
+        assert name.startswith(names.RESERVED_PREFIXES)
