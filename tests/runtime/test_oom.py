@@ -287,6 +287,11 @@ def test_a_kill_under_a_parent_of_its_own_is_counted(
     container.wait()
     container.remove(force=True)
     assert sum(kill.count for kill in of(kills, [str(container.id)], 1)) == 1
+    for parent in [here().unified, *here().v1.values()]:
+        folder = parent.mountpoint / "midwatch-test" / engine.run_id if parent else None
+        if folder is not None and folder.exists():
+            folder.rmdir()
+            folder.parent.rmdir()
 
 
 @pytest.mark.engine
