@@ -231,12 +231,13 @@ def _history(desk: Desk, chosen: Sequence[Judgement], grid: Window) -> list[Pane
 
 def _lines(desk: Desk, group: Sequence[Judgement], window_ms: int, grid: Window) -> list[PanelLine]:
     begin = max(0, desk.now_ms - window_ms)
-    edges = sorted({begin, *(edge for edge in grid.edges_ms if begin < edge)})
+    ends = [min(edge, desk.now_ms) for edge in grid.edges_ms[1:]]
+    edges = sorted({begin, *(edge for edge in (grid.since_ms, *ends) if begin < edge)})
     counted = desk.source.slices([it.objective.indicator for it in group], edges)
     found = []
     for judgement, steps in zip(group, counted, strict=True):
         left = {point.at_ms: point.remaining for point in burn_down(steps, judgement.objective.budget).points}
-        points = [left.get(edge) for edge in grid.edges_ms[1:]]
+        points = [left.get(end) for end in ends]
         values = tuple(None if point is None else float(point * 100) for point in points)
         found.append(PanelLine(_label(judgement.objective), _label(judgement.objective), values))
     return found

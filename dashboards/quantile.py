@@ -11,7 +11,8 @@ def quantile(share: float, buckets: Mapping[str, float | None]) -> float | None:
     Linear within a bucket, as PromQL's histogram_quantile has it. None without observations, and where the quantile
     lies above the last bound: there is no number for it.
     """
-    bounds = sorted((bound, count) for le, count in buckets.items() if (bound := _bound(le)) is not None and count)
+    known = ((_bound(le), count) for le, count in buckets.items())
+    bounds = sorted((bound, count) for bound, count in known if bound is not None and count is not None)
     total = max((count for _, count in bounds), default=0.0)
     if total <= 0:
         return None

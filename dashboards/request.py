@@ -95,7 +95,7 @@ class PageRequest:
         wanted = max((until - since) / most, least_step_ms)
         step = next((it * 1000 for it in STEPS_SECONDS if it * 1000 >= wanted), STEPS_SECONDS[-1] * 1000)
         end = -(-until // step) * step
-        return Window(end - -(-(until - since) // step) * step, end, step)
+        return Window(max(0, since // step * step), end, step)
 
     def query(self, **changes: str | None) -> str:
         """The query string of this request, with parameters put in other places or, with None, left out."""

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from alerts.model import Incident, Silence
 from dashboards.model import (
-    BurnLine, ContainerRow, EventQuery, Happening, Line, LogLine, NodeRow, PanelQuery, Scope, ServiceRow, Status,
+    BurnLine,
+    ContainerRow,
+    EventQuery,
+    Happening,
+    Line,
+    LogLine,
+    NodeRow,
+    PanelQuery,
+    Scope,
+    ServiceRow,
+    Status,
 )  # fmt: skip
 from slo.judge import judge, windows
 from slo.model import Counts, Indicator, Judgement, Objective
@@ -91,7 +101,7 @@ class FakeSource:
     def slices(self, indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
         self.asked.append(f"slices {len(indicators)}x{len(edges_ms) - 1}")
         tallies = {objective.indicator: tally for objective, tally in self.objectives.items()}
-        pairs = list(zip(edges_ms, edges_ms[1:], strict=False))
+        pairs = list(pairwise(edges_ms))
         return [[self._counts(tallies[it], since, until) for since, until in pairs] for it in indicators]
 
     def burn_history(self, since_ms: int, until_ms: int, step_ms: int) -> Sequence[BurnLine]:

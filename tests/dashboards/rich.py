@@ -146,8 +146,9 @@ def _waves() -> dict[str, dict[tuple[tuple[str, str], ...], Wave]]:
         (("service", "platform"), ("node_id", it.node_id), ("node", it.node)): (lambda at: 64 * 2.0**30) for it in NODES
     }
     free = {
-        key: _gapped(lambda at, n=_noise(str(key)), k=k: 64 * 2.0**30 * (0.7 - 0.32 * k + 0.015 * n(at)))
+        key: _gapped(lambda at, n=noise, k=k: 64 * 2.0**30 * (0.7 - 0.32 * k + 0.015 * n(at)))
         for k, key in enumerate(total)
+        for noise in [_noise(str(key))]
     }
     return {
         "container_cpu_usage_seconds_total": cpu,
@@ -201,9 +202,17 @@ def happenings() -> list[Happening]:
     ]
     for index in range(9):
         found.append(
-            _happened("container.oom_kill", 3 + 8 * index, "shop/worker", container="shop-worker-1", cause="container",
-                      victim="main" if index % 3 else "child", count=1, process="python3")
-        )  # fmt: skip
+            _happened(
+                "container.oom_kill",
+                3 + 8 * index,
+                "shop/worker",
+                container="shop-worker-1",
+                cause="container",
+                victim="main" if index % 3 else "child",
+                count=1,
+                process="python3",
+            )
+        )
     found.append(
         _happened(
             "container.oom_kill", 14, HOSTILE, container=HOSTILE, cause="host", victim="main", count=2, process=HOSTILE
@@ -226,14 +235,27 @@ def happenings() -> list[Happening]:
 
 
 def _log_lines() -> list[LogLine]:
-    texts = ("GET /cart 200 in 31 ms", "GET /item/8812 200 in 12 ms", "POST /order 500 in 208 ms", "upstream shop-api-1 timed out",
-             "MemoryError: cannot allocate", f"user agent {HOSTILE}", "ready")  # fmt: skip
+    texts = (
+        "GET /cart 200 in 31 ms",
+        "GET /item/8812 200 in 12 ms",
+        "POST /order 500 in 208 ms",
+        "upstream shop-api-1 timed out",
+        "MemoryError: cannot allocate",
+        f"user agent {HOSTILE}",
+        "ready",
+    )
     containers = ("shop-api-1", "shop-front-1", "shop-worker-1", HOSTILE)
     return [
-        LogLine(NOW - index * 7000, "fra1-n1", SERVICES[index % 3], containers[index % 4], "stderr" if index % 7 in (2, 3, 4) else "stdout",
-                texts[index % 7])
+        LogLine(
+            NOW - index * 7000,
+            "fra1-n1",
+            SERVICES[index % 3],
+            containers[index % 4],
+            "stderr" if index % 7 in (2, 3, 4) else "stdout",
+            texts[index % 7],
+        )
         for index in range(260)
-    ]  # fmt: skip
+    ]
 
 
 def _alert(
@@ -260,19 +282,42 @@ def _incident(number: int, alerts: tuple[AlertState, ...], ago: int, by: str | N
 
 def incidents() -> list[Incident]:
     burn = _alert(
-        "slo-burn", "shop/api", "page", 79, "shop/api: the error budget of request-availability burns 20.6x",
+        "slo-burn",
+        "shop/api",
+        "page",
+        79,
+        "shop/api: the error budget of request-availability burns 20.6x",
         ("fast row fired", "20.6x over 1 h and 21x over 5 min (limit 14.4x)"),
-        ("counted in 1 h", "1134 bad of 54012 events"), ("budget left", "41.2 %"),
+        ("counted in 1 h", "1134 bad of 54012 events"),
+        ("budget left", "41.2 %"),
         ("budget runs out", "2026-12-02 08:15:00 UTC, in 14 h 20 min"),
-    )  # fmt: skip
+    )
     storm = _alert(
-        "oom-storm", "shop/worker", "page", 72, "shop/worker: 4 OOM kills in 5 min",
-        ("kills", "4 in 5 min (limit 3)"), ("limit", "512 MiB"),
-    )  # fmt: skip
-    loop = _alert("crash-loop", "shop/worker", "page", 70, "shop/worker: a container restarted 5 times in 10 min",
-                  ("shop-worker-1", "5 restarts in 10 min, last exit: 137, oom"))  # fmt: skip
-    disk = _alert("node-disk", "platform", "ticket", 124, "node fra1-n2: / is 78 % used", ("/", "78 % used, full in about 9 h"),
-                  scope=(("node", "fra1-n2"),))  # fmt: skip
+        "oom-storm",
+        "shop/worker",
+        "page",
+        72,
+        "shop/worker: 4 OOM kills in 5 min",
+        ("kills", "4 in 5 min (limit 3)"),
+        ("limit", "512 MiB"),
+    )
+    loop = _alert(
+        "crash-loop",
+        "shop/worker",
+        "page",
+        70,
+        "shop/worker: a container restarted 5 times in 10 min",
+        ("shop-worker-1", "5 restarts in 10 min, last exit: 137, oom"),
+    )
+    disk = _alert(
+        "node-disk",
+        "platform",
+        "ticket",
+        124,
+        "node fra1-n2: / is 78 % used",
+        ("/", "78 % used, full in about 9 h"),
+        scope=(("node", "fra1-n2"),),
+    )
     pull = _alert("pulls-failing", HOSTILE, "ticket", 11, f"{HOSTILE}: 3 pulls failed", ("last", f"denied: {HOSTILE}"))
     return [
         _incident(2417, (burn,), 79),
@@ -292,22 +337,49 @@ def rich() -> FakeSource:
         lines=_log_lines(),
         open_incidents=incidents(),
         active_silences=[
-            Silence("s1", (SilenceMatcher("service", "platform"), SilenceMatcher("node", "fra1-n2")), NOW - HOUR, NOW + HOUR, "mira", "disk swap")
+            Silence(
+                "s1",
+                (SilenceMatcher("service", "platform"), SilenceMatcher("node", "fra1-n2")),
+                NOW - HOUR,
+                NOW + HOUR,
+                "mira",
+                "disk swap",
+            )
         ],
         service_rows=[
-            ServiceRow(name, (NODES[index % 3].node,), None if name == "media-proxy" else 2, None if name == "media-proxy" else 2 - (name == "shop/worker"), FIRST)
+            ServiceRow(
+                name,
+                (NODES[index % 3].node,),
+                None if name == "media-proxy" else 2,
+                None if name == "media-proxy" else 2 - (name == "shop/worker"),
+                FIRST,
+            )
             for index, name in enumerate(SERVICES)
         ],
         node_rows=[
-            NodeRow("fra1-n1", NODES[0].node_id, NOW - 3000, 64 * 2.0**30, 0.31, 0.22, (DiskRow("/", 4e11, 0.44), DiskRow("/var/lib/docker", 9e11, 0.63))),
+            NodeRow(
+                "fra1-n1",
+                NODES[0].node_id,
+                NOW - 3000,
+                64 * 2.0**30,
+                0.31,
+                0.22,
+                (DiskRow("/", 4e11, 0.44), DiskRow("/var/lib/docker", 9e11, 0.63)),
+            ),
             NodeRow("fra1-n2", NODES[1].node_id, NOW - 2000, 64 * 2.0**30, 0.96, 0.71, (DiskRow("/", 4e11, 0.78),)),
             NodeRow("ams1-n1", NODES[2].node_id, NOW - 200_000, None, None, None, ()),
         ],
         container_rows=[
             ContainerRow(
-                _container(name), f"/docker/{index:064x}", name, NODES[index % 3].node, f"registry/{name}:1.{index}", 0.7 - index * 0.09,
-                (60 + 40 * index) * 1e6 if index != 2 else 505e6, None if index == 4 else 512 * 2.0**20,
+                _container(name),
+                f"/docker/{index:064x}",
+                name,
+                NODES[index % 3].node,
+                f"registry/{name}:1.{index}",
+                0.7 - index * 0.09,
+                (60 + 40 * index) * 1e6 if index != 2 else 505e6,
+                None if index == 4 else 512 * 2.0**20,
             )
             for index, name in enumerate(SERVICES)
         ],
-    )  # fmt: skip
+    )

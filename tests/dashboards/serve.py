@@ -13,6 +13,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from dashboards import pages
 from dashboards.source import DataSource
 
+RUNBOOK = """# OOM storm
+
+## What it means
+
+The kernel kills `main`.
+
+- look at **memory**
+
+<script>alert(1)</script>
+"""
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
@@ -59,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
     site: Site
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
+    def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query))
         try:
@@ -67,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         except pages.RequestFault as fault:
             self._send(fault.status, "text/html", pages.render(pages.error(fault.status, str(fault), self.site.now())))
 
-    def do_POST(self) -> None:  # noqa: N802 - the library's name
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         form = dict(parse_qsl(body))
         self.site.posted.append((self.path, form))
@@ -78,8 +88,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _route(self, path: str, query: dict[str, str]) -> None:
         source, now = self.site.source, self.site.now()
-        builders = {"/": ("executive", pages.executive), "/oncall": ("oncall", pages.oncall), "/debug": ("debug", pages.debug),
-                    "/reports": ("reports", pages.report)}  # fmt: skip
+        builders = {
+            "/": ("executive", pages.executive),
+            "/oncall": ("oncall", pages.oncall),
+            "/debug": ("debug", pages.debug),
+            "/reports": ("reports", pages.report),
+        }
         if path in builders:
             name, build = builders[path]
             self._send(
@@ -88,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.startswith("/incidents/"):
             self._send(200, "text/html", pages.render(pages.incident(source, path.removeprefix("/incidents/"), now)))
         elif path.startswith("/runbooks/"):
-            text = "# OOM storm\n\n## What it means\n\nThe kernel kills `main`.\n\n- look at **memory**\n\n<script>alert(1)</script>\n"
+            text = RUNBOOK
             self._send(
                 200, "text/html", pages.render(pages.runbook(source, path.removeprefix("/runbooks/"), text, now))
             )
