@@ -190,9 +190,12 @@ def _ask(
     timer = threading.Timer(watch.left_seconds(), _cut, (connection.sock,))
     timer.start()
     try:
-        return _exchange(connection, method, path, headers)
+        answer = _exchange(connection, method, path, headers)
     finally:
         timer.cancel()
+    # The library takes an answer that was cut within its headers for a whole one.
+    watch.left_seconds()
+    return answer
 
 
 def _cut(sock: socket.socket) -> None:

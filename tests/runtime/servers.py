@@ -22,7 +22,7 @@ class Server:
 
 @contextmanager
 def serving(answer: Answer, drip: bool = False) -> Iterator[Server]:
-    """Answers each connection once and closes it; with `drip` a byte at a time, without end."""
+    """Answers each connection once and closes it; with `drip` a byte at a time follows, without end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Server(listener.getsockname()[1])
         over = threading.Event()
@@ -32,8 +32,7 @@ def serving(answer: Answer, drip: bool = False) -> Iterator[Server]:
                 head = connection.recv(65536).decode("latin-1")
                 server.requests.append(head)
                 try:
-                    if not drip:
-                        connection.sendall(answer(head))
+                    connection.sendall(answer(head))
                     while drip and not over.wait(0.02):
                         connection.sendall(b"H")
                 except OSError:
