@@ -132,7 +132,7 @@ def test_a_service_that_left_the_file_goes_and_other_owners_containers_stay(
         assert set(node.containers()) == {"db-1"}
         node.dismiss()
         assert node.containers() == {}
-        assert node.live.inspect(other.id) is not None
+        assert node.live.inspect(other.id or "") is not None
     finally:
         other.remove(force=True)
 
