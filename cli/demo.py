@@ -58,8 +58,8 @@ class Project:
     def write(self, name: str, registry_port: int, shop_port: int) -> None:
         """Copy the shop's files and set its name and ports."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in ("compose.yaml", "Dockerfile", "shop.py"):
-            shutil.copyfile(source() / name, self.folder / name)
+        for file in ("compose.yaml", "Dockerfile", "shop.py"):
+            shutil.copyfile(source() / file, self.folder / file)
         ports = {"SHOP_REGISTRY": f"127.0.0.1:{registry_port}", "SHOP_PORT": str(shop_port)}
         self._save({"SHOP_PROJECT": name, **ports})
 

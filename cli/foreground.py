@@ -11,29 +11,40 @@ from pathlib import Path
 from cli.config import Config
 from cli.errors import Refusal
 
+LOG = logging.getLogger(__name__)
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def serve(data: Path, config: Config) -> None:
+    """Run the service until it is told to stop."""
+    try:
+        from service.errors import ServiceFault
+        from service.main import run
+    except ModuleNotFoundError as error:
+        raise Refusal(f"the service needs {error.name}, which is not installed", "install midwatch[server]") from error
+    _log()
+    try:
+        run(config.service, data, lambda address: LOG.info("serving at %s", address))
+    except ServiceFault as error:
+        raise Refusal(str(error)) from error
 
 
 def watch(data: Path, config: Config) -> None:
     """Run the agent until it is told to stop."""
     from agent.main import CannotListen, HomeTaken, run
 
-    try:
-        run(config.agent, data, _until_told(), os.environ)
-    except (CannotListen, HomeTaken) as error:
-        raise _refusal(error) from error
-
-
-def _until_told() -> threading.Event:
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _log()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    return stop
+    try:
+        run(config.agent, data, stop, os.environ)
+    except (CannotListen, HomeTaken) as error:
+        raise Refusal(str(error)) from error
 
 
-def _refusal(error: Exception) -> Refusal:
-    """What and remedy, as the room's own message has them: `what; remedy`."""
-    what, _, remedy = str(error).rpartition("; ")
-    return Refusal(what, remedy) if what else Refusal(remedy, "see the log")
+def _log() -> None:
+    """To standard error, which a unit file or `midwatch up` keeps."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    for chatty in ("httpx", "apscheduler"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
