@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Literal
+from math import inf, isfinite
+from typing import Any, Literal, NamedTuple
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
@@ -26,6 +26,14 @@ from service.translate import AGENT_SCOPE, Labels, attribute_text, bound_text, c
 Kind = Literal["counter", "gauge"]
 _Own = tuple[tuple[str, str], ...]
 
+
+class LabelSet(NamedTuple):
+    """All labels of a series, and their number in the request."""
+
+    number: int
+    labels: Labels
+
+
 _NS_PER_MS = 1_000_000
 _CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 _DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
@@ -33,48 +41,52 @@ _NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 
 
 class Columns:
-    """Samples of one request as they are found: series numbered by first sight, columns of one length."""
+    """Samples of one request as they are found: series numbered by first sight, rows turned into columns at the end."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.refused: Counter[str] = Counter()
-        self._series: dict[tuple[str, Labels], int] = {}
-        self._kinds: list[Kind] = []
-        self._index: list[int] = []
-        self._ts_ms: list[int] = []
-        self._value: list[float] = []
-        self._start_ms: list[int | None] = []
+        self.flat: list[Any] = []
+        """Series number, time, value and start of each sample, one after the other; `check` holds the bound.
 
-    def series(self, metric: str, all_labels: Labels, kind: Kind) -> int:
+        Extending one list by four and slicing it at the end takes a third of the time of a tuple per sample.
+        """
+        self._label_sets: dict[Labels, int] = {}
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._series: list[Series] = []
+        self._kinds: list[Kind] = []
+
+    def label_set(self, all_labels: Labels) -> LabelSet:
+        """The labels with their number: most metrics of a resource share a few sets, which are hashed once."""
+        return LabelSet(self._label_sets.setdefault(all_labels, len(self._label_sets)), all_labels)
+
+    def series(self, metric: str, label_set: LabelSet, kind: Kind) -> int:
         """The series' number; 413 beyond the limit."""
-        key = (metric, all_labels)
-        index = self._series.get(key)
+        key = (metric, label_set.number)
+        index = self._numbers.get(key)
         if index is None:
             if len(self._series) >= self.limits.series:
                 raise IngestRefused(413, f"the batch has more than the {self.limits.series} series taken at once")
-            index = self._series[key] = len(self._kinds)
+            index = self._numbers[key] = len(self._series)
+            self._series.append(Series(metric, label_set.labels))
             self._kinds.append(kind)
         return index
 
-    def add(self, index: int, ts_ms: int, value: float, start_ms: int | None) -> None:
-        """One sample; 413 beyond the limit."""
-        if len(self._index) >= self.limits.points:
+    def check(self) -> None:
+        """413 where there are more samples than the limit."""
+        if len(self.flat) > 4 * self.limits.points:
             raise IngestRefused(413, f"the batch has more than the {self.limits.points} samples taken at once")
-        self._index.append(index)
-        self._ts_ms.append(ts_ms)
-        self._value.append(value)
-        self._start_ms.append(start_ms)
 
     def batch(self, batch_identity: BatchIdentity | None) -> MetricBatch:
         """What was found."""
         return MetricBatch(
             identity=batch_identity,
-            series=tuple(Series(metric, all_labels) for metric, all_labels in self._series),
+            series=tuple(self._series),
             kinds=tuple(self._kinds),
-            series_index=self._index,
-            ts_ms=self._ts_ms,
-            value=self._value,
-            start_ms=self._start_ms,
+            series_index=self.flat[0::4],
+            ts_ms=self.flat[1::4],
+            value=self.flat[2::4],
+            start_ms=self.flat[3::4],
             refused=dict(self.refused),
         )
 
@@ -86,11 +98,14 @@ class _Scope:
         self.columns = columns
         self.base = base
         self.agents_own = agents_own
-        self._indices: dict[tuple[str, _Own], int] = {}
-        self._known: dict[_Own, Labels | None] = {}
+        self._known: dict[_Own, LabelSet | None] = {}
 
     def metric(self, metric: Metric) -> None:
         """Take every point of one metric, or count why not."""
+        self._take(metric)
+        self.columns.check()
+
+    def _take(self, metric: Metric) -> None:
         if not 0 < len(metric.name) <= self.columns.limits.label_value_chars:
             self._refuse("name")
             return
@@ -120,40 +135,39 @@ class _Scope:
             self.columns.refused[reason] += points
 
     def _sum(self, metric: Metric) -> None:
-        reason = _temporality_fault(metric.sum.aggregation_temporality)
+        data = metric.sum
+        reason = _temporality_fault(data.aggregation_temporality)
         if reason:
-            self._refuse(reason, len(metric.sum.data_points))
-            return
-        monotonic = metric.sum.is_monotonic
-        kind: Kind = "counter" if monotonic else "gauge"
-        self._numbers(self._name(metric, monotonic=monotonic), metric.sum.data_points, kind)
+            self._refuse(reason, len(data.data_points))
+        elif data.is_monotonic:
+            self._numbers(self._name(metric, monotonic=True), data.data_points, "counter")
+        else:
+            self._numbers(self._name(metric), data.data_points, "gauge")
 
     def _numbers(self, name: str, points: Iterable[NumberDataPoint], kind: Kind) -> None:
-        add, indices, counter = self.columns.add, self._indices, kind == "counter"
+        flat, counter = self.columns.flat, kind == "counter"
         for point in points:
             value, at = point.as_double or float(point.as_int), point.time_unix_nano
-            if not at or point.flags & _NO_VALUE or not math.isfinite(value):
+            if not at or point.flags & _NO_VALUE or not isfinite(value):
                 self._refuse(_time_fault(at, point.flags) or "not_finite")
                 continue
-            own = _own(point.attributes) if point.attributes else ()
-            index = indices.get((name, own))
-            if index is None and (index := self._new(name, own, kind)) is None:
+            label_set = self._label_set(_own(point.attributes))
+            if label_set is None:
                 self._refuse("labels")
                 continue
             start = point.start_time_unix_nano if counter else 0
-            add(index, at // _NS_PER_MS, value, start // _NS_PER_MS if start else None)
+            index = self.columns.series(name, label_set, kind)
+            flat += (index, at // _NS_PER_MS, value, start // _NS_PER_MS if start else None)
 
-    def _new(self, name: str, own: _Own, kind: Kind) -> int | None:
-        """Number a series at its first sight here; None where its labels are beyond the bounds."""
-        if own not in self._known:
-            self._known[own] = self._labels(own)
-        all_labels = self._known[own]
-        if all_labels is None:
-            return None
-        index = self._indices[(name, own)] = self.columns.series(name, all_labels, kind)
-        return index
+    def _label_set(self, own: _Own) -> LabelSet | None:
+        """The labels of a point; None where they are beyond the bounds."""
+        try:
+            return self._known[own]
+        except KeyError:
+            found = self._known[own] = self._labels(own)
+            return found
 
-    def _labels(self, own: _Own, **more: str) -> Labels | None:
+    def _labels(self, own: _Own, **more: str) -> LabelSet | None:
         """Sorted labels of a series with its identity, None beyond the bounds."""
         named = labels(own)
         named.update(more)
@@ -163,7 +177,7 @@ class _Scope:
         for name, value in named.items():
             if len(name) > limits.label_name_chars or len(value) > limits.label_value_chars:
                 return None
-        return tuple(sorted((*self.base, *named.items())))
+        return self.columns.label_set(tuple(sorted((*self.base, *named.items()))))
 
     def _histograms(self, metric: Metric) -> None:
         points = metric.histogram.data_points
@@ -181,7 +195,7 @@ class _Scope:
         """Buckets accumulated to `+Inf`, sum and count; False where its labels are beyond the bounds."""
         values: list[tuple[str, float, dict[str, str]]] = []
         running = 0
-        for bound, count in zip((*point.explicit_bounds, math.inf), point.bucket_counts, strict=False):
+        for bound, count in zip((*point.explicit_bounds, inf), point.bucket_counts, strict=False):
             running += count
             values.append((f"{name}_bucket", float(running), {"le": bound_text(bound)}))
         if not point.bucket_counts:
@@ -201,10 +215,10 @@ class _Scope:
         quantiles = [
             (name, at.value, {"quantile": bound_text(at.quantile)})
             for at in point.quantile_values[: self.columns.limits.buckets]
-            if math.isfinite(at.value)
+            if isfinite(at.value)
         ]
         totals: list[tuple[str, float, dict[str, str]]] = [(f"{name}_count", float(point.count), {})]
-        if math.isfinite(point.sum):
+        if isfinite(point.sum):
             totals.append((f"{name}_sum", point.sum, {}))
         if not (self._family(own, quantiles, point, "gauge") and self._family(own, totals, point, "counter")):
             self._refuse("labels")
@@ -218,12 +232,11 @@ class _Scope:
     ) -> bool:
         ts_ms, start = point.time_unix_nano // _NS_PER_MS, point.start_time_unix_nano if kind == "counter" else 0
         for metric, value, more in values:
-            all_labels = self._labels(own, **more)
-            if all_labels is None:
+            label_set = self._labels(own, **more)
+            if label_set is None:
                 return False
-            self.columns.add(
-                self.columns.series(metric, all_labels, kind), ts_ms, value, start // _NS_PER_MS if start else None
-            )
+            index = self.columns.series(metric, label_set, kind)
+            self.columns.flat += (index, ts_ms, value, start // _NS_PER_MS if start else None)
         return True
 
 
@@ -244,7 +257,7 @@ def samples(request: ExportMetricsServiceRequest, batch_identity: BatchIdentity 
 
 
 def _own(attributes: Iterable[KeyValue]) -> _Own:
-    return tuple((pair.key, pair.value.string_value or attribute_text(pair.value)) for pair in attributes)
+    return tuple([(pair.key, pair.value.string_value or attribute_text(pair.value)) for pair in attributes])
 
 
 def _temporality_fault(temporality: int) -> str | None:
@@ -263,8 +276,8 @@ def _histogram_fault(point: HistogramDataPoint, limits: Limits) -> str | None:
     bounds, counts = point.explicit_bounds, point.bucket_counts
     if len(counts) not in (0, len(bounds) + 1) or len(bounds) > limits.buckets:
         return "bad_histogram"
-    if any(not math.isfinite(bound) for bound in bounds) or any(a >= b for a, b in pairwise(bounds)):
+    if any(not isfinite(bound) for bound in bounds) or any(a >= b for a, b in pairwise(bounds)):
         return "bad_histogram"
-    if (counts and sum(counts) != point.count) or not math.isfinite(point.sum):
+    if (counts and sum(counts) != point.count) or not isfinite(point.sum):
         return "bad_histogram"
     return _time_fault(point.time_unix_nano, point.flags)
