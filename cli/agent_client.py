@@ -50,7 +50,6 @@ def _asked(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except client.AgentUnreachable as error:
-        what, _, remedy = str(error).rpartition("; ")
-        raise Refusal(what, remedy) from error
+        raise Refusal(str(error)) from error
     except client.AgentRefused as error:
         raise ConfigFault(tuple(str(error).splitlines())) from error

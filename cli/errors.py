@@ -10,10 +10,8 @@ from __future__ import annotations
 class Refusal(Exception):
     """What can't be done, and the remedy; printed as one line, exit code 2."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}; {remedy}")
-        self.what = what
-        self.remedy = remedy
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what}; {remedy}" if remedy else what)
 
 
 class ConfigFault(Refusal):
