@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -127,6 +127,7 @@ def decoded(payload: bytes) -> MetricBatch:
     return decode_metrics(gzip.compress(payload), "gzip", f"{NODE.node_id}/spool/metrics/7")
 
 
+@settings(deadline=None)
 @given(rounds)
 def test_every_point_of_a_round_arrives_as_the_contract_says(round_: list[Points]) -> None:
     batch = decoded(metrics_request(NODE, round_))
@@ -138,6 +139,7 @@ def test_every_point_of_a_round_arrives_as_the_contract_says(round_: list[Points
     assert all(kinds[row[0], row[1]] == row[2] for row in found_in(batch))
 
 
+@settings(deadline=None)
 @given(rounds, st.integers(1, 4))
 def test_a_round_in_several_requests_is_the_same_round(round_: list[Points], most: int) -> None:
     parts = list(metrics_requests(NODE, round_, max_points=most))
@@ -170,6 +172,7 @@ def test_a_hostile_name_that_is_not_unicode_is_still_shipped() -> None:
     assert dict(batch.series[0].labels)["container"] == "bad?name"
 
 
+@settings(deadline=None)
 @given(finite.filter(lambda bound: bound > 0))
 def test_agent_and_service_write_a_bucket_bound_alike(bound: float) -> None:
     assert scraped_bound_text(repr(bound)) == bound_text(bound)
@@ -215,6 +218,7 @@ def test_a_log_line_arrives_as_a_line_and_not_as_an_event() -> None:
     )
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(LogLine, times, resources, st.sampled_from(["stdout", "stderr"]), st.text(max_size=50)), max_size=8

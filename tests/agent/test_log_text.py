@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.log_text import clean_line
@@ -37,6 +37,7 @@ def test_a_line_that_was_cut_says_so() -> None:
     assert clean_line(b"long", cut=True) == "long…"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_control_character_is_left_in_any_line(raw: bytes) -> None:
     assert not [char for char in clean_line(raw) if unicodedata.category(char) == "Cc" and char not in "\t\n"]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.logs import Bucket, LogFollowers, LogLimits, Position
@@ -292,6 +292,7 @@ def test_a_container_that_is_gone_leaves_nothing_behind(logs: Logs) -> None:
     assert following.positions() == {}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=30), st.integers(0, 30))
 def test_reading_on_from_any_position_gives_exactly_the_rest(steps: list[int], drained_lines: int) -> None:
     at_ms, written = T0, []

@@ -6,7 +6,7 @@ import gzip
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -157,6 +157,7 @@ def test_a_full_answer_is_empty_and_a_partial_one_says_how_many_and_why() -> Non
     assert traces.rejected_spans == 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([None, "gzip"]))
 def test_no_body_does_more_than_be_refused(body: bytes, encoding: str | None) -> None:
     for decode in (decode_metrics, decode_logs, decode_traces):
@@ -166,6 +167,7 @@ def test_no_body_does_more_than_be_refused(body: bytes, encoding: str | None) ->
             assert refused.status in (400, 413)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=4), st.integers(0, 10_000))
 def test_a_real_request_with_bytes_changed_does_no_more_than_be_refused(noise: bytes, at: int) -> None:
     body = bytearray(one_gauge())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.translate import clean_name, label_name, labels, metric_name
@@ -38,6 +38,7 @@ def test_a_name_gets_its_unit_and_its_kind_where_they_are_missing(
     assert metric_name(name, unit, kind == "counter", kind == "gauge") == expected
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=30), units, st.booleans())
 def test_translating_twice_changes_nothing_and_gives_a_prometheus_name(name: str, unit: str, monotonic: bool) -> None:
     once = metric_name(name, unit, monotonic, not monotonic)
@@ -57,6 +58,7 @@ def test_a_key_becomes_a_label(key: str, expected: str) -> None:
     assert label_name(key) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_every_label_is_one_that_prometheus_takes(key: str) -> None:
     assert re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", label_name(key))
