@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.server
 import math
@@ -18,7 +19,10 @@ from agent.model import Points, Resource, Scraped
 from agent.names import RESERVED_NAMES, RESERVED_PREFIXES
 from agent.scrape import IDENTITY_LABELS, ScrapedSample, ScrapeLimits, Scraper, parse
 from agent.scrape_http import ScrapeFault
+from runtime.engine import Engine
 from runtime.model import Container, ServiceName
+from tests.support.engine import EngineUnderTest
+from tests.support.waiting import until
 
 STARTED = 1_760_000_000_000
 API = Resource(ServiceName("shop", "api"), "shop-api-1", "/docker/" + "a" * 64, "shop:1")
@@ -255,3 +259,20 @@ def test_a_container_that_asks_for_nothing_or_does_not_run_is_left_alone(scraper
     asked = {"midwatch.metrics": "http://:1/metrics"}
     assert scraper.round([(container({}), API), (container(asked, state="exited"), API)]) == []
     assert scraper.outcomes == {}
+
+
+@pytest.mark.engine
+def test_a_real_container_is_scraped_at_its_own_address(
+    engine: EngineUnderTest, tiny_image: str, scraper: Scraper
+) -> None:
+    page = "printf 'hits_total 7\\nmidwatch_oom_kills_total 99\\n' > /www/metrics"
+    serve = f"mkdir -p /www && {page} && exec httpd -f -p 8080 -h /www"
+    labels = {**engine.labels, "midwatch.metrics": "http://:8080/metrics"}
+    made = engine.client.containers.run(tiny_image, ["sh", "-c", serve], labels=labels, detach=True)
+    with contextlib.closing(Engine(engine.url)) as reader:
+        inspected = reader.inspect(made.id)
+        assert inspected is not None
+        found = until(lambda: [row[:2] for row in rows(scraper.round([(inspected, API)])) if row[1] > 0], 30.0)
+    assert found == [("up", 1.0), ("hits_total", 7.0)]
+    assert scraper.refused == {"reserved_name": 1}
+    made.remove(force=True)
