@@ -53,6 +53,8 @@ class Record:
     """True in the first run of a container whose making was told of."""
     failed_checks: int = 0
     kills: list[KillSeen] = field(default_factory=list)
+    kills_known: bool = False
+    """True where every kernel kill of the present run is in `counted_kills`."""
     counted_kills: int = 0
     """Kernel kills counted in the present run: a watch that begins anew goes on from there."""
     gone_ms: int | None = None

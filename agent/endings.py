@@ -63,11 +63,6 @@ class Endings:
         for ending in self._open.get(container_id, ())[-1:]:
             ending.stopped = True
 
-    def flagged(self, container_id: str) -> None:
-        """The engine says of its last run that a kill for memory happened in it."""
-        for ending in self._open.get(container_id, ())[-1:]:
-            ending.oom_flag = True
-
     def claim(self, container_id: str, kill: KillSeen, *, alive: bool) -> bool:
         """Gives a kill to the end that it explains; False where it belongs to the run that goes on."""
         endings = self._open.get(container_id, [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, get_args
 
 from agent import account as rows
@@ -181,10 +181,11 @@ class Ledger:
             found = account.counters.items() if account else ()
             return sum(counter.value for (known, has), counter in found if known == name and wanted <= set(has))
 
-    def points(self, now_ms: int) -> list[Points]:
-        """Every published account's samples of this moment."""
+    def points(self, now_ms: int, only: Collection[ServiceName] | None = None) -> list[Points]:
+        """Every published account's samples of this moment, or those of some services alone."""
         with self._lock:
-            active = [account for account in self._accounts.values() if account.active]
+            wanted = self._accounts if only is None else only
+            active = [one for name, one in self._accounts.items() if one.active and name in wanted]
             return [Points(account.resource(), tuple(account.points(now_ms))) for account in active]
 
     def dropped(self) -> Mapping[str, int]:

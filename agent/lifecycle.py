@@ -23,8 +23,8 @@ from runtime.identity import bounded, registry_of
 from runtime.model import PLATFORM, Container, EngineEvent, Pull, ServiceName
 from runtime.oom_book import OomKill
 
-KEEP_GONE_MS = 70_000
-"""How long a removed container is remembered: kills are told of up to a minute later."""
+KEEP_GONE_MS = 300_000
+"""How long a removed container is remembered: kills are told of up to a minute later, its last sight for longer."""
 KILL_WAIT_MS = 10_000
 """How long a kill waits for its container's first event."""
 OUR_WORK_MS = 10_000
@@ -87,11 +87,6 @@ class Lifecycle:
                 self._waiting_kills.append(kill)
             else:
                 self.story.ledger.unnamed_oom(unattributed=kill.count)
-
-    def oom_flag(self, container_id: str) -> None:
-        """The engine says that its last run saw a kill for memory."""
-        with self._lock:
-            self.story.endings.flagged(container_id)
 
     def ready(self, container_id: str, started_ms: int, seconds: float, by: str, *, first_try: bool) -> None:
         """A probe passed in the run that began then; of a run found running only a wait that was seen is a time."""

@@ -41,6 +41,7 @@ def _found(story: Story, container: Container, watched_ms: int | None, now_ms: i
     record.timed = record.alive and record.watch != "none" and container.health != "healthy"
     _note_config(story, record)
     if watched_ms is not None and container.created_ms > watched_ms:
+        record.kills_known = True
         at_ms = record.started_ms or now_ms
         story.restarted(record, "policy", completed_restarts(container), at_ms, None)
         _end_of_found(story, record, now_ms)
@@ -90,7 +91,7 @@ def _take_over(record: Record, container: Container, *, new_run: bool) -> None:
         return
     record.killed = record.stopped = record.first_run = False
     record.ready, record.failed_checks = False, 0
-    record.kills, record.counted_kills = [], 0
+    record.kills, record.counted_kills, record.kills_known = [], 0, True
     record.watch = watch_of(container) if record.watch == "none" else record.watch
     record.timed = record.alive and record.watch != "none" and container.health != "healthy"
 

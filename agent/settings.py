@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _MIB = 1 << 20
+DEFAULT_SERVER = "http://127.0.0.1:8640"
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -84,7 +85,9 @@ class Settings(BaseModel):
     listen_token: str | None = Field(
         None, min_length=16, description="Bearer token of /metrics; needed to listen beyond this machine."
     )
-    server: str = Field("http://127.0.0.1:8640", pattern="^https?://", description="URL of the Midwatch service.")
+    server: str | None = Field(
+        None, pattern="^https?://", description="URL of the Midwatch service; this machine's by default."
+    )
     token: str | None = Field(None, min_length=1, description="Bearer token that the service asks for.")
     max_services: Bound = Field(2_000, description="Most services with counters; unseen ones go first.")
     max_containers: Bound = Field(5_000, description="Most containers that are watched.")

@@ -52,7 +52,7 @@ class Story:
 
     def add(self, container: Container, now_ms: int) -> Record | None:
         """A container seen for the first time; None where the bound is reached."""
-        if len(self.book.records) >= self._max_containers:
+        if len(self.book.records) >= self._max_containers and not self._forget_oldest_gone():
             self.dropped["containers"] = self.dropped.get("containers", 0) + 1
             return None
         service = service_of(container)
@@ -62,6 +62,13 @@ class Story:
             self.ledger.expect_cold_starts(service)
         self.book.records[container.id] = record
         return record
+
+    def _forget_oldest_gone(self) -> bool:
+        gone = [record for record in self.book.records.values() if record.gone_ms is not None]
+        if not gone:
+            return False
+        del self.book.records[min(gone, key=lambda record: record.gone_ms or 0).container.id]
+        return True
 
     def see(self, service: ServiceName, now_ms: int) -> None:
         """A service is there."""
@@ -87,7 +94,7 @@ class Story:
         record.phase, record.started_ms = "running", said if fits else at_ms
         record.ended_ms = record.exit_code = None
         record.killed = record.stopped = False
-        record.seen_running, record.live = True, live
+        record.seen_running, record.live, record.kills_known = True, live, True
         record.ready, record.failed_checks = False, 0
         record.timed = record.watch != "none"
         if record.timed:
