@@ -175,6 +175,7 @@ def test_the_engines_word_counts_where_no_counter_was_read(host: Host) -> None:
 
 
 def test_kills_that_nobody_is_named_for_are_published(host: Host) -> None:
+    host.events(A, 0)
     clock = iter(range(0, 10**9, 2500))
     with watching(host, clock_ms=lambda: next(clock)) as (watcher, kills):
         host.events(A, 1)
