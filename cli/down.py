@@ -38,23 +38,32 @@ def _demo(data: Path, purge: bool, environment: Mapping[str, str]) -> list[str]:
     project = demo.Project(data / "demo")
     if not project.exists():
         return []
-    if agent_client.answers(data):
-        agent_client.stop(data, project.name)
+    ended = _ended_by_agent(data, project.name)
     try:
         url = engine.recorded(data, environment)
     except Refusal:
-        return []
+        return ["demo shop"] if ended else []
     with closing(docker.DockerClient(base_url=url)) as client:
-        return _remove_demo(client, project.name, purge)
+        return ["demo shop"] if _remove_demo(client, project.name, purge) or ended else []
 
 
-def _remove_demo(client: docker.DockerClient, project: str, purge: bool) -> list[str]:
+def _ended_by_agent(data: Path, project: str) -> bool:
+    """True where an agent kept it and ended it; one that does not answer or does not know it is passed over."""
+    try:
+        return bool(agent_client.stop(data, project)["removed"])
+    except Refusal:
+        return False
+
+
+def _remove_demo(client: docker.DockerClient, project: str, purge: bool) -> bool:
+    """Remove what is left of it; True where there was a container."""
     chosen: dict[str, str | list[str] | bool] = {"label": f"{PROJECT_LABEL}={project}"}
-    for container in client.containers.list(all=True, filters=chosen, ignore_removed=True):
+    left = client.containers.list(all=True, filters=chosen, ignore_removed=True)
+    for container in left:
         container.remove(force=True)
     for volume in client.volumes.list(filters=chosen) if purge else ():
         volume.remove(force=True)
-    return ["demo shop"]
+    return bool(left)
 
 
 def _purge(data: Path) -> None:

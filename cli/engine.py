@@ -33,9 +33,12 @@ class Engine(NamedTuple):
 
 
 def candidates(data: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Where an engine may answer: DOCKER_HOST alone where it is set, else the machine's own, then our private one."""
-    named = environment.get("DOCKER_HOST")
-    return (named,) if named else (SYSTEM_SOCKET, private_url(data))
+    """Where an engine may answer: DOCKER_HOST alone, where it is set; else what `up` used, the machine's, our own."""
+    if named := environment.get("DOCKER_HOST"):
+        return (named,)
+    note = data / "engine.url"
+    used = (note.read_text().strip(),) if note.exists() else ()
+    return tuple(dict.fromkeys((*used, SYSTEM_SOCKET, private_url(data))))
 
 
 def private_url(data: Path) -> str:
@@ -89,7 +92,7 @@ def record(data: Path, url: str) -> None:
 def recorded(data: Path, environment: Mapping[str, str]) -> str:
     """The engine that `up` used, else the first that answers; refuses where there is none."""
     note = data / "engine.url"
-    urls = (note.read_text().strip(),) if note.exists() else candidates(data, environment)
+    urls = candidates(data, {} if note.exists() else environment)
     found = find(urls)
     if found is None:
         raise Refusal(f"no container engine answers at {' or '.join(urls)}", "run: midwatch up")

@@ -44,6 +44,7 @@ def up(options: Options, config: Config, environment: Mapping[str, str]) -> None
         if options.demo:
             _prepare_demo(options, config, found, steps, undo)
         _wait_ready(options, config, steps)
+        engine.record(options.data, found.url)
         undo.pop_all()
     if options.demo:
         with steps.step("demo shop"):
@@ -82,7 +83,6 @@ def _engine(options: Options, environment: Mapping[str, str], steps: Steps, undo
         found = engine.ensure_engine(options.data, environment, options.install, steps.tell)
     if found.private and not ran:
         undo.callback(engine.stop_private, options.data / "engine")
-    engine.record(options.data, found.url)
     return found
 
 
