@@ -78,6 +78,7 @@ class FakeSource:
     container_rows: Sequence[ContainerRow] = ()
     told: Status | None = None
     asked: list[str] = field(default_factory=list)
+    _judged: dict[tuple[int, Objective, int], Judgement] = field(default_factory=dict)
 
     def status(self) -> Status:
         if self.told:
@@ -89,9 +90,11 @@ class FakeSource:
         return [self._judge(objective, tally) for objective, tally in self.objectives.items()]
 
     def _judge(self, objective: Objective, tally: Tally) -> Judgement:
-        at = self.now_ms
-        counts = {ms: self._counts(tally, at - ms, at) for ms in windows(objective)}
-        return judge(objective, counts, at)
+        at, key = self.now_ms, (self.now_ms, objective, id(tally))
+        if key not in self._judged:
+            counts = {ms: self._counts(tally, at - ms, at) for ms in windows(objective)}
+            self._judged[key] = judge(objective, counts, at)
+        return self._judged[key]
 
     def _counts(self, tally: Tally, since_ms: int, until_ms: int) -> Counts:
         if not tally.minutes:
