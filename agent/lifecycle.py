@@ -269,7 +269,7 @@ class Lifecycle:
             record.container = replace(record.container, health="starting")
         self.story.begin(record, at_ms, live=True)
         record.first_run = first_run
-        record.restarts = record.restarts + 1 if by == "policy" else 0
+        record.restarts = record.restarts + 1 if again and by == "policy" else 0
         self.story.tell("container.start", record, at_ms, f"{record.container.name} was started")
         if again:
             self.story.restarted(record, by, 1, at_ms, exit_code)

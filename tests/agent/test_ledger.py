@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.ledger import Ledger, pull_phases
+from agent.model import Histogram, Points, Value
+from agent.names import OWN
+from runtime.model import PLATFORM, Build, LayerTiming, Pull, PullOutcome, RegistryTiming, ServiceName
+
+API = ServiceName("shop", "api")
+BEGIN = 1_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = BEGIN
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def ledger(**bounds: int) -> tuple[Ledger, Clock]:
+    clock = Clock()
+    return Ledger(clock, **bounds), clock
+
+
+def values(points: list[Points], service: ServiceName = API) -> dict[tuple[str, tuple[tuple[str, str], ...]], Value]:
+    found = (point for group in points if group.resource.service == service for point in group.points)
+    return {(point.name, point.labels): point for point in found if isinstance(point, Value)}
+
+
+def histograms(points: list[Points], service: ServiceName = API) -> dict[tuple[str, ...], Histogram]:
+    found = (point for group in points if group.resource.service == service for point in group.points)
+    return {
+        (point.name, *(value for _, value in point.labels)): point for point in found if isinstance(point, Histogram)
+    }
+
+
+def pull(outcome: PullOutcome, repository: str = "api", layers: tuple[LayerTiming, ...] = ()) -> Pull:
+    return Pull(f"r:5000/{repository}:1", "r:5000", repository, outcome, BEGIN, 2.0, 100, layers, None, None)
+
+
+def test_every_counter_of_a_service_exists_with_zero_from_its_first_sight() -> None:
+    book, clock = ledger()
+    book.see(API)
+    clock.now += 60_000
+    found = values(book.points(clock.now))
+    for by in ("policy", "manual", "midwatch"):
+        assert found["midwatch_container_restarts_total", (("by", by),)] == Value(
+            "midwatch_container_restarts_total", (("by", by),), 0.0, clock.now, BEGIN
+        )
+    for reason in ("ok", "error", "oom", "signal", "stopped"):
+        assert found["midwatch_container_exits_total", (("reason", reason),)].value == 0
+    for victim in ("main", "child", "unknown"):
+        key = ("midwatch_oom_kills_total", (("cause", "container"), ("victim", victim)))
+        assert (found[key].value, found[key].start_ms) == (0, BEGIN)
+
+
+def test_a_counter_that_comes_later_counts_from_when_it_came() -> None:
+    book, clock = ledger()
+    book.see(API)
+    clock.now += 3_600_000
+    book.oom(API, "host", "main")
+    found = values(book.points(clock.now))
+    assert found["midwatch_oom_kills_total", (("cause", "host"), ("victim", "main"))].start_ms == clock.now
+
+
+def test_container_seconds_add_up_to_the_millisecond() -> None:
+    book, clock = ledger()
+    for _ in range(3_333):
+        book.advance(API, 3, 2, 3)
+    found = values(book.points(clock.now))
+    assert found["midwatch_container_desired_seconds_total", ()].value == 29.997
+    assert found["midwatch_container_healthy_seconds_total", ()].value == 19.998
+
+
+def test_healthy_time_is_never_more_than_desired_time() -> None:
+    book, _ = ledger()
+    book.advance(API, 1, 5, 1_000)
+    assert book.value(API, "midwatch_container_healthy_seconds_total") == 1_000
+
+
+def test_time_that_nobody_watched_counts_nothing() -> None:
+    book, _ = ledger(longest_step_ms=60_000)
+    book.advance(API, 1, 1, 60_001)
+    book.advance(API, 1, 1, -5)
+    assert book.value(API, "midwatch_container_desired_seconds_total") == 0
+
+
+def test_a_cold_start_that_never_got_ready_counts_beyond_every_bound() -> None:
+    book, clock = ledger()
+    book.cold_start(API, "start", 0.5)
+    book.cold_start(API, "start", 0.500001)
+    book.cold_start(API, "start", None)
+    found = histograms(book.points(clock.now))["midwatch_cold_start_seconds", "start"]
+    bounds = OWN["midwatch_cold_start_seconds"].bounds
+    assert found.counts[bounds.index(0.5)] == 1
+    assert found.counts[bounds.index(0.5) + 1] == 1
+    assert found.counts[-1] == 1
+    assert found.sum == 1.000001
+
+
+def test_a_pull_gives_every_outcome_of_its_repository() -> None:
+    book, clock = ledger()
+    book.pull(pull("not_found"), API)
+    outcomes = {
+        dict(labels)["outcome"]: value.value
+        for (name, labels), value in values(book.points(clock.now)).items()
+        if name == "midwatch_image_pulls_total"
+    }
+    assert outcomes.pop("not_found") == 1
+    assert outcomes["ok"] == outcomes["unauthorized"] == outcomes["cached"] == 0
+    assert histograms(book.points(clock.now)) == {}
+
+
+def test_a_pull_that_worked_is_timed_by_phase() -> None:
+    layers = (
+        LayerTiming("a", 0.1, 1.0, 0.0, 0.5, 60, False),
+        LayerTiming("b", 0.3, 0.5, 0.0, 0.25, 40, False),
+        LayerTiming("c", None, None, None, None, 0, True),
+    )
+    assert pull_phases(pull("ok", layers=layers)) == {"total": 2.0, "wait": 0.3, "download": 1.0, "extract": 0.75}
+    book, clock = ledger()
+    book.pull(pull("ok", layers=layers), API)
+    assert sum(histograms(book.points(clock.now))["midwatch_image_pull_duration_seconds", "download"].counts) == 1
+    assert book.value(API, "midwatch_image_pull_bytes_total") == 100
+
+
+def test_repositories_of_a_service_are_bounded_and_the_rest_is_counted_as_dropped() -> None:
+    book, _ = ledger(max_repositories=2)
+    for name in ("a", "b", "c", "a"):
+        book.pull(pull("ok", name), API)
+    assert book.value(API, "midwatch_image_pulls_total", outcome="ok") == 3
+    assert book.dropped() == {"image repositories": 1}
+
+
+def test_a_failed_build_and_a_failed_registry_request_count_in_the_last_bucket_alone() -> None:
+    book, clock = ledger()
+    book.build(API, Build("api:1", BEGIN, 3.0, False, "no"))
+    book.registry(RegistryTiming("r:5000", BEGIN, False, 0.2, {"connect": 0.01}, "refused"))
+    built = histograms(book.points(clock.now))["midwatch_image_build_seconds",]
+    asked = histograms(book.points(clock.now), PLATFORM)
+    assert (built.counts[-1], sum(built.counts), built.sum) == (1, 1, 0.0)
+    assert asked["midwatch_registry_request_duration_seconds", "r:5000", "total"].counts[-1] == 1
+    assert asked["midwatch_registry_request_duration_seconds", "r:5000", "connect"].sum == 0.01
+
+
+def test_the_undeclared_service_that_was_seen_longest_ago_makes_room() -> None:
+    book, clock = ledger(max_services=2)
+    old, kept = ServiceName("", "old"), ServiceName("shop", "kept")
+    for service, declared in ((kept, True), (old, False), (API, False)):
+        clock.now += 1
+        book.see(service, declared=declared)
+    assert {group.resource.service for group in book.points(clock.now)} == {kept, API}
+    assert book.dropped() == {"services": 1}
+
+
+def test_a_forgotten_service_goes_on_where_it_was_when_it_comes_back() -> None:
+    book, clock = ledger()
+    book.restart(API, "policy")
+    book.see(API)
+    book.forget(API)
+    assert book.points(clock.now) == []
+    clock.now += 7_200_000
+    book.see(API)
+    found = values(book.points(clock.now))["midwatch_container_restarts_total", (("by", "policy"),)]
+    assert (found.value, found.start_ms) == (1, BEGIN)
+
+
+def test_a_checkpoint_keeps_every_value_and_start() -> None:
+    book, clock = ledger()
+    book.see(API, declared=True)
+    book.restart(API, "manual", 3)
+    book.pull(pull("ok"), API)
+    book.cold_start(API, "start", 0.3)
+    book.advance(API, 2, 1, 1_500)
+    again = Ledger(lambda: clock.now + 99_000)
+    again.restore(book.to_json(), complete=True)
+    assert again.points(clock.now) == book.points(clock.now)
+
+
+def test_time_begins_anew_where_the_checkpoint_may_be_older_than_what_was_published() -> None:
+    book, _ = ledger()
+    book.advance(API, 1, 1, 5_000)
+    book.restart(API, "policy")
+    again = Ledger(lambda: BEGIN + 60_000)
+    again.restore(book.to_json(), complete=False)
+    found = values(again.points(BEGIN + 60_000))
+    desired = found["midwatch_container_desired_seconds_total", ()]
+    assert (desired.value, desired.start_ms) == (0, BEGIN + 60_000)
+    assert found["midwatch_container_restarts_total", (("by", "policy"),)].value == 1
+
+
+CHANGES = st.one_of(
+    st.tuples(st.just("restart"), st.sampled_from(["policy", "manual", "midwatch"])),
+    st.tuples(st.just("exit"), st.sampled_from(["ok", "error", "oom"])),
+    st.tuples(st.just("oom"), st.sampled_from(["container", "host"]), st.sampled_from(["main", "child"])),
+    st.tuples(st.just("cold_start"), st.just("start"), st.one_of(st.none(), st.floats(0, 300))),
+    st.tuples(st.just("advance"), st.integers(0, 5), st.integers(0, 9), st.integers(-10, 70_000)),
+    st.tuples(st.just("forget")),
+    st.tuples(st.just("see")),
+)
+
+
+@given(st.lists(st.tuples(CHANGES, st.integers(0, 5_000)), max_size=60))
+def test_no_counter_ever_falls_while_its_start_stands(changes: list[tuple[tuple[object, ...], int]]) -> None:
+    book, clock = ledger()
+    before: dict[object, Value] = {}
+    for (name, *arguments), pause in changes:
+        clock.now += pause
+        getattr(book, str(name))(API, *arguments)
+        for key, value in values(book.points(clock.now)).items():
+            if value.start_ms is not None and key in before:
+                assert value.start_ms == before[key].start_ms
+                assert value.value >= before[key].value
+            before[key] = value
