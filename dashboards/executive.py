@@ -13,7 +13,7 @@ from dashboards.marks import NO_DATA, RANK, Mark, mark, of_judgement, worst
 from dashboards.page_views import BudgetRow, ExecutiveView, IncidentRow
 from dashboards.panels import PanelLine, Threshold, TimePanel
 from dashboards.request import Window
-from dashboards.slo_rows import budget_cell, by_gravity, subject, unmeasured
+from dashboards.slo_rows import LEAST_LEFT, budget_cell, by_gravity, subject, unmeasured
 from dashboards.text import duration, percent_split
 from dashboards.views import Tile
 from slo.burndown import burn_down
@@ -118,9 +118,17 @@ def _least_tile(desk: Desk) -> Tile:
         return Tile("least", NO_DATA, label, "no data", "", "no budget is measured yet", "#budgets")
     least = min(known, key=lambda it: it.budget_remaining or Fraction(0))
     left = least.budget_remaining or Fraction(0)
-    value, unit = percent_split(left, 0 if abs(left) >= Fraction(1, 100) else 2)
+    value, unit = percent_split(max(left, LEAST_LEFT), 0 if abs(left) >= Fraction(1, 100) else 2)
     state = mark("crit" if left <= 0 else "warn" if left < Fraction(1, 4) else "ok")
-    return Tile("least", state, label, value, unit, f"{subject(least.objective)} · {least.objective.slo}", "#budgets")
+    return Tile(
+        "least",
+        state,
+        label,
+        f"< {value}" if left < LEAST_LEFT else value,
+        unit,
+        f"{subject(least.objective)} · {least.objective.slo}",
+        "#budgets",
+    )
 
 
 def incidents_tile(desk: Desk, incidents: Sequence[IncidentRow]) -> Tile:
@@ -167,7 +175,7 @@ def burn_down_panel(desk: Desk) -> tuple[TimePanel, str]:
     chosen = [it for it in by_gravity(desk.judgements) if it.since_ms is not None and it.budget_remaining is not None]
     chosen = chosen[:MOST_LINES]
     grid = _since_first_sample(desk)
-    lines = _now_only(chosen, grid) if desk.tail else _history(desk, chosen, grid)
+    lines = _now_only(chosen) if desk.tail else _history(desk, chosen, grid)
     spent = any(value is not None and value < 0 for it in lines for value in it.values)
     panel = TimePanel(
         key="burndown",
@@ -197,8 +205,10 @@ def _begins(desk: Desk, chosen: Sequence[Judgement]) -> str:
 def _since_first_sample(desk: Desk) -> Window:
     """The page's range, without the time before anything was known."""
     grid = desk.window(BURN_DOWN_COLUMNS)
+    if desk.tail:
+        return Window(grid.until_ms - grid.step_ms, grid.until_ms, grid.step_ms)
     first = desk.status.first_sample_ms
-    if desk.tail or first is None or not desk.request.live:
+    if first is None or not desk.request.live:
         return grid
     return Window(max(grid.since_ms, first // grid.step_ms * grid.step_ms), grid.until_ms, grid.step_ms)
 
@@ -207,10 +217,9 @@ def _label(objective: Objective) -> str:
     return f"{subject(objective)} {objective.slo}"
 
 
-def _now_only(chosen: Sequence[Judgement], grid: Window) -> list[PanelLine]:
+def _now_only(chosen: Sequence[Judgement]) -> list[PanelLine]:
     """For a live update the last point alone, which is what the judgement says."""
-    gaps: tuple[float | None, ...] = (None,) * (grid.steps - 1)
-    return [PanelLine(_label(it.objective), _label(it.objective), (*gaps, _left(it))) for it in chosen]
+    return [PanelLine(_label(it.objective), _label(it.objective), (_left(it),)) for it in chosen]
 
 
 def _left(judgement: Judgement) -> float | None:

@@ -12,7 +12,7 @@ from dashboards.marks import RANK, Mark, mark, of_judgement
 from dashboards.model import BurnLine
 from dashboards.page_views import BudgetCell, Unmeasured
 from dashboards.request import DAY_MS, HOUR_MS, MINUTE_MS
-from dashboards.text import duration, number, percent, percent_split, times
+from dashboards.text import NO_DATA, duration, number, percent, percent_split, times
 from dashboards.views import BurnCell, Meter, SloRow
 from slo.model import Allowance, Judgement, Objective, RowResult
 from slo.rows import WORKBOOK
@@ -21,6 +21,8 @@ BURN_COLUMNS = tuple((row.name, duration(row.long_ms)) for row in WORKBOOK)
 """(row, its long window at 30 d) of each column of burn rates."""
 SPARK_COLUMNS = 40
 SPARK_WIDTH, SPARK_HEIGHT = 86, 26
+LEAST_LEFT = Fraction(-999, 100)
+"""A budget that is overspent further than this is not told to the percent."""
 FAR_MS = 120 * DAY_MS
 """A budget that lasts longer than this is not forecast to the day."""
 _Key = tuple[str, str, tuple[tuple[str, str], ...]]
@@ -79,7 +81,7 @@ def _row(desk: Desk, judgement: Judgement, history: Mapping[_Key, BurnLine]) -> 
         sli=sli_text(judgement),
         target=_target(objective),
         budget=budget_meter(left, state, f"{objective.slo} of {subject(objective)}: budget left"),
-        budget_text="no data" if left is None else percent(left, 0 if abs(left) >= Fraction(1, 100) else 2),
+        budget_text=_left_text(left, state),
         burns=tuple(_cell(name, usual, judgement) for name, usual in BURN_COLUMNS),
         spark=svg.spark(line.values if line else (), SPARK_WIDTH, SPARK_HEIGHT, base=1.0),
         runs_out=runs_out,
@@ -104,8 +106,23 @@ def sli_text(judgement: Judgement) -> str:
     """The SLI, or for an allowance the rate per instance-hour; `no data` where there is none."""
     counts = judgement.counts
     if isinstance(judgement.objective.indicator, Allowance):
-        return f"{number(Fraction(counts.bad * HOUR_MS, counts.total), 3)} / h" if counts.total > 0 else "no data"
+        return f"{_three(Fraction(counts.bad * HOUR_MS, counts.total))} / h" if counts.total > 0 else "no data"
     return " ".join(percent_split(judgement.sli)).strip()
+
+
+def _three(value: Fraction) -> str:
+    """About three digits."""
+    return number(value, 3 if value < 1 else 1 if value < 100 else 0)
+
+
+def _left_text(left: Fraction | None, state: Mark) -> str:
+    if left is None:
+        return NO_DATA
+    if not state.known:
+        return "–"
+    if left < LEAST_LEFT:
+        return f"< {percent(LEAST_LEFT, 0)}"
+    return percent(left, 0 if abs(left) >= Fraction(1, 100) else 2)
 
 
 def _target(objective: Objective) -> str:
@@ -161,7 +178,7 @@ def _cell_mark(result: RowResult) -> Mark:
 
 def _runs_out(judgement: Judgement) -> tuple[str, str]:
     left, at_ms = judgement.budget_remaining, judgement.exhausted_at_ms
-    if left is None:
+    if left is None or not of_judgement(judgement).known:
         return "–", judgement.reason
     if left <= 0:
         return "spent", "the budget is spent already"
@@ -180,6 +197,7 @@ def budget_cell(desk: Desk, judgement: Judgement) -> BudgetCell:
     else:
         share = float(1 - left)
         text = percent(1 - left, 0 if 1 - left >= Fraction(1, 100) or left == 1 else 1)
+        text = text if left >= LEAST_LEFT else f"> {percent(1 - LEAST_LEFT, 0)}"
     meter = Meter(share, budget_mark(left, state), f"{judgement.objective.slo}: budget consumed")
     return BudgetCell(state, meter, text, title, report_href(judgement.objective))
 

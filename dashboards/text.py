@@ -15,6 +15,8 @@ __all__ = [
     "times",
 ]  # fmt: skip
 MINUS = "−"
+MOST_BURN = Fraction(9999)
+"""A faster burn is not told exactly."""
 
 
 def number(value: Fraction, places: int = 2) -> str:
@@ -41,7 +43,7 @@ def times(burn: Fraction | None) -> str:
     if burn is None:
         return "–"
     places = 2 if 0 < burn < Fraction(1, 10) else 1 if burn < 100 else 0
-    return f"{number(burn, places)}×"
+    return f"{number(burn, places)}×" if burn < MOST_BURN else f"> {number(MOST_BURN)}×"
 
 
 def percent_split(ratio: Fraction | None, places: int = 3) -> tuple[str, str]:

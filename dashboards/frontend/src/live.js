@@ -53,8 +53,20 @@ export function stream(page, onTick) {
   return {want, get wanted() { return wanted; }};
 }
 
-/** Puts a part of the page in place; one that the reader is in is left until they have left it. */
-function swap({target, html}) {
+// the lines of each part as they were sent last: what comes is a change of them
+const parts = new Map();
+
+/** The HTML that a change makes: strings are new lines, [start, count] are lines that were there. */
+function patched(target, change) {
+  const known = parts.get(target) ?? [];
+  const lines = change.flatMap(it => (typeof it === 'string' ? [it] : known.slice(it[0], it[0] + it[1])));
+  parts.set(target, lines);
+  return lines.join('\n');
+}
+
+/** Puts a part of the page in place; one that the reader types in is left until they have left it. */
+function swap({target, lines}) {
+  const html = patched(target, lines);
   const element = document.getElementById(target);
   if (!element || element.querySelector(':focus-within:is(input, select, textarea)')) return;
   const focused = document.activeElement?.closest('[id]')?.id;

@@ -11,7 +11,8 @@ const root = document.documentElement;
 localise(document);
 follow();
 const zone = $('#zone');
-if (zone) zone.textContent = ` · times in ${Intl.DateTimeFormat().resolvedOptions().timeZone}, UTC on hover`;
+const place = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) zone.textContent = ` · times in ${place}${place === 'UTC' ? '' : ', UTC on hover'}`;
 
 // --- graphs; a drag changes the range, which lives in the address
 const graphs = panels(boot.panels, (from, to) => go({from: Math.round(from * 1000), to: Math.round(to * 1000), range: null}));

@@ -56,7 +56,7 @@ function drawMarks(u, panel) {
     if (x < left || x > left + width) continue;
     ctx.fillStyle = ctx.strokeStyle = css(mark.level === 'crit' ? '--crit-f' : '--ink3');
     ctx.lineWidth = ratio;
-    ctx.globalAlpha = 0.5;
+    ctx.globalAlpha = panel.marks.length > 8 ? 0.25 : 0.5;
     ctx.beginPath();
     ctx.moveTo(x, top);
     ctx.lineTo(x, top + height);
