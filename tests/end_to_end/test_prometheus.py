@@ -44,7 +44,7 @@ class Prometheus:
         """The data of an API answer, None while it does not answer."""
         try:
             url = f"http://127.0.0.1:{self.port}/api/v1/{path}"
-            return httpx.get(url, params=query, trust_env=False).raise_for_status().json()["data"]
+            return httpx.get(url, params=query, trust_env=False, timeout=60.0).raise_for_status().json()["data"]
         except httpx.HTTPError:
             return None
 
@@ -85,9 +85,9 @@ def test_prometheus_scrapes_agent_and_service_without_an_error(stack: Stack, tmp
 @needs_prometheus
 @pytest.mark.engine
 def test_promtool_finds_nothing_to_warn_of(stack: Stack) -> None:
-    until(lambda: "midwatch_slo_state" in httpx.get(f"{stack.url}/metrics", trust_env=False).text, 30.0)
+    until(lambda: "midwatch_slo_state" in httpx.get(f"{stack.url}/metrics", trust_env=False, timeout=60.0).text, 30.0)
     for url in (stack.agent_url, stack.url):
-        text = httpx.get(f"{url}/metrics", trust_env=False).text
+        text = httpx.get(f"{url}/metrics", trust_env=False, timeout=60.0).text
         found = subprocess.run(
             ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
         )

@@ -82,7 +82,7 @@ def shop_service(image: str, role: str = "api", **more: Any) -> dict[str, Any]:
         "mem_limit": "64m",
         "restart": "always",
         "stop_grace_period": "1s",
-        "labels": {"midwatch.readiness": "http://:8080/ready", "midwatch.scrape": "http://:8080/metrics"},
+        "labels": {"midwatch.readiness": "http://:8080/ready", "midwatch.metrics": "http://:8080/metrics"},
         **more,
     }
 
