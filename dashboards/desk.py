@@ -13,7 +13,7 @@ from dashboards.marks import mark
 from dashboards.model import NodeRow, ServiceRow, Status
 from dashboards.request import DEFAULT_RANGE, PATHS, RANGES, PageName, PageRequest, Window
 from dashboards.source import DataSource
-from dashboards.text import duration, stamp
+from dashboards.text import coarse, stamp
 from dashboards.views import Chip, Found, Frame, NavLink, Notice
 from slo.model import Judgement, Matcher, Selector
 
@@ -205,7 +205,7 @@ def _nothing_yet() -> Notice:
 def _stale(silent_ms: int) -> Notice:
     return Notice(
         mark("crit", "silent"),
-        f"No agent has reported for {duration(silent_ms)}",
+        f"No agent has reported for {coarse(silent_ms)}",
         "What is shown ends there: nothing after it was measured, and alerts are frozen.",
         ("See the runbook agent-silent.",),
     )
@@ -218,7 +218,7 @@ def _late(late_ms: int | None) -> Notice:
         )
     return Notice(
         mark("warn", "late"),
-        f"Objectives were last judged {duration(late_ms)} ago",
+        f"Objectives were last judged {coarse(late_ms)} ago",
         "States and burn rates are as old as that.",
         ("See the runbook evaluation-late.",),
     )

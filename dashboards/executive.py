@@ -14,7 +14,7 @@ from dashboards.page_views import BudgetRow, ExecutiveView, IncidentRow
 from dashboards.panels import PanelLine, Threshold, TimePanel
 from dashboards.request import Window
 from dashboards.slo_rows import LEAST_LEFT, budget_cell, by_gravity, subject, unmeasured
-from dashboards.text import duration, percent_split
+from dashboards.text import coarse, duration, percent_split
 from dashboards.views import Tile
 from slo.burndown import burn_down
 from slo.model import Judgement, Objective
@@ -172,7 +172,7 @@ def _budget_row(desk: Desk, service: str) -> BudgetRow:
 
 def burn_down_panel(desk: Desk) -> tuple[TimePanel, str]:
     """The budgets that are the most consumed over time, and the sentence that says where history begins."""
-    chosen = [it for it in by_gravity(desk.judgements) if it.since_ms is not None and it.budget_remaining is not None]
+    chosen = [it for it in by_gravity(desk.judgements) if it.budget_remaining is not None and it.state != "learning"]
     chosen = chosen[:MOST_LINES]
     grid = _since_first_sample(desk)
     lines = _now_only(chosen) if desk.tail else _history(desk, chosen, grid)
@@ -198,7 +198,7 @@ def _begins(desk: Desk, chosen: Sequence[Judgement]) -> str:
         return "No history yet."
     age = desk.now_ms - first
     if any(age < it.objective.window_ms for it in chosen):
-        return f"History begins {duration(age)} ago, with the first sample: what was before is not known."
+        return f"History begins {coarse(age)} ago, with the first sample: what was before is not known."
     return "The whole window is known."
 
 

@@ -10,7 +10,7 @@ from alerts.labels import labels_of
 from alerts.model import AlertState, Incident, Silence, Subject
 from dashboards.marks import Mark, mark
 from dashboards.page_views import AlertRow, EvidenceLine, IncidentRow
-from dashboards.text import duration
+from dashboards.text import coarse
 
 
 def subject_text(subject: Subject) -> str:
@@ -57,7 +57,7 @@ def row(incident: Incident, silences: Sequence[Silence], now_ms: int) -> Inciden
         href=f"/incidents/{quote(incident.id, safe='')}",
         runbook_href=f"/runbooks/{alert.alert}" if alert else "",
         opened_ms=incident.opened_ms,
-        lasted=duration(max(0, (incident.resolved_ms or now_ms) - incident.opened_ms) // 1000 * 1000),
+        lasted=coarse(max(0, (incident.resolved_ms or now_ms) - incident.opened_ms)),
         acknowledged=None if incident.acknowledged_ms is None else incident.acknowledged_by or "somebody",
         silenced_until_ms=silenced_until(incident, silences, now_ms),
         open=incident.status == "open",

@@ -24,7 +24,7 @@ from dashboards.page_views import DeployRow, IncidentRow, NodeView, OncallView
 from dashboards.panels import HeatPanel, Moment, PanelLine, Threshold, TimePanel, last_known, panel_lines
 from dashboards.request import HOUR_MS, MINUTE_MS
 from dashboards.slo_rows import BURN_COLUMNS, by_gravity, slo_rows, subject
-from dashboards.text import amount, bytes_text, duration, percent, seconds_text, times
+from dashboards.text import amount, bytes_text, coarse, duration, percent, seconds_text, times
 from dashboards.views import Meter, Tile
 from slo.builtin import NOT_NETWORKED
 from slo.model import Counts, Judgement, Matcher, Selector
@@ -292,7 +292,7 @@ def _node(desk: Desk, node: NodeRow, trend: tuple[float | None, ...]) -> NodeVie
         name=desk.node_label(node),
         href=desk.request.link("debug", node=desk.node_value(node)),
         mark=mark("crit", "silent") if silent is not None else state,
-        said=f"silent for {duration(silent)}" if silent is not None else _said(node),
+        said=f"silent for {coarse(silent)}" if silent is not None else _said(node),
         meters=tuple(meters),
         spark=svg.spark(trend, 160, 26, top=1.0),
     )

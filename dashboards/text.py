@@ -11,8 +11,8 @@ from slo.text import duration
 NO_DATA = "no data"
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 __all__ = [
-    "NO_DATA", "amount", "bytes_text", "duration", "iso", "number", "percent", "percent_split", "seconds_text", "stamp",
-    "times",
+    "NO_DATA", "amount", "bytes_text", "coarse", "duration", "iso", "number", "percent", "percent_split",
+    "seconds_text", "stamp", "times",
 ]  # fmt: skip
 MINUS = "−"
 MOST_BURN = Fraction(9999)
@@ -52,6 +52,12 @@ def percent_split(ratio: Fraction | None, places: int = 3) -> tuple[str, str]:
         return NO_DATA, ""
     text, unit = percent(ratio, places).rsplit(" ", 1)
     return text, unit
+
+
+def coarse(ms: int) -> str:
+    """How long something lasted: whole seconds, and from two minutes on whole minutes."""
+    unit_ms = 1_000 if ms < 120_000 else 60_000
+    return duration(ms // unit_ms * unit_ms)
 
 
 def bytes_text(value: float | None) -> str:

@@ -74,7 +74,7 @@ def test_a_failed_pull_is_among_the_changes_and_a_cached_one_is_not(source: Fake
 
 def test_a_node_that_stopped_reporting_is_critical_and_its_meters_are_hollow(source: FakeSource) -> None:
     node = next(it for it in _page(source).nodes if it.name == "ams1-n1")
-    assert (node.mark.level, node.said) == ("crit", "silent for 3 min 20 s")
+    assert (node.mark.level, node.said) == ("crit", "silent for 3 min")
     assert node.meters[0][1:] == ("no data", node.meters[0][2])
     assert node.meters[0][2].share is None
 
