@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _LABEL = r"[a-zA-Z_][a-zA-Z0-9_]*"
 _QUOTED = r'"(?:[^"\\\n]|\\.)*+"'
 _SAMPLE = re.compile(

@@ -106,6 +106,12 @@ def test_what_the_client_library_writes_is_read_back(found: dict[str, tuple[floa
     )
 
 
+@pytest.mark.parametrize("line", ["a1", ":1", "a_b2 "])
+def test_a_name_never_lends_its_end_to_the_value(line: str) -> None:
+    with pytest.raises(MalformedText, match="line 1"):
+        list(samples(line))
+
+
 @settings(deadline=None)
 @given(st.text(st.sampled_from('a_:{}"=, \\n1.#\n'), max_size=40))
 def test_any_text_is_read_or_refused_and_never_read_otherwise_than_by_the_library(text: str) -> None:
