@@ -22,6 +22,9 @@ _PHASES: Mapping[str, Phase] = {
 }  # fmt: skip
 
 
+_STATES: Mapping[Phase, str] = {"backoff": "restarting", "ended": "exited", "gone": "removing"}
+
+
 def phase_of(container: Container) -> Phase:
     """The phase of a container as it was inspected."""
     return _PHASES[container.state]
@@ -58,6 +61,7 @@ class Record:
     counted_kills: int = 0
     """Kernel kills counted in the present run: a watch that begins anew goes on from there."""
     gone_ms: int | None = None
+    _current: tuple[object, Container] | None = field(default=None, repr=False, compare=False)
 
     @property
     def told(self) -> bool:
@@ -103,15 +107,18 @@ class Record:
 
     def current(self) -> Container:
         """The engine's facts with the state that the events since have made of it."""
-        states = {"backoff": "restarting", "ended": "exited", "gone": "exited"}
-        return replace(
-            self.container,
-            state=states.get(self.phase, self.phase),  # type: ignore[arg-type] # words of the Literal
-            pid=self.container.pid if self.alive else None,
-            started_ms=self.started_ms,
-            finished_ms=self.container.finished_ms if self.alive else self.ended_ms,
-            exit_code=None if self.alive else self.exit_code,
-        )
+        seen, key = self._current, (self.container, self.phase, self.started_ms, self.ended_ms, self.exit_code)
+        if seen is None or seen[0] != key:
+            container = replace(
+                self.container,
+                state=_STATES.get(self.phase, self.phase),  # type: ignore[arg-type] # words of the Literal
+                pid=self.container.pid if self.alive else None,
+                started_ms=self.started_ms,
+                finished_ms=self.container.finished_ms if self.alive else self.ended_ms,
+                exit_code=None if self.alive else self.exit_code,
+            )
+            self._current = seen = (key, container)
+        return seen[1]
 
 
 @dataclass

@@ -10,7 +10,8 @@ from agent.book import Record
 from agent.control import Json, Refused
 from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
-from agent.reconcile import Progress, Reconciler
+from agent.progress import Progress
+from agent.reconcile import Reconciler
 from runtime.compose import load
 from runtime.errors import ComposeFault
 from runtime.model import ServiceName

@@ -52,11 +52,13 @@ class Endings:
         self._open.setdefault(record.container.id, []).append(ending)
         return ending
 
-    def killed(self, container_id: str, at_ms: int) -> None:
-        """An ending signal was sent at that time."""
-        for ending in self._open.get(container_id, ()):
+    def killed(self, container_id: str, at_ms: int) -> bool:
+        """An ending signal was sent at that time; True where it explains the last end."""
+        for ending in self._open.get(container_id, ())[-1:]:
             if ending.at_ms <= at_ms <= ending.at_ms + SAME_REQUEST_MS:
                 ending.killed = True
+                return True
+        return False
 
     def stopped(self, container_id: str) -> None:
         """Its stop or removal was asked for: that explains its last end, if a signal was sent too."""

@@ -11,14 +11,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from agent.book import FAILED_CHECKS, Declared, Record
-from agent.ledger import By
 from agent.model import Event, Resource
 from agent.presence import REMOVED_AFTER_MS, tell_presence
 from agent.resync import resync
 from agent.story import Story, watch_of
-from agent.verdict import ENDING_SIGNALS, policy_restarts
+from agent.transitions import apply, container_told_of
 from runtime.identity import bounded, registry_of
 from runtime.model import PLATFORM, Container, EngineEvent, Pull, ServiceName
 from runtime.oom_book import OomKill
@@ -27,17 +27,29 @@ KEEP_GONE_MS = 300_000
 """How long a removed container is remembered: kills are told of up to a minute later, its last sight for longer."""
 KILL_WAIT_MS = 10_000
 """How long a kill waits for its container's first event."""
-OUR_WORK_MS = 10_000
+OUR_WORK_MS = 60_000
+READY_DEADLINE_MS = 120_000
 REMEMBERED_EVENTS = 4_096
 MAX_WAITING_KILLS = 1_000
+
+
+T = TypeVar("T")
 
 
 class Lifecycle:
     """The one owner of the story; every method may be called from any thread and takes times in milliseconds."""
 
-    def __init__(self, story: Story, now_ms: Callable[[], int], removed_after_ms: int = REMOVED_AFTER_MS) -> None:
+    def __init__(
+        self,
+        story: Story,
+        now_ms: Callable[[], int],
+        *,
+        removed_after_ms: int = REMOVED_AFTER_MS,
+        deadline_ms: int = READY_DEADLINE_MS,
+    ) -> None:
+        """`deadline_ms`: a run that is not ready by then never was."""
         self.story = story
-        self._removed_after_ms = removed_after_ms
+        self._removed_after_ms, self._deadline_ms = removed_after_ms, deadline_ms
         self._now_ms = now_ms
         self._lock = threading.RLock()
         self._seen: OrderedDict[tuple[int, str, str], None] = OrderedDict()
@@ -58,7 +70,7 @@ class Lifecycle:
                 return None
             record = self._record(event, container)
             if record is not None:
-                self._apply(record, event, event.time_ns // 1_000_000, fresh=container is not None)
+                apply(self.story, record, event, self._now_ms(), fresh=container is not None)
             return record
 
     def resync(self, containers: Sequence[Container], *, engine_restarted: bool = False) -> list[Record]:
@@ -105,8 +117,7 @@ class Lifecycle:
         with self._lock:
             record = self._run(container_id, started_ms)
             if record is not None and record.timed:
-                record.timed = False
-                self.story.ledger.cold_start(record.service, "start", None)
+                self.story.never_ready(record)
 
     def check(self, container_id: str, started_ms: int, *, passed: bool) -> None:
         """A later look of the probe: several failures in a row make the container unhealthy, one success heals it."""
@@ -139,10 +150,11 @@ class Lifecycle:
                 if service in self.story.book.declared:
                     self.story.book.declared[service].launched = True
 
-    def our_work(self, project: str) -> None:
-        """We are at work on a project: what is started or removed of it now and shortly after is by us."""
+    def our_work(self, container_id: str) -> None:
+        """We are about to start or remove this container: that is not by hand."""
         with self._lock:
-            self.story.our_work(project, self._now_ms() + OUR_WORK_MS)
+            now = self._now_ms()
+            self.story.our_work(container_id, now, now + OUR_WORK_MS)
 
     def our_pull(self, reference: str) -> None:
         """We pull this: the engine's event of it tells nothing new."""
@@ -156,6 +168,7 @@ class Lifecycle:
             for ending in self.story.endings.due(now):
                 self.story.decide(ending)
             self._give_up_kills(now)
+            self._give_up_waiting(now)
             self._forget(now)
             self._advance_all(now)
             if not self.story.blind:
@@ -192,10 +205,14 @@ class Lifecycle:
         with self._lock:
             self.story.pulled(service, pull.at_ms + round(pull.seconds * 1000), pull.seconds)
 
-    def records(self) -> list[Record]:
-        """Every container known, also those that went a short while ago; read them, don't change them."""
+    def look(self, at: Callable[[Record], T]) -> list[T]:
+        """What `at` gives for every container known, also those that went a short while ago; it changes nothing."""
         with self._lock:
-            return [replace(record) for record in self.story.book.records.values()]
+            return [at(record) for record in self.story.book.records.values()]
+
+    def records(self) -> list[Record]:
+        """Copies of every container's record."""
+        return self.look(replace)
 
     def totals(self) -> dict[ServiceName, tuple[int, int]]:
         """Desired and healthy containers by service, now."""
@@ -224,7 +241,7 @@ class Lifecycle:
     def _record(self, event: EngineEvent, container: Container | None) -> Record | None:
         record = self.story.book.records.get(event.id)
         if record is None:
-            made = container or _from_event(event)
+            made = container or container_told_of(event)
             unstarted = replace(made, state="created", exit_code=None)
             record = self.story.add(unstarted, event.time_ns // 1_000_000)
             self._claim_kills()
@@ -238,115 +255,6 @@ class Lifecycle:
         record.container = replace(container, health=health)
         if record.watch == "none":
             record.watch = watch_of(container)
-
-    def _apply(self, record: Record, event: EngineEvent, at_ms: int, *, fresh: bool) -> None:
-        match event.action.partition(":")[0]:
-            case "create":
-                record.first_run = True
-                self.story.tell("container.create", record, at_ms, f"{record.container.name} was made")
-            case "start":
-                self._start(record, at_ms, fresh=fresh)
-            case "die":
-                self._die(record, event, at_ms)
-            case "kill":
-                self._killed(record, event, at_ms)
-            case "stop":
-                self._stopped(record, at_ms)
-            case "pause" | "unpause" as action if record.alive:
-                self.story.advance(record.service, at_ms)
-                record.phase = "paused" if action == "pause" else "running"
-            case "health_status":
-                self._health(record, event.action.partition(":")[2].strip(), at_ms)
-            case "destroy":
-                self._destroy(record, at_ms)
-
-    def _start(self, record: Record, at_ms: int, *, fresh: bool) -> None:
-        if record.alive or record.phase == "gone" or at_ms <= max(record.ended_ms or 0, (record.started_ms or 0) - 1):
-            return
-        again, exit_code, by = record.started_ms is not None, record.exit_code, self._by(record, at_ms)
-        first_run = record.first_run and not again
-        if record.watch == "health" and not fresh:
-            record.container = replace(record.container, health="starting")
-        self.story.begin(record, at_ms, live=True)
-        record.first_run = first_run
-        record.restarts = record.restarts + 1 if again and by == "policy" else 0
-        self.story.tell("container.start", record, at_ms, f"{record.container.name} was started")
-        if again:
-            self.story.restarted(record, by, 1, at_ms, exit_code)
-        else:
-            self._placed(record, at_ms)
-
-    def _by(self, record: Record, at_ms: int) -> By:
-        if policy_restarts(record.container.restart_policy, record.exit_code, told=record.told):
-            return "policy"
-        return "midwatch" if self.story.is_ours(record.container, at_ms) else "manual"
-
-    def _placed(self, record: Record, at_ms: int) -> None:
-        """A new container of a service: a return of the same, a deploy of another, or one more."""
-        story, service = self.story, record.service
-        if record.container.owned:
-            if story.configs.returns(service, record.container) and service in story.book.declared:
-                story.restarted(record, "midwatch", 1, at_ms, None)
-            return
-        deploy = story.configs.deploys(service, record.container)
-        if deploy is not None:
-            previous = deploy.previous.image if deploy.previous else ""
-            image = record.container.image
-            body = f"{service} runs {image}: {deploy.reason}"
-            facts = {"image": image, "previous_image": previous, "digest": record.container.image_id}
-            story.tell("deploy", record, at_ms, body, ok=True, reason=deploy.reason, **facts)
-
-    def _die(self, record: Record, event: EngineEvent, at_ms: int) -> None:
-        unseen = record.phase == "created"
-        if not (record.alive or unseen) or at_ms < (record.started_ms or 0):
-            return
-        if unseen:
-            self.story.begin(record, at_ms, live=True)
-        ending = self.story.end(record, at_ms, _number(event.attributes.get("exitCode")), self._now_ms())
-        ending.oom_flag = record.container.oom_killed
-
-    def _killed(self, record: Record, event: EngineEvent, at_ms: int) -> None:
-        if _number(event.attributes.get("signal")) not in ENDING_SIGNALS:
-            return
-        if record.alive:
-            record.killed = record.killed or at_ms >= (record.started_ms or 0)
-        else:
-            self.story.endings.killed(record.container.id, at_ms)
-
-    def _stopped(self, record: Record, at_ms: int) -> None:
-        if record.alive and at_ms >= (record.started_ms or 0):
-            # Told of before its end: the engine's two threads were out of order.
-            record.stopped = True
-        elif not record.alive and at_ms >= (record.ended_ms or 0):
-            self.story.advance(record.service, at_ms)
-            self.story.endings.stopped(record.container.id)
-            record.stopped = True
-            record.phase = "ended" if record.phase == "backoff" else record.phase
-
-    def _health(self, record: Record, status: str, at_ms: int) -> None:
-        if status not in ("healthy", "unhealthy") or not record.alive or at_ms < (record.started_ms or 0):
-            return
-        self.story.advance(record.service, at_ms)
-        record.container = replace(record.container, health=status)  # type: ignore[arg-type] # both are its words
-        record.watch = "health" if record.watch == "none" else record.watch
-        if status == "unhealthy":
-            body = f"{record.container.name} failed its health check"
-            self.story.tell("container.unhealthy", record, at_ms, body)
-        elif record.watch == "health" and record.timed:
-            self.story.ready(record, at_ms, (at_ms - (record.started_ms or at_ms)) / 1000, "health check")
-
-    def _destroy(self, record: Record, at_ms: int) -> None:
-        if record.phase == "gone":
-            return
-        self.story.endings.stopped(record.container.id)
-        if record.alive:
-            record.stopped = record.killed = True
-            self.story.end(record, at_ms, None, self._now_ms())
-        self.story.advance(record.service, at_ms)
-        record.phase, record.gone_ms = "gone", at_ms
-        if self.story.is_ours(record.container, at_ms):
-            self.story.configs.taken_away(record.service, record.container)
-        self.story.tell("container.destroy", record, at_ms, f"{record.container.name} was removed")
 
     def _image(self, event: EngineEvent) -> None:
         if event.action != "pull" or self._now_ms() <= self._our_pulls.get(event.id, -1):
@@ -375,6 +283,11 @@ class Lifecycle:
                 del records[container_id]
         self._our_pulls = {name: until for name, until in self._our_pulls.items() if until >= now_ms}
 
+    def _give_up_waiting(self, now_ms: int) -> None:
+        for record in self.story.book.records.values():
+            if record.timed and record.alive and now_ms - (record.started_ms or now_ms) > self._deadline_ms:
+                self.story.never_ready(record)
+
     def _advance_all(self, now_ms: int) -> None:
         for service in self.story.book.services:
             self.story.advance(service, now_ms)
@@ -382,21 +295,3 @@ class Lifecycle:
     def _publish(self) -> None:
         for service, (desired, healthy) in self.totals().items():
             self.story.ledger.publish(service, desired, healthy)
-
-
-def _number(text: str | None) -> int | None:
-    try:
-        return int(text) if text is not None else None
-    except ValueError:
-        return None
-
-
-def _from_event(event: EngineEvent) -> Container:
-    """What an event tells of a container that was gone before it could be inspected."""
-    facts = {key: value for key, value in event.attributes.items() if key not in ("image", "name", "exitCode")}
-    return Container(
-        id=event.id, name=bounded(event.attributes.get("name", "")), image=event.attributes.get("image", ""),
-        image_id="", labels=facts, state="created", pid=None, created_ms=event.time_ns // 1_000_000, started_ms=None,
-        finished_ms=None, exit_code=None, oom_killed=False, restart_count=0, restart_policy="no", max_retries=0,
-        health="none", network_mode="", address=None, memory_limit_bytes=None, cpu_limit_cores=None,
-    )  # fmt: skip

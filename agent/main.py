@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from agent.ledger import LONGEST_STEP_MS, Ledger
 from agent.lifecycle import Lifecycle
 from agent.logs import LogFollowers, LogLimits
 from agent.memory import Memory
-from agent.model import Event, Labels, NodeIdentity, Resource
+from agent.model import Event, NodeIdentity, Resource
 from agent.own import Own, process_cost
 from agent.projects import ProjectFolder
 from agent.reconcile import Reconciler
@@ -31,6 +32,7 @@ from agent.registries import RegistryProbe
 from agent.rounds import Outbox, Parts, Rounds
 from agent.runs import Runs
 from agent.scrape import ScrapeLimits, Scraper
+from agent.selfmetrics import counted_elsewhere
 from agent.settings import DEFAULT_SERVER, Settings, host_and_port
 from agent.ship import Shipper
 from agent.spool import Spool
@@ -49,11 +51,15 @@ from runtime.probe import ready
 
 LOG = logging.getLogger(__name__)
 
-VERSION = "0.1.0"
 FLUSH_SECONDS = 1.5
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 
 __all__ = ["Agent", "CannotListen", "HomeTaken", "run"]
+
+
+def version() -> str:
+    """The version that is installed."""
+    return metadata.version("midwatch")
 
 
 def run(
@@ -95,7 +101,12 @@ class Agent:
             longest_step_ms=max(LONGEST_STEP_MS, 3 * interval_ms),
         )
         story = Story(self.ledger, self.collector.cgroup_path, max_containers=settings.max_containers)
-        self.lifecycle = Lifecycle(story, clock.now_ms, round(settings.removed_after_seconds * 1000))
+        self.lifecycle = Lifecycle(
+            story,
+            clock.now_ms,
+            removed_after_ms=round(settings.removed_after_seconds * 1000),
+            deadline_ms=round(settings.readiness.deadline_seconds * 1000),
+        )
         self.memory = Memory(home.folder, self.ledger, self.lifecycle, clock)
         self.memory.recall()
         self.spool = Spool(home.folder / "spool", settings.spool.max_bytes)
@@ -106,6 +117,7 @@ class Agent:
         self.watch = self._engine_watch()
         self.logs = self._logs()
         self.scraper = self._scraper()
+        self.scrape_errors = 0
         self.registries = RegistryProbe(
             settings.registries, self._images, self._credentials, self.ledger, self.lifecycle, clock
         )
@@ -125,7 +137,7 @@ class Agent:
         if self.oom is not None:
             self.oom.start()
         self.probes.start()
-        facts: dict[str, str | float] = {"version": VERSION, "interval_seconds": self.settings.interval_seconds}
+        facts: dict[str, str | float] = {"version": version(), "interval_seconds": self.settings.interval_seconds}
         body = f"the agent of {self.node.node} began to watch"
         self.lifecycle.emit(Event("agent.start", self.clock.now_ms(), Resource(PLATFORM), body, facts))
         self.server.start()
@@ -166,7 +178,7 @@ class Agent:
         """What the agent says of itself."""
         link = self.watch.link
         return {
-            "version": VERSION,
+            "version": version(),
             "node": self.node.node,
             "node_id": self.node.node_id,
             "interval_seconds": self.settings.interval_seconds,
@@ -269,7 +281,7 @@ class Agent:
             try:
                 self.outbox.points(scraper.round(self.rounds.pairs()))
             except Exception:  # the loop must outlive what one container exposes: counted and logged
-                self.own.add("midwatch_agent_errors_total", loop="scrape")
+                self.scrape_errors += 1
                 LOG.exception("a round of scrapes failed")
 
     def _parts(self) -> Parts:
@@ -302,52 +314,9 @@ class Agent:
             threading.Event().wait(0.05)
 
     def _describe(self) -> None:
-        self.own.set("midwatch_agent_info", 1, version=VERSION)
+        self.own.set("midwatch_agent_info", 1, version=version())
         self.own.set("midwatch_agent_interval_seconds", self.settings.interval_seconds)
         for outcome in ("ok", "failed"):
             self.own.add("midwatch_agent_rounds_total", 0, outcome=outcome)
         self.own.ask(process_cost)
-        self.own.ask(self._counted_elsewhere)
-
-    def _counted_elsewhere(self) -> Iterator[tuple[str, Labels, float]]:
-        """What the parts count themselves, under the agent's names."""
-        yield "midwatch_engine_up", (), float(self.watch.link.engine is not None)
-        yield "midwatch_agent_spool_bytes", (), float(self.spool.waiting_bytes)
-        for signal in SIGNALS:
-            at: Labels = (("signal", signal),)
-            yield "midwatch_agent_spool_batches", at, float(self.spool.waiting(signal))
-            yield "midwatch_agent_shipped_batches_total", at, float(self.shipper.shipped[signal])
-        for (signal, reason), n in list(self.shipper.failures.items()):
-            yield "midwatch_agent_ship_failures_total", (("reason", reason), ("signal", signal)), float(n)
-        yield from self._losses()
-        yield from self._errors()
-        if self.logs is not None:
-            yield "midwatch_agent_log_lines_total", (), float(self.logs.lines_read)
-        for outcome, n in list(self.scraper.outcomes.items()) if self.scraper else ():
-            yield "midwatch_agent_scrapes_total", (("outcome", outcome),), float(n)
-        for reason, n in list(self.scraper.refused.items()) if self.scraper else ():
-            yield "midwatch_agent_scrape_samples_refused_total", (("reason", reason),), float(n)
-
-    def _losses(self) -> Iterator[tuple[str, Labels, float]]:
-        lost: dict[tuple[str, str], int] = dict(self.spool.dropped)
-        lost.update({(what, "bound"): n for what, n in self.ledger.dropped().items()})
-        lost.update({(what, "bound"): n for what, n in dict(self.lifecycle.story.dropped).items()})
-        lost["engine events", "queue"] = self.watch.overflows
-        lost["checkpoints", "disk"] = self.memory.failures
-        lost.update(dict(self.logs.dropped) if self.logs else {})
-        lost.update({(what, "bound"): n for what, n in self.oom.lost.items()} if self.oom else {})
-        for (what, reason), n in lost.items():
-            yield "midwatch_agent_dropped_total", (("reason", reason), ("what", what)), float(n)
-
-    def _errors(self) -> Iterator[tuple[str, Labels, float]]:
-        loops = {
-            "watch": self.watch.errors,
-            "reconcile": self.reconciler.errors,
-            "probes": self.probes.errors,
-            "registries": self.registries.errors,
-            "rounds": self.rounds.failed,
-            "logs": self.logs.errors if self.logs else 0,
-            "oom": self.oom.errors if self.oom else 0,
-        }
-        for loop, n in loops.items():
-            yield "midwatch_agent_errors_total", (("loop", loop),), float(n)
+        self.own.ask(lambda: counted_elsewhere(self))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from agent.clock import Clock
-from agent.deploys import Deploy, Ended, settle
+from agent.deploys import Ended
 from agent.fetches import build_event, pull_event
 from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
+from agent.progress import Images, Progress
 from agent.projects import Handed, ProjectFolder, declared, stopping
-from runtime.actions import Action, BuildImage, Create, Outcome, PullImage, Recreate, Wait, key_of, settled
+from runtime.actions import Action, Outcome, PullImage, Recreate, Remove, Start
 from runtime.apply import Hands, apply
-from runtime.backoff import Failed, after, due
 from runtime.converge import dismissal, done, plan
-from runtime.creation import config_hash
 from runtime.credentials import Credentials
 from runtime.engine import Engine
 from runtime.errors import EngineUnavailable, RuntimeFault
@@ -29,22 +28,6 @@ LOG = logging.getLogger(__name__)
 EVERY_SECONDS = 15.0
 UNSETTLED_SECONDS = 0.2
 MOST_PASSES = 20
-
-
-@dataclass
-class Progress:
-    """How far one project is; `failures` and `waits` are lines for people."""
-
-    refresh: bool
-    settled: bool = False
-    stuck: bool = False
-    """All that is left to do has failed and is to be tried later again."""
-    failures: dict[str, str] = field(default_factory=dict)
-    waits: dict[str, str] = field(default_factory=dict)
-    held: Mapping[str, Failed] = field(default_factory=dict)
-    deploys: dict[str, Deploy] = field(default_factory=dict)
-    told: dict[str, str] = field(default_factory=dict)
-    """The last failure that was told of as a failed deploy, by service."""
 
 
 class Reconciler:
@@ -119,7 +102,7 @@ class Reconciler:
     def wait(self, name: str, seconds: float) -> Progress | None:
         """The project's progress once it is settled or stuck, or after that time; None once it is gone."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_settled(name) or self._stopping, seconds)
+            self._changed.wait_for(lambda: self._is_over(name) or self._stopping, seconds)
             progress = self._progress.get(name)
             return replace(progress) if progress else None
 
@@ -128,7 +111,7 @@ class Reconciler:
         with self._changed:
             return {name: (handed, replace(self._progress[name])) for name, handed in self._handed.items()}
 
-    def _is_settled(self, name: str) -> bool:
+    def _is_over(self, name: str) -> bool:
         progress = self._progress.get(name)
         return progress is None or progress.settled or progress.stuck
 
@@ -142,7 +125,7 @@ class Reconciler:
         with self._changed:
             kept = [handed for handed in self._handed.values() if not handed.stopping]
         self._lifecycle.declare({service: one for handed in kept for service, one in declared(handed).items()})
-        for spec, service in ((spec, _of(handed, spec)) for handed in kept for spec in handed.project.services):
+        for service, spec in ((_of(handed, spec), spec) for handed in kept for spec in handed.project.services):
             if spec.build is None:
                 named = registry_of(spec.image)
                 self._ledger.expect_pulls(service, named.registry, named.repository)
@@ -180,22 +163,18 @@ class Reconciler:
         images = engine.image_ids(spec.image for spec in handed.project.services)
         actions = self._plan(handed, progress, containers, images)
         progress.refresh = False
-        ready = [one for one in actions if not isinstance(one, Wait) and self._is_due(progress, one)]
-        for action in ready:
+        todo = progress.due(actions, self._clock.now_ms())
+        for action in todo:
             if self._handed.get(name) is not handed or self._stopping:
                 return True
             self._do(handed, progress, action, images, engine)
         self._looked(handed, progress, actions, images)
         if handed.stopping and not actions:
             self._gone(name, engine)
-        return bool(ready)
+        return bool(todo)
 
     def _plan(
-        self,
-        handed: Handed,
-        progress: Progress,
-        containers: Sequence[Container],
-        images: Mapping[str, str | None],
+        self, handed: Handed, progress: Progress, containers: Sequence[Container], images: Images
     ) -> tuple[Action, ...]:
         if handed.stopping:
             return dismissal(handed.project.name, containers)
@@ -204,28 +183,29 @@ class Reconciler:
     def _stands(self, container: Container) -> bool:
         return done(container) or self._lifecycle.stands(container.id)
 
-    def _is_due(self, progress: Progress, action: Action) -> bool:
-        return due(key_of(action), progress.held, self._clock.now_ms())
-
-    def _do(
-        self, handed: Handed, progress: Progress, action: Action, images: Mapping[str, str | None], engine: Engine
-    ) -> None:
+    def _do(self, handed: Handed, progress: Progress, action: Action, images: Images, engine: Engine) -> None:
         began_ms = self._clock.now_ms()
-        name, service = handed.project.name, ServiceName(handed.project.name, action.service)
-        self._lifecycle.our_work(name)
-        if isinstance(action, PullImage):
-            self._lifecycle.our_pull(action.image)
+        service = ServiceName(handed.project.name, action.service)
+        self._announce(action)
         hands = Hands(engine, self._clock.now_ms, self._credentials, lambda: self._stopping)
-        outcome = apply(action, name, hands)
-        self._lifecycle.our_work(name)
+        outcome = apply(action, handed.project.name, hands)
+        now = self._clock.now_ms()
         self._count(service, outcome)
-        progress.held = after(key_of(action), outcome.ok, progress.held, self._clock.now_ms())
-        if outcome.ok:
-            progress.failures.pop(key_of(action), None)
-        else:
-            progress.failures[key_of(action)] = f"{service}: {outcome.message}"
+        with self._changed:
+            progress.done(service, outcome, now)
+            failed = progress.note_deploy(handed, outcome, images, began_ms, now)
+        if not outcome.ok:
             LOG.warning("%s: %s", service, outcome.message)
-        self._note_deploy(handed, progress, outcome, images, began_ms)
+        if failed is not None:
+            self._tell(failed)
+
+    def _announce(self, action: Action) -> None:
+        """What the engine is about to tell of is our own doing."""
+        match action:
+            case Start(container=container) | Remove(container=container) | Recreate(container=container):
+                self._lifecycle.our_work(container.id)
+            case PullImage(image=image):
+                self._lifecycle.our_pull(image)
 
     def _count(self, service: ServiceName, outcome: Outcome) -> None:
         if outcome.pull is not None:
@@ -238,72 +218,17 @@ class Reconciler:
             self._ledger.build(service, outcome.build)
             self._lifecycle.emit(build_event(service, outcome.build))
 
-    def _note_deploy(
-        self,
-        handed: Handed,
-        progress: Progress,
-        outcome: Outcome,
-        images: Mapping[str, str | None],
-        began_ms: int,
-    ) -> None:
-        action = outcome.action
-        if not isinstance(action, (PullImage, BuildImage, Create, Recreate)):
-            return
-        spec = next(spec for spec in handed.project.services if spec.name == action.service)
-        if isinstance(action, (Create, Recreate)) and _config(handed.project, spec, images) == _known(handed, spec):
-            return
-        deploy = progress.deploys.get(spec.name)
-        if deploy is None:
-            reason = action.reason if _known(handed, spec) else "created"
-            deploy = Deploy(_of(handed, spec), spec.image, _previous(handed, spec), began_ms, reason)
-            progress.deploys[spec.name] = deploy
-        if outcome.pull is not None:
-            deploy.fetched(outcome.pull, outcome.ok)
-        if outcome.container_id is not None:
-            deploy.created(outcome.container_id, began_ms, self._clock.now_ms())
-        if not outcome.ok:
-            self._failed(progress, spec.name, deploy, outcome.message or "it failed")
-
-    def _failed(self, progress: Progress, service: str, deploy: Deploy, message: str) -> None:
-        """A failed deploy is told of once for each reason; the tries go on."""
-        if progress.told.get(service) != message:
-            progress.told[service] = message
-            self._tell(Ended(deploy, self._clock.now_ms(), False, message))
-        del progress.deploys[service]
-
-    def _looked(
-        self, handed: Handed, progress: Progress, actions: Sequence[Action], images: Mapping[str, str | None]
-    ) -> None:
-        """What a look came to: who waits for what, which deploys are over, whether all is as it should be."""
-        busy = {action.service for action in actions if not isinstance(action, Wait)}
-        waiting = {action.service: action.reason for action in actions if isinstance(action, Wait)}
-        over = settle(
-            tuple(progress.deploys.values()),
-            self._lifecycle.stands,
-            lambda deploy: deploy.service.name not in busy | waiting.keys(),
-            self._clock.now_ms(),
-        )
-        for ended in over:
-            self._over(handed, progress, ended, images)
-        for service in [one for one, deploy in progress.deploys.items() if not deploy.made and one not in busy]:
-            del progress.deploys[service]
-        pending = [one for one in actions if not isinstance(one, Wait) and self._is_due(progress, one)]
-        if not pending and not handed.stopping:
+    def _looked(self, handed: Handed, progress: Progress, actions: Sequence[Action], images: Images) -> None:
+        now = self._clock.now_ms()
+        if not progress.due(actions, now) and not handed.stopping:
             self._lifecycle.launched([_of(handed, spec) for spec in handed.project.services])
         with self._changed:
-            progress.waits = waiting
-            progress.stuck = bool(progress.failures) and not pending and not settled(actions)
-            progress.settled = settled(actions) and not progress.deploys and not _blocked(waiting, handed)
+            over = progress.looked(handed, actions, images, self._lifecycle.stands, now)
+            if over and self._handed.get(handed.project.name) is handed:
+                self._folder.save(handed)
             self._changed.notify_all()
-
-    def _over(self, handed: Handed, progress: Progress, ended: Ended, images: Mapping[str, str | None]) -> None:
-        service = ended.deploy.service.name
-        del progress.deploys[service]
-        progress.told.pop(service, None)
-        spec = next(spec for spec in handed.project.services if spec.name == service)
-        handed.deployed[service] = _config(handed.project, spec, images)
-        self._folder.save(handed)
-        self._tell(ended)
+        for ended in over:
+            self._tell(ended)
 
     def _tell(self, ended: Ended) -> None:
         self._lifecycle.emit(ended.event())
@@ -320,20 +245,3 @@ class Reconciler:
 
 def _of(handed: Handed, spec: ServiceSpec) -> ServiceName:
     return ServiceName(handed.project.name, spec.name)
-
-
-def _config(project: Project, spec: ServiceSpec, images: Mapping[str, str | None]) -> str:
-    return f"{config_hash(project.name, spec)} {images.get(spec.image) or ''} {spec.image}"
-
-
-def _known(handed: Handed, spec: ServiceSpec) -> str | None:
-    return handed.deployed.get(spec.name)
-
-
-def _previous(handed: Handed, spec: ServiceSpec) -> str:
-    return (_known(handed, spec) or "").rpartition(" ")[2]
-
-
-def _blocked(waiting: Mapping[str, str], handed: Handed) -> bool:
-    """True while a service waits for another that is on its way; what was given up is waited for by nobody."""
-    return any(not reason.startswith("the engine gave") for reason in waiting.values()) and not handed.stopping

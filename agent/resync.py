@@ -66,7 +66,7 @@ def _caught_up(story: Story, record: Record, container: Container, now_ms: int, 
     was_alive, began_before = record.alive, record.started_ms is not None
     if began_before:
         for by, n in missed.by():
-            ours = by == "manual" and story.is_ours(container, now_ms)
+            ours = by == "manual" and story.is_ours(container.id, now_ms)
             story.restarted(record, "midwatch" if ours else by, n, container.started_ms or now_ms, record.exit_code)
     _take_over(record, container, new_run=new_run)
     if (was_alive or new_run) and not record.alive:

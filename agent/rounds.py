@@ -102,8 +102,10 @@ class Rounds:
         """One whole round."""
         parts, now = self._parts, self._parts.clock.now_ms()
         began = parts.clock.monotonic()
-        events, points = self._settled(), self._collected(now)
-        self._ship_lines()
+        events = self._settled()
+        targets = self._targets()
+        points = self._collected(now, targets)
+        self._ship_lines(targets)
         # What is shipped must not be ahead of the checkpoint: after a crash a counter would seem to have fallen.
         self._save()
         parts.outbox.points(points)
@@ -120,7 +122,7 @@ class Rounds:
         if parts.logs is not None:
             parts.logs.close()
             self._drain(parts.logs)
-        points = self._collected(now)
+        points = self._collected(now, self._targets())
         parts.memory.save(parts.logs.positions() if parts.logs else {}, self._counted, complete=True)
         parts.outbox.points(points)
         parts.outbox.logs(events, [])
@@ -129,11 +131,11 @@ class Rounds:
         """What a scrape of /metrics gets: the last round's samples, read anew where they are older than a second."""
         at_ms, points = self._latest
         now = self._parts.clock.now_ms()
-        return points if 0 <= now - at_ms < FRESH_MS else self._collected(now)
+        return points if 0 <= now - at_ms < FRESH_MS else self._collected(now, self._targets())
 
     def pairs(self) -> list[tuple[Container, Resource]]:
-        """The containers that are there, each with whose data theirs is."""
-        return [(target.container, target.resource) for target in self._targets(gone=False)]
+        """The containers that are there or were a short while ago, each with whose data theirs is."""
+        return [(target.container, target.resource) for target in self._targets()]
 
     def _until(self, due: float, stop: threading.Event) -> None:
         clock = self._parts.clock
@@ -174,27 +176,24 @@ class Rounds:
             self._parts.ledger.unnamed_oom(unattributed=unattributed, host=host)
         self._unnamed = totals
 
-    def _collected(self, now_ms: int) -> list[Points]:
+    def _collected(self, now_ms: int, targets: list[Target]) -> list[Points]:
         parts = self._parts
-        points = parts.collector.collect(self._targets(gone=True), now_ms)
+        points = parts.collector.collect(targets, now_ms)
         points += parts.ledger.points(now_ms)
         points.append(parts.own.points(now_ms))
         self._latest = (now_ms, points)
         return points
 
-    def _targets(self, *, gone: bool) -> list[Target]:
+    def _targets(self) -> list[Target]:
         path_of = self._parts.collector.cgroup_path
-        records = self._parts.lifecycle.records()
-        return [
-            Target(record.current(), record.resource(path_of(record.container.id)))
-            for record in records
-            if gone or record.phase != "gone"
-        ]
+        return self._parts.lifecycle.look(
+            lambda record: Target(record.current(), record.resource(path_of(record.container.id)))
+        )
 
-    def _ship_lines(self) -> None:
+    def _ship_lines(self, targets: list[Target]) -> None:
         logs = self._parts.logs
         if logs is not None:
-            logs.sync(self.pairs())
+            logs.sync((target.container, target.resource) for target in targets if target.container.state != "removing")
             self._drain(logs)
 
     def _drain(self, logs: LogFollowers) -> None:

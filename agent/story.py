@@ -12,7 +12,7 @@ from agent.ledger import By, Ledger
 from agent.model import Event
 from agent.verdict import KillSeen, completed_restarts, exit_reason, policy_restarts
 from runtime.identity import service_of
-from runtime.model import PROJECT_LABEL, Container, ServiceName
+from runtime.model import Container, ServiceName
 from runtime.oom_book import OomKill
 from runtime.probe import probe_of
 
@@ -103,8 +103,8 @@ class Story:
     def end(self, record: Record, at_ms: int, exit_code: int | None, now_ms: int) -> Ending:
         """A run ends: what comes next follows from the policy, why it ended is decided later."""
         self.advance(record.service, at_ms)
-        if record.timed and not record.told and not record.done:
-            self.ledger.cold_start(record.service, "start", None)
+        if record.timed and not record.told:
+            self.never_ready(record)
         record.timed = False
         record.ended_ms, record.exit_code = at_ms, exit_code
         again = policy_restarts(record.container.restart_policy, exit_code, told=record.told)
@@ -124,6 +124,11 @@ class Story:
             self.ledger.cold_start(record.service, "total", pulled + create + seconds)
         body = f"{record.container.name} was ready after {seconds:.3f} s"
         self.tell("container.ready", record, at_ms, body, seconds=round(seconds, 6), probe=by)
+
+    def never_ready(self, record: Record) -> None:
+        """The run's time to ready is over without it."""
+        record.timed = False
+        self.ledger.cold_start(record.service, "start", None)
 
     def pulled(self, service: ServiceName, at_ms: int, seconds: float) -> None:
         """An image was fetched for the service's next containers."""
@@ -185,13 +190,14 @@ class Story:
         self._events.clear()
         return taken
 
-    def our_work(self, project: str, until_ms: int) -> None:
-        """Starts and removals of this project's containers until then are ours."""
-        self._our_work[project] = until_ms
+    def our_work(self, container_id: str, from_ms: int, until_ms: int) -> None:
+        """A start or removal of this container until then is ours; what is past is forgotten."""
+        self._our_work = {id: until for id, until in self._our_work.items() if until >= from_ms}
+        self._our_work[container_id] = until_ms
 
-    def is_ours(self, container: Container, at_ms: int) -> bool:
+    def is_ours(self, container_id: str, at_ms: int) -> bool:
         """True where a change of the container at that time is our own work."""
-        return container.owned and at_ms <= self._our_work.get(container.labels[PROJECT_LABEL], -1)
+        return at_ms <= self._our_work.get(container_id, -1)
 
 
 def watch_of(container: Container) -> Watch:

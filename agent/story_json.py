@@ -13,7 +13,9 @@ from agent.story import Story
 from agent.verdict import KillSeen
 from runtime.model import Container, ServiceName
 
-_RECORD = tuple(field.name for field in fields(Record) if field.name not in ("container", "service", "kills"))
+_RECORD = tuple(
+    field.name for field in fields(Record) if field.name not in ("container", "service", "kills", "_current")
+)
 _ENDING = tuple(field.name for field in fields(Ending) if field.name not in ("record", "kills"))
 _CONTAINER = frozenset(field.name for field in fields(Container))
 

@@ -99,14 +99,13 @@ def declared(stage: Stage, replicas: int = 1, launched: bool = True) -> Stage:
 
 def test_what_we_start_again_is_a_restart_by_us() -> None:
     stage = declared(running(OURS)).says("kill", signal="15").dies(137).says("stop").after(2_000)
-    stage.lifecycle.our_work("shop")
+    stage.lifecycle.our_work(OURS.id)
     assert stage.says("start").settles().counted("restarts", API) == {"midwatch": 1}
 
 
 def test_a_removed_container_that_comes_back_the_same_is_a_restart_by_us() -> None:
     stage = declared(running(OURS)).says("kill", signal="9").dies(137).says("destroy").after(500)
     stage.container = replace(OURS, id="d" * 64)
-    stage.lifecycle.our_work("shop")
     stage.says("create").says("start").settles()
     assert stage.counted("restarts", API) == {"midwatch": 1}
     assert stage.counted("exits", API) == {"stopped": 1}
@@ -115,7 +114,7 @@ def test_a_removed_container_that_comes_back_the_same_is_a_restart_by_us() -> No
 @pytest.mark.parametrize("change", [{"image_id": "sha256:2"}, {"labels": {**OURS.labels, CONFIG_HASH_LABEL: "h2"}}])
 def test_a_container_made_anew_with_another_image_or_configuration_is_no_restart(change: dict[str, Any]) -> None:
     stage = declared(running(OURS))
-    stage.lifecycle.our_work("shop")
+    stage.lifecycle.our_work(OURS.id)
     stage.says("kill", signal="15").dies(0).says("stop").says("destroy")
     stage.container = replace(OURS, id="d" * 64, **change)
     assert stage.says("create").says("start").settles().counted("restarts", API) == {}
@@ -123,7 +122,7 @@ def test_a_container_made_anew_with_another_image_or_configuration_is_no_restart
 
 def test_a_replica_that_was_scaled_away_and_back_is_no_restart() -> None:
     stage = declared(running(OURS))
-    stage.lifecycle.our_work("shop")
+    stage.lifecycle.our_work(OURS.id)
     stage.says("kill", signal="15").dies(0).says("stop").says("destroy").after(60_000)
     stage.container = replace(OURS, id="d" * 64)
     assert stage.says("create").says("start").settles().counted("restarts", API) == {}
