@@ -305,6 +305,20 @@ def test_a_health_check_tells_when_it_is_ready() -> None:
     assert cold(running(HEALTH).says("health_status: healthy").says("health_status: healthy")) == (1, 0)
 
 
+def test_a_health_check_that_has_not_passed_by_the_deadline_is_never_ready() -> None:
+    stage = running(HEALTH).after(130_000).settles()
+    assert cold(stage) == (0, 1)
+    assert cold(stage.says("health_status: healthy")) == (0, 1)
+    assert totals(stage) == (1, 1)
+
+
+def test_a_kill_that_is_told_of_after_the_end_was_on_purpose_all_the_same() -> None:
+    stage = running().dies(137).after(3).says("kill", signal="9")
+    assert totals(stage) == (0, 0)
+    assert stage.settles().counted("exits") == {"signal": 1}
+    assert stage.says("start").settles().counted("restarts") == {"manual": 1}
+
+
 def test_an_answer_about_an_earlier_run_changes_nothing() -> None:
     stage = running(PROBED)
     earlier = stage.now - 1_000
