@@ -186,27 +186,28 @@ class Database:
 def _connect(path: Path, resources: Resources) -> Cursor:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(
-            str(path),
-            config={
-                "storage_compatibility_version": STORAGE_VERSION,
-                "checkpoint_threshold": f"{resources.checkpoint_mb}MB",
-                "memory_limit": f"{resources.memory_mb}MB",
-                "threads": str(resources.threads),
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "preserve_insertion_order": "false",
-            },
-        )
+        connection = duckdb.connect(str(path), config=_config(resources))
+        path.chmod(0o600)
+        # with vacuuming, checkpoints write old rows again and again
+        connection.execute("SET max_vacuum_tasks = 0")
+        _prepare(connection, path)
     except OSError as fault:
         raise StoreFault(f"{path}: can't be opened: {fault.strerror}; {_what_to_do(str(fault.strerror))}") from fault
     except duckdb.Error as fault:
         raise StoreFault(_unopened(path, fault)) from fault
-    path.chmod(0o600)
-    # with vacuuming, checkpoints write old rows again and again
-    connection.execute("SET max_vacuum_tasks = 0")
-    _prepare(connection, path)
     return connection
+
+
+def _config(resources: Resources) -> dict[str, str | bool | int | float | list[str]]:
+    return {
+        "storage_compatibility_version": STORAGE_VERSION,
+        "checkpoint_threshold": f"{resources.checkpoint_mb}MB",
+        "memory_limit": f"{resources.memory_mb}MB",
+        "threads": str(resources.threads),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "preserve_insertion_order": "false",
+    }
 
 
 def _prepare(connection: Cursor, path: Path) -> None:
