@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -155,22 +155,32 @@ class Book:
         self.records: dict[str, Record] = {}
         self.declared: dict[ServiceName, Declared] = {}
         self.services: dict[ServiceName, Presence] = {}
+        self._members: dict[ServiceName, dict[str, Record]] = {}
 
-    def of(self, service: ServiceName) -> Iterator[Record]:
+    def add(self, record: Record) -> None:
+        """Keeps the record of a container."""
+        self.records[record.container.id] = record
+        self._members.setdefault(record.service, {})[record.container.id] = record
+
+    def drop(self, container_id: str) -> None:
+        """Forgets the record of a container."""
+        record = self.records.pop(container_id)
+        members = self._members[record.service]
+        del members[container_id]
+        if not members:
+            del self._members[record.service]
+
+    def of(self, service: ServiceName) -> list[Record]:
         """The records of one service that are not gone."""
-        return (one for one in self.records.values() if one.service == service and one.phase != "gone")
+        return [one for one in self._members.get(service, {}).values() if one.phase != "gone"]
 
     def by_service(self) -> dict[ServiceName, list[Record]]:
         """Records that are not gone, by service; every service known has an entry."""
-        found: dict[ServiceName, list[Record]] = {service: [] for service in self.services}
-        for record in self.records.values():
-            if record.phase != "gone":
-                found.setdefault(record.service, []).append(record)
-        return found
+        return {service: self.of(service) for service in self.services}
 
-    def totals(self, service: ServiceName, records: Iterable[Record]) -> tuple[int, int]:
+    def totals(self, service: ServiceName) -> tuple[int, int]:
         """Desired and healthy containers of a service; healthy is never more than desired."""
-        records, declared = list(records), self.declared.get(service)
+        records, declared = self.of(service), self.declared.get(service)
         healthy = sum(record.healthy for record in records)
         if declared is None:
             desired = sum(record.wanted for record in records)

@@ -218,7 +218,7 @@ class Lifecycle:
         """Desired and healthy containers by service, now."""
         with self._lock:
             book = self.story.book
-            return {service: book.totals(service, records) for service, records in book.by_service().items()}
+            return {service: book.totals(service) for service in book.services}
 
     def locked(self) -> threading.RLock:
         """The lock under which the story may be read as a whole."""
@@ -277,10 +277,10 @@ class Lifecycle:
             self.story.ledger.unnamed_oom(unattributed=kill.count)
 
     def _forget(self, now_ms: int) -> None:
-        records = self.story.book.records
-        for container_id, record in list(records.items()):
-            if record.gone_ms is not None and now_ms - record.gone_ms > KEEP_GONE_MS:
-                del records[container_id]
+        book = self.story.book
+        late = [key for key, one in book.records.items() if one.gone_ms and now_ms - one.gone_ms > KEEP_GONE_MS]
+        for container_id in late:
+            book.drop(container_id)
         self._our_pulls = {name: until for name, until in self._our_pulls.items() if until >= now_ms}
 
     def _give_up_waiting(self, now_ms: int) -> None:

@@ -125,8 +125,8 @@ class Agent:
         url = settings.server or DEFAULT_SERVER
         self.shipper = Shipper(self.spool, self.node.node_id, url, settings.token, self.http)
         self.rounds = Rounds(self._parts(), settings.interval_seconds)
+        self.control = self._control_server()
         self.server = self._metrics_server()
-        self.control = ControlServer(home.socket, self._commands())
         self._stopping, self._shipping = threading.Event(), threading.Event()
         self._work, self._ship = Threads(), Threads()
         self._describe()
@@ -292,7 +292,19 @@ class Agent:
 
     def _metrics_server(self) -> MetricsServer:
         host, port = host_and_port(self.settings.listen)
-        return MetricsServer(host, port, self.rounds.scraped, self.settings.listen_token)
+        try:
+            return MetricsServer(host, port, self.rounds.scraped, self.settings.listen_token)
+        except CannotListen:
+            self.control.stop()
+            raise
+
+    def _control_server(self) -> ControlServer:
+        try:
+            return ControlServer(self.home.socket, self._commands())
+        except OSError as error:
+            raise HomeTaken(
+                f"the socket {self.home.socket} can't be made: {error}; choose another, shorter folder by --data"
+            ) from error
 
     def _commands(self) -> AgentCommands:
         return AgentCommands(self.reconciler, self.lifecycle, self.ledger, self.environ, self.status)

@@ -60,14 +60,14 @@ class Story:
         self.see(service, now_ms)
         if record.watch != "none":
             self.ledger.expect_cold_starts(service)
-        self.book.records[container.id] = record
+        self.book.add(record)
         return record
 
     def _forget_oldest_gone(self) -> bool:
         gone = [record for record in self.book.records.values() if record.gone_ms is not None]
         if not gone:
             return False
-        del self.book.records[min(gone, key=lambda record: record.gone_ms or 0).container.id]
+        self.book.drop(min(gone, key=lambda record: record.gone_ms or 0).container.id)
         return True
 
     def see(self, service: ServiceName, now_ms: int) -> None:
@@ -82,7 +82,7 @@ class Story:
         if presence is None or to_ms <= presence.since_ms:
             return
         if not self.blind:
-            desired, healthy = self.book.totals(service, self.book.of(service))
+            desired, healthy = self.book.totals(service)
             self.ledger.advance(service, desired, healthy, to_ms - presence.since_ms)
         presence.since_ms = to_ms
 

@@ -43,7 +43,8 @@ def restore(story: Story, data: Mapping[str, Any], now_ms: int) -> None:
         for service, first, empty, declared in data["services"]
     }
     configs = {(_service(service), str(replica)): Config(*kept) for service, replica, kept in data["configs"]}
-    story.book.records = {record.container.id: record for record in records}
+    for record in records:
+        story.book.add(record)
     story.book.services = services
     story.configs.last = configs
     for ending in endings:
