@@ -14,7 +14,7 @@ import numpy as np
 
 from service.increments import DEFAULT as RULES
 from service.increments import Rules
-from service.model import InstantPoint, LogBatch, MetricBatch, RangeSeries, Series, TraceBatch
+from service.model import InstantPoint, MetricBatch, RangeSeries, Series
 from service.store_append import Appender, Bounds, Plan, Stored, take
 from service.store_batch import Rows, added
 from service.store_counts import Reading, known, slice_counts, window_counts
@@ -23,7 +23,6 @@ from service.store_db import Cursor, Database, Resources
 from service.store_keep import Dropped, drop_most, drop_old, note_state, roll_up, used_bytes
 from service.store_layout import Layout, make_templates, read_layout
 from service.store_range import increases, instant, last_values
-from service.store_records import Records
 from service.store_schema import table
 from service.store_series import Directory, Ids, decode_labels
 from service.store_slices import SliceBook
@@ -55,7 +54,6 @@ class Store:
         """Tables dropped since this process began, by `kind:reason`."""
         self._clock, self._bounds, self._rules = clock, bounds, rules
         self._appender = Appender(self.directory, self.state, self.streams, bounds, rules, clock)
-        self._records = Records(self.database, self.streams, clock)
         self._slices = SliceBook(self.directory)
         self._keeping = threading.Lock()
         self.database.write(make_templates)
@@ -78,14 +76,6 @@ class Store:
     def append_counted(self, batch: MetricBatch) -> Stored:
         """Store the batch durably; whether it was new, and how many points were left out, by reason."""
         return self.database.write(lambda cursor: self._write(cursor, batch), self._apply).stored
-
-    def append_logs(self, batch: LogBatch) -> bool:
-        """Store events and log lines durably; False where the batch was seen before. Raises StoreUnavailable."""
-        return self._records.append_logs(batch)
-
-    def append_spans(self, batch: TraceBatch) -> bool:
-        """Store spans durably; False where the batch was seen before. Raises StoreUnavailable."""
-        return self._records.append_spans(batch)
 
     def instant(self, selector: Selector, at_ms: int, lookback_ms: int = 300_000) -> list[InstantPoint]:
         """The last sample of each series in `(at - lookback, at]`."""
@@ -211,9 +201,8 @@ class Store:
         """Read series, states and runs, and go through the samples that came after the state was noted."""
         rows = cursor.execute("SELECT series_id, metric, labels, counter FROM series").fetchall()
         self.directory.add((number, Series(metric, decode_labels(labels))) for number, metric, labels, _ in rows)
-        counters = np.zeros(self.directory.next_id + 1, np.bool_)
-        counters[[number for number, *_ in rows]] = [counter for *_, counter in rows]
         self.state.reserve(self.directory.next_id)
+        self.state.counter[[number for number, *_ in rows]] = [counter for *_, counter in rows]
         # rows of one series are read in the order in which they were written: the last one holds
         for row in cursor.execute("SELECT * FROM series_state ORDER BY rowid").fetchall():
             self.state.put(row)
@@ -222,11 +211,9 @@ class Store:
         self.streams.load(cursor)
         layout, known_rows = read_layout(cursor), dict(cursor.execute("SELECT * FROM replayed").fetchall())
         for period in layout.periods["samples"]:
-            self._replay(cursor, period, known_rows.get(period, 0), counters)
+            self._replay(cursor, period, known_rows.get(period, 0))
 
-    def _replay(
-        self, cursor: Cursor, period: int, known_rows: int, counters: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    ) -> None:
+    def _replay(self, cursor: Cursor, period: int, known_rows: int) -> None:
         found = cursor.execute(
             f"SELECT series_id, ts_ms, value, coalesce(start_ms, {NONE}) AS start_ms "  # noqa: S608 - names of ours
             f"FROM {table('samples', period)} WHERE rowid >= ? ORDER BY series_id, ts_ms",
@@ -238,7 +225,7 @@ class Store:
             np.asarray(found["ts_ms"], np.int64),
             np.asarray(found["value"], np.float64),
             np.asarray(found["start_ms"], np.int64),
-            counters[ids],
+            self.state.counter[ids],
         )
         rows = rows.where(rows.ts_ms > self.state.columns.last_ms[rows.series])
         take(self.state, added(rows, self.state.columns, {}, self._rules))

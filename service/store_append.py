@@ -81,10 +81,11 @@ class Appender:
         rows, new_series, over = self._numbered(batch, rows)
         if over:
             refused["series_limit"] = over
+        rows, other = screened(self._of_kind(rows, batch, new_series), now - self.bounds.raw_ms, now)
+        refused |= other
         rows, twice = ordered(rows)
         if twice:
             refused["same_moment"] = twice
-        self.state.reserve(self.directory.next_id + len(new_series))
         plan = Plan(Stored(True, refused, _earliest(batch, rows, new_series, self.directory)), new_series=new_series)
         _write_series(cursor, batch, new_series)
         self._write_rows(cursor, layout, rows, plan)
@@ -120,6 +121,15 @@ class Appender:
         found = Rows(numbers[rows.series], rows.ts_ms, rows.value, rows.start_ms, rows.counter)
         kept = found.series > 0
         return found.where(kept), [(number, series) for series, number in new.items()], int((~kept).sum())
+
+    def _of_kind(self, rows: Rows, batch: MetricBatch, new: list[tuple[int, Series]]) -> Rows:
+        """The rows by the kind that their series has had from the first."""
+        self.state.reserve(self.directory.next_id + len(new))
+        kinds = dict(zip(batch.series, batch.kinds, strict=True))
+        for number, series in new:
+            self.state.counter[number] = kinds[series] == "counter"
+        counter = self.state.counter[rows.series]
+        return Rows(rows.series, rows.ts_ms, rows.value, np.where(counter, rows.start_ms, NONE), counter)
 
     def _write_rows(self, cursor: Cursor, layout: Layout, rows: Rows, plan: Plan) -> None:
         fresh = rows.ts_ms > self.state.columns.last_ms[rows.series]

@@ -46,7 +46,7 @@ def _rolled(cursor: Cursor, layout: Layout, source: str, into: str, size: int, s
     first, last = period_of(into, bucket_end(since + 1, size)), period_of(into, until)
     for period in range(first, last + 1) if since < until else ():
         begin, end = max(since, period * PERIOD_MS[into] - size), min(until, (period + 1) * PERIOD_MS[into] - size)
-        if begin >= end:
+        if begin >= end or not layout.within(source, begin, end):
             continue
         layout = ensure(cursor, layout, into, period)
         cursor.execute(

@@ -59,7 +59,7 @@ class SliceBook:
         `version` is what it was at the moment of which the cursor reads.
         """
         with self._lock:
-            book = self._book(indicator, cursor, layout)
+            book = self._book(indicator, cursor)
             if version != self.version:
                 book = _Minutes(dict(book.bad), book.until_ms)
             end = until_ms // MINUTE_MS * MINUTE_MS
@@ -100,14 +100,14 @@ class SliceBook:
             for book in self._books.values():
                 book.saved_ms = max(book.saved_ms, min(until_ms, book.until_ms))
 
-    def _book(self, indicator: MinuteSlices, cursor: Cursor, layout: Layout) -> _Minutes:
+    def _book(self, indicator: MinuteSlices, cursor: Cursor) -> _Minutes:
         book = self._books.get(indicator)
         if book is None:
             rows = cursor.execute(
                 "SELECT minute_ms, bad FROM minute_slices WHERE indicator = ?", [_name(indicator)]
             ).fetchall()
             bad = dict(rows)
-            book = self._books[indicator] = _Minutes(bad, max(bad, default=layout.oldest_ms("samples") or 0))
+            book = self._books[indicator] = _Minutes(bad, max(bad, default=0))
             while len(self._books) > MOST_BOOKS:
                 self._books.popitem(last=False)
         self._books.move_to_end(indicator)
@@ -115,7 +115,8 @@ class SliceBook:
 
     def _judge(self, indicator: MinuteSlices, book: _Minutes, cursor: Cursor, layout: Layout, end_ms: int) -> None:
         verdicts = _by_gauge if indicator.kind == "gauge" else _by_counter
-        at = book.until_ms
+        oldest = layout.oldest_ms("samples")
+        at = end_ms if oldest is None else max(book.until_ms, oldest)
         while at < end_ms:
             until = min(end_ms, at + _CHUNK_MINUTES * MINUTE_MS)
             book.bad |= verdicts(indicator, self._directory, cursor, layout, at, until)

@@ -44,6 +44,8 @@ class SeriesState:
 
     def __init__(self) -> None:
         self.columns = _empty(1024)
+        self.counter = np.zeros(1024, np.bool_)
+        """True for counters: what a series was first told to be, it stays."""
         self.closed: dict[int, tuple[Run, ...]] = {}
         self.runs_dropped = 0
 
@@ -53,6 +55,7 @@ class SeriesState:
         if highest < size:
             return
         more = _empty(max(size, highest + 1 - size))
+        self.counter = np.concatenate([self.counter, more.baseline])
         self.columns = Columns(
             *(np.concatenate([getattr(self.columns, name), getattr(more, name)]) for name in Columns.__annotations__)
         )

@@ -29,8 +29,8 @@ class Piece(NamedTuple):
 
 def settled(layout: Layout, edges_ms: Sequence[int]) -> list[int]:
     """The edges, those so old that single increments are gone moved back to the begin of their bucket."""
-    oldest = layout.oldest_ms("increments")
-    limit = layout.rolled_ms if oldest is None else min(oldest, layout.rolled_ms)
+    oldest = layout.oldest_ms("samples")
+    limit = min(layout.rolled_ms, oldest) if oldest is not None else layout.rolled_ms * bool(layout.periods["fives"])
     return [edge // FIVE_MS * FIVE_MS if edge < limit else edge for edge in edges_ms]
 
 
