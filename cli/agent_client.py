@@ -46,6 +46,12 @@ def ps(data: Path) -> list[Mapping[str, Any]]:
     return _asked(lambda: client.ps(socket_of(data)))
 
 
+def failures(data: Path) -> list[str]:
+    """What keeps projects from their desired state, one line each."""
+    status = _asked(lambda: client.status(socket_of(data)))
+    return [line for project in status["projects"].values() for line in project["failures"]]
+
+
 def _asked(ask: Callable[[], T]) -> T:
     try:
         return ask()

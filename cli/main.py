@@ -103,12 +103,17 @@ def stop(
 
 
 @app.command(epilog="Example: midwatch ps --json | jq '.[].service'")
-def ps(data: Data = DATA, config: ConfigFile = None, json: Json = False) -> None:
+def ps(
+    data: Data = DATA,
+    config: ConfigFile = None,
+    json: Json = False,
+    everything: Annotated[bool, typer.Option("--all", help="Services too that have no container any more.")] = False,
+) -> None:
     """Show the services of this node: desired, healthy, restarts and error budget."""
     from cli.config import load
     from cli.projects import ps
 
-    ps(data.absolute(), load(config, os.environ), json)
+    ps(data.absolute(), load(config, os.environ), json, everything)
 
 
 @app.command(epilog="Example: midwatch check compose.yaml midwatch.yaml")

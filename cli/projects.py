@@ -36,27 +36,41 @@ def stop(data: Path, project: str) -> None:
     print(f"{project}: removed")
 
 
-def ps(data: Path, config: Config, as_json: bool) -> None:
-    """Show every service, with the worst budget of its objectives where the service tells."""
+def ps(data: Path, config: Config, as_json: bool, everything: bool) -> None:
+    """Show every service, with the least budget left of its objectives, and what fails."""
     services = agent_client.ps(data)
     budgets = service_client.budgets(config.service)
     if as_json:
         print(json.dumps([{**one, "budget_remaining": budgets.get(one["service"])} for one in services], indent=2))
         return
-    Console().print(_table(services, budgets))
+    console = Console()
+    shown = [one for one in services if everything or one["desired"] or one["containers"]]
+    console.print(_table(shown, budgets))
+    for line in agent_client.failures(data):
+        console.print(f"! {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def budget_text(left: float | None) -> str:
+    """The share of an error budget that is left; below nothing by more than tenfold, the figure says no more."""
+    if left is None:
+        return "–"
+    return f"{left:.0%}" if left > -10 else "< -1000%"
 
 
 def _table(services: Iterable[Mapping[str, Any]], budgets: Mapping[str, float]) -> Table:
-    table = Table("SERVICE", "DESIRED", "HEALTHY", "RESTARTS", "OOM KILLS", "BUDGET LEFT", "WAITS FOR", box=None)
+    table = Table(box=None)
+    table.add_column("SERVICE", overflow="fold")
+    for title in ("DESIRED", "HEALTHY", "RESTARTS", "OOM KILLS", "BUDGET LEFT"):
+        table.add_column(title, justify="right")
+    table.add_column("WAITS FOR")
     for one in services:
-        left = budgets.get(one["service"])
         table.add_row(
             escape(one["service"]),
             str(one["desired"]),
             str(one["healthy"]),
             str(one["restarts"]),
             str(one["oom_kills"]),
-            "–" if left is None else f"{left:.0%}",
+            budget_text(budgets.get(one["service"])),
             escape(str(one.get("waits_for") or "")),
         )
     return table
