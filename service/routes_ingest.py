@@ -63,10 +63,11 @@ def _take(parts: Parts, signal: Signal, body: bytes, headers: Mapping[str, str])
             new, refused = stored.new, {**batch.refused, **stored.refused}
         case "logs":
             logs = decode_logs(body, encoding, identity, limits)
-            new = parts.records.append_logs(logs)
+            new, refused = parts.records.append_logs(logs), logs.refused
             urgent = any(it.name in URGENT for it in logs.events)
         case "traces":
-            new = parts.records.append_spans(decode_traces(body, encoding, identity, limits))
+            spans = decode_traces(body, encoding, identity, limits)
+            new, refused = parts.records.append_spans(spans), spans.refused
     _count(parts, signal, new, refused)
     if new:
         parts.live.changed()
