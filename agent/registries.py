@@ -33,6 +33,7 @@ class RegistryProbe:
     ) -> None:
         self._settings, self._images, self._credentials = settings, images, credentials
         self._ledger, self._lifecycle, self._clock = ledger, lifecycle, clock
+        self._told: dict[str, str] = {}
         self.errors = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -64,9 +65,15 @@ class RegistryProbe:
             self.errors += 1
             LOG.exception("looking at registry %s failed", named.registry)
             return
+        self.took(timing)
+
+    def took(self, timing: RegistryTiming) -> None:
+        """Counts a request; a failure is told of once for each reason, until a request works again."""
         self._ledger.registry(timing)
-        if not timing.ok:
+        message = "" if timing.ok else timing.message or "it failed"
+        if message and self._told.get(timing.registry) != message:
             self._lifecycle.emit(failure_event(timing))
+        self._told[timing.registry] = message
 
 
 def failure_event(timing: RegistryTiming) -> Event:
