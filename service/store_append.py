@@ -18,7 +18,7 @@ from service.store_late import Mended, mend
 from service.store_layout import Layout, ensure, read_layout
 from service.store_schema import FIVE_MS, HOUR_MS, PERIOD_MS, table
 from service.store_series import Directory, encode_labels
-from service.store_state import NONE, SeriesState
+from service.store_state import FIRST_SIGHT, NONE, SeriesState
 from service.streams import Streams, Written
 
 
@@ -150,9 +150,11 @@ class Appender:
 
 
 def take(state: SeriesState, found: Added) -> None:
-    """Set the columns of the series that got rows."""
-    for name in vars(found.columns):
-        getattr(state.columns, name)[found.ids] = getattr(found.columns, name)
+    """Set the columns of the series that got rows; what is known of a first sight stays."""
+    sight = state.columns.first_ms[found.ids] == NONE
+    for name, values in vars(found.columns).items():
+        mask = sight if name in FIRST_SIGHT else slice(None)
+        getattr(state.columns, name)[found.ids[mask]] = values[mask]
 
 
 def write_samples(cursor: Cursor, layout: Layout, rows: Rows) -> Layout:

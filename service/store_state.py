@@ -39,6 +39,10 @@ class Columns:
     """Since when there is no gap up to the last sample."""
 
 
+FIRST_SIGHT = ("first_ms", "first_from_ms", "baseline")
+"""The columns that tell of a series' first sample."""
+
+
 class SeriesState:
     """Columns by series number, and closed runs; changed by the writing thread alone, each change by replacing."""
 
