@@ -53,8 +53,10 @@ class Store:
         self.dropped: Counter[str] = Counter()
         """Tables dropped since this process began, by `kind:reason`."""
         self._clock, self._bounds, self._rules = clock, bounds, rules
-        self._appender = Appender(self.directory, self.state, self.streams, bounds, rules, clock)
         self._slices = SliceBook(self.directory)
+        self._appender = Appender(
+            self.directory, self.state, self.streams, bounds, rules, clock, watched=self._slices.metrics
+        )
         self._keeping = threading.Lock()
         self.database.write(make_templates)
         self.database.write(self._load)

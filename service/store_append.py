@@ -43,7 +43,7 @@ class Stored(NamedTuple):
     new: bool
     refused: Mapping[str, int] = {}
     earliest_ms: Mapping[str, int] = {}
-    """The earliest sample stored of each metric."""
+    """The earliest sample of each metric that is watched."""
 
 
 @dataclass
@@ -68,6 +68,8 @@ class Appender:
     bounds: Bounds
     rules: Rules
     clock: Callable[[], int]
+    watched: Callable[[], frozenset[str]]
+    """Metrics of which is to be told how early a batch reaches."""
     counts: Counter[str] = field(default_factory=Counter)
     """Samples stored and refused, by what happened to them, since this process began."""
 
@@ -78,6 +80,7 @@ class Appender:
             return Plan(Stored(False))
         layout = read_layout(cursor)
         rows, refused = screened(rows_of(batch), now - self.bounds.raw_ms, now)
+        earliest = _earliest(batch, rows, self.watched())
         rows, new_series, over = self._numbered(batch, rows)
         if over:
             refused["series_limit"] = over
@@ -86,7 +89,7 @@ class Appender:
         rows, twice = ordered(rows)
         if twice:
             refused["same_moment"] = twice
-        plan = Plan(Stored(True, refused, _earliest(batch, rows, new_series, self.directory)), new_series=new_series)
+        plan = Plan(Stored(True, refused, earliest), new_series=new_series)
         _write_series(cursor, batch, new_series)
         self._write_rows(cursor, layout, rows, plan)
         if batch.identity is not None:
@@ -108,16 +111,15 @@ class Appender:
 
     def _numbered(self, batch: MetricBatch, rows: Rows) -> tuple[Rows, list[tuple[int, Series]], int]:
         """Rows by the numbers of their series; new series are numbered up to the bound, the rest is left out."""
-        used = np.unique(rows.series)
-        numbers = np.zeros(len(batch.series), np.int64)
+        numbers = np.array(self.directory.numbers_of(batch.series), np.int64)
+        missing = np.unique(rows.series[numbers[rows.series] == 0]).tolist() if len(rows) else []
         new: dict[Series, int] = {}
         room = self.bounds.series - len(self.directory)
-        for index in used.tolist():
+        for index in missing:
             series = batch.series[index]
-            number = self.directory.number(series) or new.get(series)
-            if number is None and len(new) < room:
-                number = new[series] = self.directory.next_id + len(new)
-            numbers[index] = number or 0
+            if series not in new and len(new) < room:
+                new[series] = self.directory.next_id + len(new)
+            numbers[index] = new.get(series, 0)
         found = Rows(numbers[rows.series], rows.ts_ms, rows.value, rows.start_ms, rows.counter)
         kept = found.series > 0
         return found.where(kept), [(number, series) for series, number in new.items()], int((~kept).sum())
@@ -261,12 +263,11 @@ def _with_repeats(plan: Plan, late: int) -> dict[str, int]:
     }
 
 
-def _earliest(batch: MetricBatch, rows: Rows, new: list[tuple[int, Series]], directory: Directory) -> dict[str, int]:
-    names = dict(new)
+def _earliest(batch: MetricBatch, rows: Rows, watched: frozenset[str]) -> dict[str, int]:
+    """When the first of the rows is, of each metric that is watched; rows are by index into the batch's series."""
+    mine = {index: it.metric for index, it in enumerate(batch.series) if it.metric in watched}
     found: dict[str, int] = {}
-    first = np.ones(len(rows), np.bool_)
-    first[1:] = rows.series[1:] != rows.series[:-1]
-    for number, ts in zip(rows.series[first].tolist(), rows.ts_ms[first].tolist(), strict=True):
-        metric = (names.get(number) or directory.series(number)).metric
-        found[metric] = min(ts, found.get(metric, ts))
+    at = np.isin(rows.series, list(mine)) if mine else np.zeros(len(rows), np.bool_)
+    for index, ts in zip(rows.series[at].tolist(), rows.ts_ms[at].tolist(), strict=True):
+        found[mine[index]] = min(ts, found.get(mine[index], ts))
     return found

@@ -36,9 +36,10 @@ class Directory:
         """How many series there are."""
         return len(self._ids)
 
-    def number(self, series: Series) -> int | None:
-        """The number of a series, None where it is not known."""
-        return self._ids.get(series)
+    def numbers_of(self, found: Iterable[Series]) -> list[int]:
+        """The number of each series, 0 where it is not known."""
+        known = self._ids.get
+        return [known(series, 0) for series in found]
 
     def series(self, series_id: int) -> Series:
         """The series of a number."""

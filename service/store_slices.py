@@ -67,6 +67,11 @@ class SliceBook:
                 self._judge(indicator, book, cursor, layout, end)
             return book.between(since_ms, until_ms)
 
+    def metrics(self) -> frozenset[str]:
+        """The metrics that minutes are judged by."""
+        with self._lock:
+            return frozenset(name for it in self._books for name in (it.numerator.metric, it.denominator.metric))
+
     def disturbed(self, earliest_ms: Mapping[str, int]) -> list[tuple[str, int]]:
         """Forget minutes that samples from these moments on (by metric) change; the stored ones that must go."""
         gone = []
