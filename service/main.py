@@ -141,7 +141,7 @@ def _assemble(
     collector = ServiceCollector(
         lambda: evaluator.last, lambda: _counted(own, evaluator, courier), lambda: _gauges(store, evaluator)
     )
-    records = Records(store.database, store.streams, clock)
+    records = Records(store.database, store.streams, clock, store.bounds.raw_ms)
     parts = Parts(settings, store, records, evaluator, pace, source, live, own, registry(collector), clock)
     delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
     return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery)

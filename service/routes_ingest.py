@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -60,20 +61,21 @@ def _take(parts: Parts, signal: Signal, body: bytes, headers: Mapping[str, str])
         case "metrics":
             batch = decode_metrics(body, encoding, identity, limits)
             stored = parts.store.append_counted(batch)
-            new, refused = stored.new, {**batch.refused, **stored.refused}
+            refused = batch.refused
         case "logs":
             logs = decode_logs(body, encoding, identity, limits)
-            new, refused = parts.records.append_logs(logs), logs.refused
+            stored, refused = parts.records.append_logs(logs), logs.refused
             urgent = any(it.name in URGENT for it in logs.events)
         case "traces":
             spans = decode_traces(body, encoding, identity, limits)
-            new, refused = parts.records.append_spans(spans), spans.refused
-    _count(parts, signal, new, refused)
-    if new:
+            stored, refused = parts.records.append_spans(spans), spans.refused
+    refused = Counter(refused) + Counter(stored.refused)
+    _count(parts, signal, stored.new, refused)
+    if stored.new:
         parts.live.changed()
         if signal != "traces":
             parts.pace.ask(urgent=urgent)
-    return answer(signal, refused if new else {})
+    return answer(signal, refused if stored.new else {})
 
 
 def _count(parts: Parts, signal: Signal, new: bool, refused: Mapping[str, int]) -> None:

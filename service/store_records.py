@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from service import roster
 from service.model import BatchIdentity, EventRow, LogBatch, LogRow, SpanRow, TraceBatch
+from service.store_append import Bounds, Stored
 from service.store_db import Cursor, Database
 from service.store_layout import ensure, read_layout
 from service.store_schema import period_of, table
@@ -20,50 +22,63 @@ _LINE_COLUMNS = ("at_ms", "node", "node_id", "service", "container", "id", "stre
 _SPAN_COLUMNS = (
     "trace_id", "span_id", "parent_id", "name", "node", "node_id", "service", "start_ms", "end_ms", "ok", "attributes",
 )  # fmt: skip
-_FUTURE_MS = 600_000
+DEFAULT_BOUNDS = Bounds()
 
 
 class _Done(NamedTuple):
     """What a transaction wrote."""
 
-    new: bool
+    stored: Stored
     identity: Written | None = None
 
 
 class Records:
-    """Appends what is not a sample; safe to use from any thread. Times ahead of the clock are moved to it."""
+    """Appends what is not a sample; safe to use from any thread.
 
-    def __init__(self, database: Database, streams: Streams, clock: Callable[[], int]) -> None:
-        self._database, self._streams, self._clock = database, streams, clock
+    What is told to be of the future is taken as of now, or it would be the newest for ever; lines and spans that are
+    older than they are kept are left out.
+    """
 
-    def append_logs(self, batch: LogBatch) -> bool:
-        """Store events and lines, and what the events tell of services; False where the batch was seen before."""
+    def __init__(
+        self, database: Database, streams: Streams, clock: Callable[[], int], kept_ms: int = DEFAULT_BOUNDS.raw_ms
+    ) -> None:
+        self._database, self._streams, self._clock, self._kept_ms = database, streams, clock, kept_ms
+
+    def append_logs(self, batch: LogBatch) -> Stored:
+        """Store events and lines durably, and what the events tell of services. Raises StoreUnavailable."""
+        now = self._clock()
+        events = [replace(it, at_ms=now) if it.at_ms > now else it for it in batch.events]
+        lines = [replace(it, at_ms=now) if it.at_ms > now else it for it in batch.lines]
+        kept = [it for it in lines if it.at_ms > now - self._kept_ms]
 
         def write(cursor: Cursor) -> None:
-            _append(cursor, "events", _EVENT_COLUMNS, batch.events)
-            _append_lines(cursor, batch.lines, self._clock() + _FUTURE_MS)
-            roster.learn(cursor, batch.events)
+            _append(cursor, "events", _EVENT_COLUMNS, events)
+            _append_lines(cursor, kept)
+            roster.learn(cursor, events)
 
-        return self._once(batch.identity, write)
+        return self._once(batch.identity, write, len(lines) - len(kept))
 
-    def append_spans(self, batch: TraceBatch) -> bool:
-        """Store spans; False where the batch was seen before."""
-        return self._once(batch.identity, lambda cursor: _append(cursor, "spans", _SPAN_COLUMNS, batch.spans))
+    def append_spans(self, batch: TraceBatch) -> Stored:
+        """Store spans durably. Raises StoreUnavailable."""
+        kept = [it for it in batch.spans if it.end_ms > self._clock() - self._kept_ms]
+        left_out = len(batch.spans) - len(kept)
+        return self._once(batch.identity, lambda cursor: _append(cursor, "spans", _SPAN_COLUMNS, kept), left_out)
 
-    def _once(self, identity: BatchIdentity | None, write: Callable[[Cursor], None]) -> bool:
+    def _once(self, identity: BatchIdentity | None, write: Callable[[Cursor], None], left_out: int) -> Stored:
         def run(cursor: Cursor) -> _Done:
             if identity is not None and self._streams.seen(identity):
-                return _Done(False)
+                return _Done(Stored(False))
             write(cursor)
-            return _Done(True, self._streams.write(cursor, identity, self._clock()) if identity else None)
+            written = self._streams.write(cursor, identity, self._clock()) if identity else None
+            return _Done(Stored(True, {"too_old": left_out} if left_out else {}), written)
 
-        return self._database.write(run, lambda done: self._streams.apply(done.identity)).new
+        return self._database.write(run, lambda done: self._streams.apply(done.identity)).stored
 
 
-def _append_lines(cursor: Cursor, lines: Sequence[LogRow], latest_ms: int) -> None:
+def _append_lines(cursor: Cursor, lines: Sequence[LogRow]) -> None:
     by_period: dict[int, list[LogRow]] = {}
     for line in lines:
-        by_period.setdefault(period_of("logs", min(max(line.at_ms, 1), latest_ms)), []).append(line)
+        by_period.setdefault(period_of("logs", line.at_ms), []).append(line)
     layout = read_layout(cursor)
     for period, them in by_period.items():
         layout = ensure(cursor, layout, "logs", period)
