@@ -79,6 +79,7 @@ class EngineWatch:
         self._connect, self._lifecycle, self._listener, self._clock = connect, lifecycle, listener, clock
         self._resync_seconds, self._max_queued = resync_seconds, max_queued
         self._engine_restarted = rebooted
+        self._lost_ms: int | None = None
         self.link = EngineLink()
         self.overflows = 0
         self.errors = 0
@@ -102,7 +103,7 @@ class EngineWatch:
         engine, self.link = self.link.engine, EngineLink(None, reason)
         self._lifecycle.blind()
         if engine is not None:
-            self._engine_restarted = True
+            self._engine_restarted, self._lost_ms = True, self._clock.now_ms()
             engine.close()
 
     def _watch(self, stop: threading.Event) -> None:
@@ -110,6 +111,9 @@ class EngineWatch:
         engine.ping()
         stream = engine.events(self._lifecycle.last_event_ns)
         drain = _Drain(stream, self._max_queued)
+        lost_ms = self._lost_ms or self._lifecycle.watched_ms
+        if self._engine_restarted and lost_ms is not None:
+            self._lifecycle.engine_returned(lost_ms)
         try:
             self._replay(engine, drain)
             self._tell_gap()

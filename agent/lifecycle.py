@@ -78,6 +78,7 @@ class Lifecycle:
         with self._lock:
             found = resync(self.story, containers, self.watched_ms, self._now_ms(), engine_restarted=engine_restarted)
             self.watched_ms = self._now_ms()
+            self.story.engine_lost_ms = None
             self._claim_kills()
             return found
 
@@ -88,6 +89,11 @@ class Lifecycle:
             self.story.blind = True
             for service in self.story.book.services:
                 self.story.ledger.unpublish(service)
+
+    def engine_returned(self, lost_ms: int) -> None:
+        """An engine that was lost then begins anew: until the next resync its starts are what its policies say."""
+        with self._lock:
+            self.story.engine_lost_ms = lost_ms
 
     def oom(self, kill: OomKill) -> None:
         """Takes in kernel kills in a container; they wait where its first event has not come yet."""

@@ -43,6 +43,8 @@ class Story:
         self.path_of = path_of
         self.blind = True
         """True while nobody tells what happens: that time counts neither as healthy nor as desired."""
+        self.engine_lost_ms: int | None = None
+        """When the engine that has just come back was lost; None once its containers are known again."""
         self.dropped: dict[str, int] = {}
         self._max_containers = max_containers
         self._max_events = max_events

@@ -54,9 +54,18 @@ def _start(story: Story, record: Record, at_ms: int, *, fresh: bool) -> None:
 
 
 def _by(story: Story, record: Record, at_ms: int) -> By:
+    if _brought_back(story, record):
+        return "policy"
     if policy_restarts(record.container.restart_policy, record.exit_code, told=record.told):
         return "policy"
     return "midwatch" if story.is_ours(record.container.id, at_ms) else "manual"
+
+
+def _brought_back(story: Story, record: Record) -> bool:
+    """True where an engine that came back starts what it had stopped when it went."""
+    lost_ms = story.engine_lost_ms
+    returns = record.container.restart_policy in ("always", "unless-stopped")
+    return returns and lost_ms is not None and (record.ended_ms or 0) <= lost_ms
 
 
 def _placed(story: Story, record: Record, at_ms: int) -> None:

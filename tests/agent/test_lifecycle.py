@@ -89,6 +89,17 @@ def test_the_first_start_of_a_container_is_no_restart() -> None:
     assert running().settles().counted("restarts") == {}
 
 
+def test_what_an_engine_stopped_when_it_went_and_starts_when_it_is_back_is_by_policy() -> None:
+    stage = running().says("kill", signal="15").dies(0).says("stop").after(2_000)
+    stage.lifecycle.blind()
+    stage.lifecycle.engine_returned(stage.now)
+    stage.after(9_000).says("start")
+    stage.lifecycle.resync([replace(PLAIN, state="running", started_ms=stage.now)])
+    assert stage.settles().counted("restarts") == {"policy": 1}
+    stage.says("kill", signal="15").dies(0).says("stop").after(500).says("start").settles()
+    assert stage.counted("restarts") == {"policy": 1, "manual": 1}
+
+
 # ours
 
 
