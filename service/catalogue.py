@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 
 from service import roster
 from service.ports import Readings, ask
 from service.roster import Heard
-from service.store_series import Directory
 from slo.builtin import (
     OWN_HISTOGRAMS,
     REGISTRY,
@@ -37,38 +37,38 @@ def nodes(store: Readings, now_ms: int) -> list[Heard]:
         dict(it.series.labels).get("node_id", ""): round(it.value * 1000)
         for it in store.instant(Selector(INTERVAL), now_ms, DAY_MS)
     }
-    names = {labels.get("node_id", ""): labels.get("node", "") for labels in _labels(store.directory, INTERVAL)}
+    names = {it.get("node_id", ""): it.get("node", "") for it in store.recent_labels(INTERVAL, now_ms - DAY_MS)}
     found = [Heard(names.get(it, it), it, at_ms, intervals.get(it, DEFAULT_INTERVAL_MS)) for it, at_ms in last.items()]
     return sorted(found, key=lambda it: (it.node, it.node_id))
 
 
-def catalogue(store: Readings, heard: list[Heard]) -> Catalogue:
-    """The series that objectives depend on."""
-    directory = store.directory
-    registries = {labels.get("registry", "") for labels in _labels(directory, f"{REGISTRY}_count")} - {""}
-    return Catalogue(
-        _status_labels(directory),
-        _bounds(directory),
-        tuple(NodeName(it.node, it.node_id) for it in heard),
-        tuple(sorted(registries)),
-    )
+def catalogue(store: Readings, heard: list[Heard], gone: Collection[str], now_ms: int) -> Catalogue:
+    """The series of the last day that objectives depend on, without those of services that are `gone`."""
+
+    def labels(metric: str) -> list[Mapping[str, str]]:
+        found = store.recent_labels(metric, now_ms - DAY_MS)
+        return [it for it in found if it.get("service", "") not in gone]
+
+    registries = {it.get("registry", "") for it in labels(f"{REGISTRY}_count")} - {""}
+    nodes = tuple(NodeName(it.node, it.node_id) for it in heard)
+    return Catalogue(_status_labels(labels), _bounds(labels), nodes, tuple(sorted(registries)))
 
 
-def _labels(directory: Directory, metric: str) -> list[dict[str, str]]:
-    return [dict(it) for it in directory.labels_of(metric).values()]
+Labels = Callable[[str], list[Mapping[str, str]]]
+"""The labels of a metric's series."""
 
 
-def _status_labels(directory: Directory) -> dict[tuple[str, str], frozenset[str]]:
+def _status_labels(labels: Labels) -> dict[tuple[str, str], frozenset[str]]:
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for metric in (*REQUEST_COUNTERS, *(f"{name}_count" for name in REQUEST_HISTOGRAMS)):
-        for labels in _labels(directory, metric):
-            found[labels.get("service", ""), metric] |= {name for name in STATUS_LABELS if name in labels}
+        for it in labels(metric):
+            found[it.get("service", ""), metric] |= {name for name in STATUS_LABELS if name in it}
     return {key: frozenset(names) for key, names in found.items()}
 
 
-def _bounds(directory: Directory) -> dict[tuple[str, str], frozenset[str]]:
+def _bounds(labels: Labels) -> dict[tuple[str, str], frozenset[str]]:
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for metric in (*REQUEST_HISTOGRAMS, *OWN_HISTOGRAMS):
-        for labels in _labels(directory, f"{metric}_bucket"):
-            found[labels.get("service", ""), metric].add(labels.get("le", ""))
+        for it in labels(f"{metric}_bucket"):
+            found[it.get("service", ""), metric].add(it.get("le", ""))
     return {key: frozenset(texts) for key, texts in found.items()}

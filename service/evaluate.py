@@ -7,9 +7,10 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from alerts.facts import ServerState
-from alerts.model import AlertBook, Change, Finding
+from alerts.model import AlertBook, Change, Finding, Subject
 from alerts.rules import findings, vanished
 from alerts.step import acknowledge, step
 from alerts.thresholds import Thresholds
@@ -17,9 +18,9 @@ from service import catalogue, desk, roster
 from service.desk import Receiver
 from service.facts import gather
 from service.ports import Readings, ask
-from service.roster import Row
+from service.roster import Heard, Row
 from service.store_db import Cursor
-from slo.builtin import builtin
+from slo.builtin import PLATFORM, builtin
 from slo.judge import judge, windows
 from slo.model import Judgement, Objective
 
@@ -35,6 +36,28 @@ class Evaluated:
     seconds: float
     judgements: tuple[Judgement, ...]
     findings: tuple[Finding, ...]
+
+
+class _Present(NamedTuple):
+    """What is watched now: names of services, names and ids of nodes."""
+
+    services: frozenset[str]
+    nodes: frozenset[str]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], heard: Sequence[Heard]) -> _Present:
+        """What these rows tell."""
+        nodes = {name for it in heard for name in (it.node, it.node_id)}
+        return cls(frozenset(row.service for row in rows) | {PLATFORM}, frozenset(nodes))
+
+    def gone(self, book: AlertBook) -> frozenset[str]:
+        """Keys of subjects in the book that are watched no more: a node that was silent for a day is none any more."""
+        return frozenset(it.subject.key for it in book.incidents if not self._holds(it.subject))
+
+    def _holds(self, subject: Subject) -> bool:
+        scope = dict(subject.scope)
+        node = scope.get("node_id") or scope.get("node")
+        return subject.service in self.services and (node is None or node in self.nodes)
 
 
 class Evaluator:
@@ -82,15 +105,17 @@ class Evaluator:
             self._store.database.write(run)
 
     def _evaluate(self, now_ms: int) -> Evaluated:
-        rows, state = ask(self._store.database, lambda cursor: (roster.present(cursor), desk.outbox_state(cursor)))
+        rows, ended, state = ask(
+            self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))
+        )
         heard = catalogue.nodes(self._store, now_ms)
-        objectives = builtin(roster.facts(rows), catalogue.catalogue(self._store, heard))
+        objectives = builtin(roster.facts(rows), catalogue.catalogue(self._store, heard, ended, now_ms))
         judgements = self._judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
         server = ServerState(self._up_since_ms, age, state.oldest_ms, state.waiting, state.detail)
         facts = gather(self._store, rows, heard, server, self._thresholds, now_ms)
         found = tuple(findings(facts, judgements, self._thresholds, now_ms))
-        self._settle(rows, judgements, found, now_ms)
+        self._settle(_Present.of(rows, heard), judgements, found, now_ms)
         return Evaluated(now_ms, (self._clock() - now_ms) / 1000, judgements, found)
 
     def _judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
@@ -104,13 +129,13 @@ class Evaluator:
         return tuple(judge(it, counts.get(it, {}), now_ms) for it in objectives)
 
     def _settle(
-        self, rows: Sequence[Row], judgements: Sequence[Judgement], found: Sequence[Finding], now_ms: int
+        self, present: _Present, judgements: Sequence[Judgement], found: Sequence[Finding], now_ms: int
     ) -> None:
         """Step the alerts and store what follows; what is undone with the transaction has not happened."""
 
         def run(cursor: Cursor) -> tuple[list[Change], int]:
             book = desk.read_book(cursor)
-            gone = _gone(book, rows) | vanished(book, judgements)
+            gone = present.gone(book) | vanished(book, judgements)
             after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone)
             if after != book:
                 desk.write_book(cursor, after, now_ms)
@@ -132,12 +157,6 @@ class Evaluator:
             _LOG.info("%s %s: %s (%s)", change.incident.road, change.kind, change.incident.subject.key, change.reason)
         if posted:
             self._wake()
-
-
-def _gone(book: AlertBook, rows: Sequence[Row]) -> frozenset[str]:
-    """Keys of subjects that are watched no more."""
-    present = {row.service for row in rows} | {"platform"}
-    return frozenset(it.subject.key for it in book.incidents if it.subject.service not in present)
 
 
 def fast_burn(judgement: Judgement) -> float | None:

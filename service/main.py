@@ -139,7 +139,7 @@ def _assemble(
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
     collector = ServiceCollector(
-        lambda: evaluator.last, lambda: _counted(own, evaluator, courier), lambda: _gauges(store, evaluator)
+        lambda: evaluator.last, lambda: _counted(own, store, evaluator, courier), lambda: _gauges(store, evaluator)
     )
     records = Records(store.database, store.streams, clock, store.bounds.raw_ms)
     parts = Parts(settings, store, records, evaluator, pace, source, live, own, registry(collector), clock)
@@ -162,13 +162,18 @@ def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> Backgr
     return scheduler
 
 
-def _counted(own: Own, evaluator: Evaluator, courier: Courier) -> dict[str, dict[tuple[str, ...], float]]:
+def _counted(own: Own, store: Store, evaluator: Evaluator, courier: Courier) -> dict[str, dict[tuple[str, ...], float]]:
+    dropped = {tuple(key.split(":")): float(n) for key, n in store.dropped.items()}
     return {
         **own.found,
+        "midwatch_server_samples_total": {(key,): float(store.sample_counts[key]) for key in ("stored", "late")},
+        "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},
+        "midwatch_server_tables_dropped_total": dropped,
         "midwatch_server_alert_changes_total": {key: float(n) for key, n in evaluator.changes.items()},
         "midwatch_server_deliveries_total": {key: float(n) for key, n in courier.sent.items()},
     }
 
 
 def _gauges(store: Store, evaluator: Evaluator) -> dict[str, float]:
-    return gauges(evaluator.last, ask(store.database, outbox_state), len(store.directory), store.used_bytes())
+    outbox = ask(store.database, outbox_state)
+    return gauges(evaluator.last, outbox, len(store.directory), store.used_bytes(), store.database.waiting())

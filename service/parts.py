@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from service.desk import outbox_state
 from service.evaluate import Evaluator
 from service.live import Live
 from service.pace import Pace
+from service.ports import ask
 from service.selfmetrics import Own
 from service.settings import Settings
 from service.source import StoreSource
@@ -42,4 +44,14 @@ class Parts:
             found.append("nothing has been evaluated yet")
         elif self.clock() - last.at_ms > self.settings.thresholds().evaluation_late_after_ms:
             found.append(f"the last evaluation ended {(self.clock() - last.at_ms) // 1000} s ago")
-        return found
+        return [*found, *self._undelivered()]
+
+    def _undelivered(self) -> list[str]:
+        if self.store.database.fault is not None:
+            return []
+        waiting = ask(self.store.database, outbox_state)
+        limit = self.settings.thresholds().outbox_stuck_after_ms
+        if waiting.oldest_ms is None or self.clock() - waiting.oldest_ms < limit:
+            return []
+        since = (self.clock() - waiting.oldest_ms) // 1000
+        return [f"{waiting.waiting} messages wait for delivery, the oldest for {since} s"]

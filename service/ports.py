@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 from service.model import InstantPoint, RangeSeries
@@ -39,6 +39,10 @@ class Readings(Protocol):
 
     def instant(self, selector: Selector, at_ms: int, lookback_ms: int = 300_000) -> list[InstantPoint]:
         """The last sample of each series in `(at - lookback, at]`."""
+        ...
+
+    def recent_labels(self, metric: str, since_ms: int) -> list[Mapping[str, str]]:
+        """The labels of those series of a metric that had a sample after `since`."""
         ...
 
     def range(

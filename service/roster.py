@@ -82,6 +82,12 @@ def present(cursor: Cursor) -> list[Row]:
     ]
 
 
+def gone(cursor: Cursor) -> frozenset[str]:
+    """Services that were there and are on no node any more."""
+    rows = cursor.execute("SELECT service FROM services GROUP BY service HAVING count(gone_ms) = count(*)").fetchall()
+    return frozenset(name for (name,) in rows)
+
+
 def facts(rows: Sequence[Row]) -> list[ServiceFacts]:
     """What objectives are built from: one entry per service; of several nodes the newest word on labels stands."""
     found: dict[str, ServiceFacts] = {}

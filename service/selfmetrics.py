@@ -20,6 +20,9 @@ STATES: tuple[str, ...] = get_args(State)
 OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_batches_total": ("Batches by signal and what became of them.", ("signal", "outcome")),
     "midwatch_server_refused_total": ("Points, records and spans that were left out.", ("signal", "reason")),
+    "midwatch_server_samples_total": ("Samples stored, and of them those that came late.", ("outcome",)),
+    "midwatch_server_stream_gaps_total": ("Batches whose sequence was not the next one of their stream.", ("signal",)),
+    "midwatch_server_tables_dropped_total": ("Days and months of data dropped: by age or disk.", ("kind", "reason")),
     "midwatch_server_evaluation_failures_total": ("Evaluations that failed.", ()),
     "midwatch_server_alert_changes_total": ("Incidents opened, joined, resolved, suppressed.", ("kind", "road")),
     "midwatch_server_deliveries_total": ("Attempts to deliver a message.", ("receiver", "outcome")),
@@ -30,6 +33,7 @@ OWN_GAUGES: dict[str, str] = {
     "midwatch_server_evaluation_seconds": "How long the last evaluation took.",
     "midwatch_server_outbox_messages": "Messages that wait for delivery.",
     "midwatch_server_series": "Series that are known.",
+    "midwatch_server_writes_waiting": "Writes that wait for their turn.",
     "midwatch_server_database_bytes": "Size of the database file.",
     "midwatch_server_resident_memory_max_bytes": "Most resident memory so far.",
 }
@@ -132,11 +136,14 @@ def _add(family: GaugeMetricFamily, key: tuple[str, ...], value: Fraction | None
         family.add_metric(key, float(value))
 
 
-def gauges(last: Evaluated | None, outbox: OutboxState, series: int, database_bytes: int) -> dict[str, float]:
+def gauges(
+    last: Evaluated | None, outbox: OutboxState, series: int, database_bytes: int, writes: int
+) -> dict[str, float]:
     """The service's own gauges as they are."""
     found = {
         "midwatch_server_outbox_messages": float(outbox.waiting),
         "midwatch_server_series": float(series),
+        "midwatch_server_writes_waiting": float(writes),
         "midwatch_server_database_bytes": float(database_bytes),
         "midwatch_server_resident_memory_max_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -63,7 +63,7 @@ class Store:
 
     @property
     def sample_counts(self) -> Counter[str]:
-        """Samples since this process began: `stored`, `late`, and `refused:<reason>`."""
+        """Samples since this process began: `stored`, and of them `late`."""
         return self._appender.counts
 
     @property
@@ -81,8 +81,19 @@ class Store:
 
     def instant(self, selector: Selector, at_ms: int, lookback_ms: int = 300_000) -> list[InstantPoint]:
         """The last sample of each series in `(at - lookback, at]`."""
+        ids = self.directory.select(selector)
+        columns = self.state.columns
+        if len(ids) and int(columns.last_ms[ids].max()) <= at_ms:
+            seen = ids[columns.last_ms[ids] > at_ms - lookback_ms].tolist()
+            last = [(number, self.state.last(number)) for number in seen]
+            return [InstantPoint(self.directory.series(number), it.ts_ms, it.value) for number, it in last if it]
         with self._moment(selector) as (cursor, layout, ids):
             return instant(cursor, layout, self.directory, ids, at_ms, lookback_ms)
+
+    def recent_labels(self, metric: str, since_ms: int) -> list[Mapping[str, str]]:
+        """The labels of those series of a metric that had a sample after `since`."""
+        last_ms = self.state.columns.last_ms
+        return [it for number, it in self.directory.labels_of(metric).items() if last_ms[number] > since_ms]
 
     def range(
         self, selector: Selector, since_ms: int, until_ms: int, step_ms: int, of: Literal["last", "increase"] = "last"

@@ -71,7 +71,7 @@ class Appender:
     watched: Callable[[], frozenset[str]]
     """Metrics of which is to be told how early a batch reaches."""
     counts: Counter[str] = field(default_factory=Counter)
-    """Samples stored and refused, by what happened to them, since this process began."""
+    """Samples stored, and of them those that came late, since this process began."""
 
     def write(self, cursor: Cursor, batch: MetricBatch) -> Plan:
         """Write a batch in the cursor's transaction; nothing in memory has changed yet."""
@@ -98,7 +98,6 @@ class Appender:
 
     def apply(self, plan: Plan) -> None:
         """Take a written batch into memory."""
-        self.counts.update({f"refused:{reason}": count for reason, count in plan.stored.refused.items()})
         self.counts.update({"stored": plan.samples, "late": sum(len(it.samples) for it in plan.mended)})
         self.streams.apply(plan.identity)
         self.directory.add(plan.new_series)
