@@ -13,14 +13,13 @@ Run = tuple[int, int]
 
 
 class Cover(NamedTuple):
-    """Disjoint covered intervals in order of time, as two columns."""
+    """Disjoint covered intervals in order of time."""
 
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    runs: tuple[Run, ...]
 
     def until(self, at_ms: int) -> int:
         """Covered milliseconds up to a moment."""
-        return int(np.clip(at_ms - self.starts, 0, self.ends - self.starts).sum())
+        return sum(min(end, at_ms) - begin for begin, end in self.runs if begin < at_ms)
 
     def between(self, since_ms: int, until_ms: int) -> int:
         """Covered milliseconds of `(since, until]`."""
@@ -30,14 +29,14 @@ class Cover(NamedTuple):
 def union(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Cover:
     """The union of intervals in any order; those that touch become one."""
     if len(starts) == 0:
-        return Cover(starts, ends)
+        return Cover(())
     order = np.argsort(starts, kind="stable")
     starts, ends = starts[order], ends[order]
     reach = np.maximum.accumulate(ends)
     first = np.ones(len(starts), bool)
     first[1:] = starts[1:] > reach[:-1]
     last = np.append(np.flatnonzero(first)[1:] - 1, len(starts) - 1)
-    return Cover(starts[first], reach[last])
+    return Cover(tuple(zip(starts[first].tolist(), reach[last].tolist(), strict=True)))
 
 
 def joined(runs: Iterable[Run]) -> list[Run]:
