@@ -72,11 +72,14 @@ EVENTS: dict[str, str] = {
     "container.start": "A container was started.",
     "container.ready": "A probe passed for the first time after a start: attributes seconds, probe.",
     "container.die": "A container ended: attributes exit_code, reason, told (stopped on purpose).",
-    "container.restart": "A container runs again after its end: attributes by, exit_code.",
+    "container.restart": "A container runs again after its end: attributes by, exit_code, count (of one gap).",
     "container.oom_kill": "The kernel killed a process for memory: attributes cause, victim, count, process.",
     "container.unhealthy": "A health check failed.",
     "container.destroy": "A container was removed.",
-    "image.pull": "A pull ended: attributes registry, repository, reference, outcome, seconds, bytes, message.",
+    "image.pull": (
+        "A pull ended: attributes registry, repository, reference, outcome, seconds, bytes, message, quality "
+        "(exact, or derived from the engine's event of a pull by others, which has no outcome)."
+    ),
     "image.build": "A build ended: attributes reference, seconds, ok, message.",
     "deploy": "A service was made or changed: attributes image, previous_image, digest, ok, seconds, reason.",
     "service.declared": (
