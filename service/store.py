@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from service.errors import StoreUnavailable
 from service.increments import DEFAULT as RULES
 from service.increments import Rules
 from service.model import InstantPoint, MetricBatch, RangeSeries, Series
@@ -60,6 +61,7 @@ class Store:
         self._keeping = threading.Lock()
         self.database.write(make_templates)
         self.database.write(self._load)
+        self.database.reopened = self._load
 
     @property
     def sample_counts(self) -> Counter[str]:
@@ -153,8 +155,11 @@ class Store:
         return (int(firsts.min()) if len(firsts) else None, int(lasts.max()) if len(lasts) else None)
 
     def close(self) -> None:
-        """Note the state and let go of the file."""
-        self.database.write(lambda cursor: note_state(cursor, self.state, self.directory.numbers()))
+        """Note the state, which only makes the next start faster, and let go of the file."""
+        try:
+            self.database.write(lambda cursor: note_state(cursor, self.state, self.directory.numbers()))
+        except StoreUnavailable as fault:
+            _LOG.warning("%s", fault)
         self.database.close()
 
     def _write(self, cursor: Cursor, batch: MetricBatch) -> Plan:
@@ -212,6 +217,8 @@ class Store:
 
     def _load(self, cursor: Cursor) -> None:
         """Read series, states and runs, and go through the samples that came after the state was noted."""
+        self.directory.clear()
+        self.state.clear()
         rows = cursor.execute("SELECT series_id, metric, labels, counter FROM series").fetchall()
         self.directory.add((number, Series(metric, decode_labels(labels))) for number, metric, labels, _ in rows)
         self.state.reserve(self.directory.next_id)

@@ -61,6 +61,8 @@ class Database:
         self.path = path
         self.fault: str | None = None
         """Why the last write failed, in one sentence; None while writing works."""
+        self.reopened: Callable[[Cursor], None] = _nothing
+        """Told when the file was opened anew: a write that failed may be in it after all."""
         self._resources = resources
         self._lock = threading.Lock()
         self._settling = threading.Lock()
@@ -168,6 +170,8 @@ class Database:
             _LOG.warning("%s: could not be rolled back: %s", self.path, _sentence(second))
             if not isinstance(second, duckdb.FatalException) and "invalidated" not in str(second):
                 return
+        # a cursor keeps the database that was given up alive, and it would be what is opened again
+        cursor.close()
         self._reopen()
 
     def _reopen(self) -> None:
@@ -181,6 +185,9 @@ class Database:
             except StoreFault as fault:
                 self.fault = str(fault)
                 _LOG.error("%s", fault)
+                return
+        with self._settling:
+            self.reopened(self._connection.cursor())
 
 
 def _connect(path: Path, resources: Resources) -> Cursor:

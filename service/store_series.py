@@ -65,6 +65,10 @@ class Directory:
         with self._lock:
             return dict(self._by_metric.get(metric, {}))
 
+    def clear(self) -> None:
+        """Forget all series."""
+        self.remove(self.numbers())
+
     def add(self, found: Iterable[tuple[int, Series]]) -> None:
         """Take series with their numbers."""
         with self._lock:

@@ -47,11 +47,15 @@ class SeriesState:
     """Columns by series number, and closed runs; changed by the writing thread alone, each change by replacing."""
 
     def __init__(self) -> None:
+        self.runs_dropped = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
         self.columns = _empty(1024)
         self.counter = np.zeros(1024, np.bool_)
         """True for counters: what a series was first told to be, it stays."""
         self.closed: dict[int, tuple[Run, ...]] = {}
-        self.runs_dropped = 0
 
     def reserve(self, highest: int) -> None:
         """Make room up to a series number."""

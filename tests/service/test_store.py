@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from service.errors import StoreFault, StoreUnavailable
+from service.model import MetricBatch
 from service.store import Store
 from service.store_append import Bounds
 from service.store_db import Resources
@@ -324,6 +326,23 @@ def test_a_folder_without_permission_is_told_with_the_remedy(tmp_path: Path) -> 
     assert found.stdout.count("\n") == 1
 
 
+def test_a_database_that_gave_up_is_opened_anew_with_all_that_was_acknowledged(store: Store) -> None:
+    def give_up(cursor: duckdb.DuckDBPyConnection) -> None:
+        cursor.execute("DELETE FROM series")
+        raise duckdb.FatalException("the database has been invalidated")
+
+    store.append(batch(rising(20), 1))
+    before = store.counts(RATIO, [60_000, 3_600_000], T0 + 100_000)
+    with pytest.raises(StoreUnavailable, match="invalidated"):
+        store.database.write(give_up)
+    assert store.database.fault is not None
+    assert store.counts(RATIO, [60_000, 3_600_000], T0 + 100_000) == before
+    assert not store.append(batch(rising(20), 1))
+    assert store.append(batch([Point(ERRORS, T0 + 105_000, 3.0, T0 + 104_000)], 2))
+    assert store.database.fault is None
+    assert store.counts(RATIO, [60_000], T0 + 105_000)[0].bad == 3
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
 def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(tmp_path: Path, clock: Clock) -> None:
     disk = tmp_path / "disk"
@@ -334,22 +353,23 @@ def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(tmp_path: Pa
     try:
         store = Store(disk / "x.duckdb", clock, resources=Resources(checkpoint_mb=64))
         many = [series("requests_total", service="api", code=f"{at}") for at in range(2_000)]
+
+        def numbered(at: int) -> MetricBatch:
+            return batch([Point(it, T0 + at * 5_000, at * 1.37 + n * 0.11, T0) for n, it in enumerate(many)], at)
+
         taken = 0
         with pytest.raises(StoreUnavailable, match="free some space"):
             for at in range(1, 200):
-                store.append(
-                    batch([Point(it, T0 + at * 5_000, at * 1.37 + n * 0.11, T0) for n, it in enumerate(many)], at)
-                )
+                store.append(numbered(at))
                 taken = at
         assert store.database.fault is not None
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        again = batch([Point(it, T0 + (taken + 1) * 5_000, 9_999.0, T0) for it in many], taken + 1)
-        assert store.append(again)
+        store.append(numbered(taken + 1))
         assert store.database.fault is None
-        assert not store.append(again)
-        found = {it.ts_ms for it in store.instant(ALL, clock.now_ms, 3_600_000)}
-        assert found == {T0 + (taken + 1) * 5_000}
-        assert total(store) == 2_000 * 9_999
+        assert not store.append(numbered(taken + 1))
+        each = store.range(ALL, T0, T0 + 5_000 * (taken + 1), 5_000)
+        assert all(None not in line.values for line in each)
+        assert total(store) == round(sum((taken + 1) * 1.37 + n * 0.11 for n in range(2_000)))
         store.close()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
