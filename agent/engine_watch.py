@@ -155,7 +155,7 @@ class EngineWatch:
                 self._take(engine, event)
             elif drain.ended:
                 raise EngineUnavailable(drain.fault or "the engine ended its stream of events")
-            overflown = drain.take_overflow()
+            overflown = 0 if event is not None else drain.take_overflow()
             if overflown or self._clock.monotonic() >= resync_at:
                 self.overflows += overflown
                 self._resync(engine, engine_restarted=False)
@@ -179,7 +179,10 @@ class EngineWatch:
 
 
 class _Drain:
-    """Reads a stream on a thread of its own into a bounded queue; where that is full the rest is dropped, and told."""
+    """Reads a stream on a thread of its own into a bounded queue.
+
+    Once one event found it full the following are dropped too, until the reader takes note: what is queued has no gap.
+    """
 
     def __init__(self, stream: EventStream, most: int) -> None:
         self._stream = stream
@@ -210,6 +213,9 @@ class _Drain:
     def _run(self) -> None:
         try:
             for event in self._stream:
+                if self._overflow:
+                    self._overflow += 1
+                    continue
                 try:
                     self._events.put_nowait(event)
                 except queue.Full:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agent.book import Record, phase_of
 from agent.story import Story, found_running, watch_of
-from agent.verdict import completed_restarts, missed_restarts
+from agent.verdict import Missed, completed_restarts, missed_restarts
 from runtime.model import Container
 
 
@@ -57,20 +57,25 @@ def _note_config(story: Story, record: Record) -> None:
 
 def _caught_up(story: Story, record: Record, container: Container, now_ms: int, *, engine_restarted: bool) -> None:
     record.gone_ms = None
-    missed = missed_restarts(record.restarts, record.started_ms, container, engine_restarted=engine_restarted)
     new_run = container.started_ms is not None and container.started_ms > (record.started_ms or 0)
     if not new_run and phase_of(container) == record.phase:
         _refreshed(story, record, container, now_ms)
         return
     story.advance(record.service, now_ms)
-    was_alive, began_before = record.alive, record.started_ms is not None
-    if began_before:
-        for by, n in missed.by():
-            ours = by == "manual" and story.is_ours(container.id, now_ms)
-            story.restarted(record, "midwatch" if ours else by, n, container.started_ms or now_ms, record.exit_code)
+    was_alive = record.alive
+    for by, n in _missed(record, container, engine_restarted=engine_restarted).by():
+        ours = by == "manual" and story.is_ours(container.id, now_ms)
+        story.restarted(record, "midwatch" if ours else by, n, container.started_ms or now_ms, record.exit_code)
     _take_over(record, container, new_run=new_run)
     if (was_alive or new_run) and not record.alive:
         _end_of_found(story, record, now_ms)
+
+
+def _missed(record: Record, container: Container, *, engine_restarted: bool) -> Missed:
+    if record.started_ms is not None:
+        return missed_restarts(record.restarts, record.started_ms, container, engine_restarted=engine_restarted)
+    # Its first start was missed: that is no restart, but all that the policy did since are.
+    return Missed(policy=completed_restarts(container) if record.first_run else 0)
 
 
 def _refreshed(story: Story, record: Record, container: Container, now_ms: int) -> None:

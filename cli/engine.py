@@ -49,9 +49,7 @@ def private_url(data: Path) -> str:
 def answers(url: str, timeout_seconds: float = 5.0) -> bool:
     """True where an engine answers a ping; refuses where its socket may not be opened."""
     path = Path(url.removeprefix("unix://"))
-    if url.startswith("unix://") and not os.access(path.parent, os.X_OK):
-        return False
-    if url.startswith("unix://") and path.exists() and not os.access(path, os.R_OK | os.W_OK):
+    if url.startswith("unix://") and _is_closed(path):
         raise Refusal(f"no permission to open {path}", "run as root or join the group of the socket (usually docker)")
     try:
         with contextlib.closing(docker.DockerClient(base_url=url, timeout=int(timeout_seconds))) as client:
@@ -129,6 +127,17 @@ def stop_private(folder: Path) -> bool:
 def process_of(folder: Path) -> Process:
     """The private engine's process."""
     return Process("dockerd", folder)
+
+
+def _is_closed(path: Path) -> bool:
+    """True where the path, or a folder on the way to it, may not be used by us."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return not os.access(path, os.R_OK | os.W_OK)
 
 
 def _command(folder: Path, url: str) -> list[str]:

@@ -91,12 +91,16 @@ class Process:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot; None where there is none or it is a zombie."""
+    """When the process started, in clock ticks since boot; None where there is none.
+
+    One whose main thread is dead is gone only with its last thread: until then it holds its files and their locks.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] == "Z" else int(fields[19])
+    state, threads = fields[0], int(fields[17])
+    return None if state == "Z" and threads <= 1 else int(fields[19])
 
 
 def _end(pid: int, grace_seconds: float) -> None:

@@ -132,3 +132,19 @@ def test_a_container_found_ready_has_no_cold_start_and_one_that_was_waited_for_h
 def stage_service(stage: Stage) -> Any:
     (record,) = stage.lifecycle.records()
     return record.service
+
+
+def test_the_restarts_of_a_container_whose_first_start_was_missed_too_are_counted() -> None:
+    stage = Stage()
+    stage.lifecycle.resync([])
+    stage.says("create")
+    stage.lifecycle.resync([found(restart_count=3, created_ms=PLAIN.created_ms, started_ms=stage.after(5_000).now)])
+    assert stage.settles().counted("restarts") == {"policy": 3}
+
+
+def test_the_first_start_that_was_missed_is_no_restart() -> None:
+    stage = Stage()
+    stage.lifecycle.resync([])
+    stage.says("create")
+    stage.lifecycle.resync([found(created_ms=PLAIN.created_ms, started_ms=stage.after(5_000).now)])
+    assert stage.settles().counted("restarts") == {}

@@ -71,3 +71,16 @@ def test_a_log_that_grew_large_is_put_aside_at_the_next_start(tmp_path: Path) ->
     _started(tmp_path, SLEEPER).stop()
     assert process.log_file.stat().st_size < 100
     assert process.log_file.with_suffix(".log.1").exists()
+
+
+def test_a_process_is_not_gone_before_its_last_thread(tmp_path: Path) -> None:
+    main_thread_ends = "import threading, time, ctypes; threading.Thread(target=time.sleep, args=(600,)).start()"
+    code = f"{main_thread_ends}; print('hello', flush=True); ctypes.CDLL(None).pthread_exit(None)"
+    process = _started(tmp_path, [sys.executable, "-c", code])
+    pid = process.pid()
+    assert pid is not None
+    state = Path(f"/proc/{pid}/stat")
+    until(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", what="its main thread ended")
+    assert process.pid() == pid
+    assert process.stop()
+    assert process.pid() is None
