@@ -135,6 +135,12 @@ class Shop(ThreadingHTTPServer):
         self.role, self.faults, self.metrics, self.ready = role, faults, Metrics(), False
         super().__init__(("0.0.0.0", PORT), Handler)
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """One line for a fault of our own; a caller that hangs up is none."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError):
+            say(f"request from {client_address} failed: {error!r}")
+
 
 class Handler(BaseHTTPRequestHandler):
     """One request."""

@@ -89,3 +89,19 @@ def test_the_compose_file_says_what_the_shop_is_known_for() -> None:
     assert services["worker"].build is not None and services["api"].build is None
     assert services["api"].replicas == 2 and services["stock"].restart == "no"
     assert all(spec.memory_limit_bytes == 64 << 20 for spec in services.values())
+
+
+def test_a_caller_that_hangs_up_is_no_fault_and_a_fault_is_one_line(
+    shop: ModuleType, front: httpx.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = shop.Shop("api", shop.Faults(Path("/nonexistent"), "replica"))
+    for error in (ConnectionResetError(104, "reset"), ValueError("bad")):
+        try:
+            raise error
+        except (ConnectionError, ValueError):
+            server.handle_error(None, ("10.0.0.1", 1))
+    server.server_close()
+    told = "".join(capfd.readouterr())
+    assert "request from ('10.0.0.1', 1) failed: ValueError('bad')" in told
+    assert "104" not in told
+    assert told.count("\n") == 1
