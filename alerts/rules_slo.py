@@ -9,6 +9,8 @@ from slo.model import Allowance, Counts, Judgement, MinuteSlices, Objective, Row
 from slo.text import duration, percent, times, utc
 
 ALERTS = ("slo-burn", "budget-projected-gone")
+WATCHED_BY_A_RULE = frozenset({"node-disk"})
+"""Objectives whose quantity has an alert of its own, which knows when it is worth a page: their burn is a ticket."""
 
 
 def of_judgement(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> list[Finding]:
@@ -16,8 +18,9 @@ def of_judgement(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> l
     rows = judgement.rows
     pages = [it for it in rows if it.row.road == "page"]
     tickets = [it for it in rows if it.row.road == "ticket"]
-    paging = [it for it in pages if it.fired and not it.guarded]
-    ticketing = [it for it in (*pages, *tickets) if it.fired and (it.guarded or it.row.road == "ticket")]
+    no_page = judgement.objective.slo in WATCHED_BY_A_RULE
+    paging = [it for it in pages if it.fired and not it.guarded and not no_page]
+    ticketing = [it for it in (*pages, *tickets) if it.fired and (it.guarded or no_page or it.row.road == "ticket")]
     page = _burn(judgement, "page", paging, _known(pages), thresholds, now_ms)
     ticket = _burn(judgement, "ticket", ticketing, _known([*pages, *tickets]), thresholds, now_ms)
     return [page, ticket, _projected(judgement, thresholds, now_ms)]
@@ -54,7 +57,7 @@ def _projected(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> Fin
         alert="budget-projected-gone",
         subject=subject,
         labels=labels,
-        road="page",
+        road="ticket" if what in WATCHED_BY_A_RULE else "page",
         firing=_projection_fires(judgement),
         at_ms=now_ms,
         summary=f"{subject.service}: at the present burn the error budget of {what} is gone soon",

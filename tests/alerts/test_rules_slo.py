@@ -113,3 +113,15 @@ def test_the_alert_of_a_node_that_left_the_list_resolves_and_that_of_the_service
     known = judge(replace(objective(unmeasurable="-"), service="platform", scope=node.scope), {}, NOW)
     assert vanished(book, [known]) == frozenset()
     assert vanished(book, []) == {silent.key}
+
+
+def test_the_burn_of_what_has_an_alert_of_its_own_is_a_ticket() -> None:
+    judged = _judged(FAST, replace(GOOD, slo="node-disk"), bad=100)
+    assert _found(judged, "page").firing is False
+    found = _found(judged, "ticket")
+    assert found.firing is True
+    assert found.evidence[0].label == "fast row fired"
+    soon = [
+        it for it in findings(Facts((), (), None), [judged], Thresholds(), NOW) if it.alert == "budget-projected-gone"
+    ]
+    assert [it.road for it in soon] == ["ticket"]
