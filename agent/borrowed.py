@@ -10,6 +10,7 @@ from agent.names import Metric
 
 _DEVICE = ("device",)
 _INTERFACE = ("interface",)
+_MACHINE = ("boot_id", "machine_id", "system_uuid")
 
 CADVISOR: dict[str, Metric] = {
     "container_cpu_usage_seconds_total": Metric("counter", "CPU time consumed.", ("cpu",)),
@@ -18,10 +19,16 @@ CADVISOR: dict[str, Metric] = {
     "container_cpu_cfs_periods_total": Metric("counter", "Periods of the CPU quota that elapsed."),
     "container_cpu_cfs_throttled_periods_total": Metric("counter", "Periods in which the CPU quota ran out."),
     "container_cpu_cfs_throttled_seconds_total": Metric("counter", "Time for which the CPU quota held tasks back."),
+    "container_cpu_cfs_burst_periods_total": Metric("counter", "Periods in which more than the quota was used."),
+    "container_cpu_cfs_burst_seconds_total": Metric("counter", "CPU time used beyond the quota."),
     "container_spec_cpu_quota": Metric("gauge", "CPU quota per period in microseconds; absent without one."),
     "container_spec_cpu_period": Metric("gauge", "Period of the CPU quota in microseconds."),
     "container_spec_cpu_shares": Metric("gauge", "CPU shares."),
     "container_spec_memory_limit_bytes": Metric("gauge", "Memory limit, 0 without one."),
+    "container_spec_memory_swap_limit_bytes": Metric(
+        "gauge", "Limit of swap (with memory on cgroup v1), 0 without one."
+    ),
+    "container_spec_memory_reservation_limit_bytes": Metric("gauge", "Memory kept for the container, 0 without."),
     "container_memory_usage_bytes": Metric("gauge", "Memory in use, page cache included."),
     "container_memory_working_set_bytes": Metric("gauge", "Memory in use less inactive file pages."),
     "container_memory_rss": Metric("gauge", "Anonymous memory in bytes."),
@@ -31,6 +38,17 @@ CADVISOR: dict[str, Metric] = {
     "container_memory_max_usage_bytes": Metric("gauge", "Most memory that was in use."),
     "container_memory_failcnt": Metric("gauge", "Times that the memory limit was hit."),
     "container_memory_failures_total": Metric("counter", "Page faults.", ("failure_type", "scope")),
+    "container_memory_total_active_file_bytes": Metric("gauge", "File pages in use of late."),
+    "container_memory_total_inactive_file_bytes": Metric("gauge", "File pages not in use of late."),
+    "container_memory_file_dirty_bytes": Metric("gauge", "File pages that wait to be written."),
+    "container_memory_file_writeback_bytes": Metric("gauge", "File pages that are being written."),
+    "container_memory_kernel_usage": Metric("gauge", "Kernel memory in bytes."),
+    "container_memory_events_high_total": Metric("counter", "Times that memory.high was exceeded (cgroup v2)."),
+    "container_memory_events_max_total": Metric("counter", "Times that memory.max was reached (cgroup v2)."),
+    "container_memory_pgscan_total": Metric("counter", "Pages scanned by reclaim (cgroup v2)."),
+    "container_memory_pgsteal_total": Metric("counter", "Pages reclaimed (cgroup v2)."),
+    "container_memory_workingset_refault_file_total": Metric("counter", "File pages that came back after eviction."),
+    "container_memory_workingset_refault_anon_total": Metric("counter", "Other pages that came back after eviction."),
     "container_oom_events_total": Metric("counter", "Processes that the kernel killed for memory in this run."),
     "container_fs_reads_total": Metric("counter", "Reads of a block device.", _DEVICE),
     "container_fs_reads_bytes_total": Metric("counter", "Bytes read from a block device.", _DEVICE),
@@ -44,6 +62,12 @@ CADVISOR: dict[str, Metric] = {
     "container_network_transmit_packets_total": Metric("counter", "Packets sent.", _INTERFACE),
     "container_network_transmit_packets_dropped_total": Metric("counter", "Packets to send dropped.", _INTERFACE),
     "container_network_transmit_errors_total": Metric("counter", "Errors while sending.", _INTERFACE),
+    "container_fs_usage_bytes": Metric("gauge", "Bytes in the writable layer.", _DEVICE),
+    "container_fs_limit_bytes": Metric("gauge", "Size of the file system under the writable layer.", _DEVICE),
+    "container_fs_inodes_free": Metric("gauge", "Free inodes of that file system.", _DEVICE),
+    "container_fs_inodes_total": Metric("gauge", "Inodes of that file system.", _DEVICE),
+    "container_file_descriptors": Metric("gauge", "Open file descriptors of all processes, read every 30 s."),
+    "container_ulimits_soft": Metric("gauge", "Soft limits of the main process.", ("ulimit",)),
     "container_processes": Metric("gauge", "Processes in the container."),
     "container_threads": Metric("gauge", "Threads in the container."),
     "container_threads_max": Metric("gauge", "Most threads allowed; absent without a limit."),
@@ -57,7 +81,10 @@ CADVISOR: dict[str, Metric] = {
     "container_start_time_seconds": Metric("gauge", "When the container was last started."),
     "container_creation_time_seconds": Metric("gauge", "When the container was made."),
     "container_health_state": Metric("gauge", "Health check: 1 healthy, 0 starting or unhealthy, -1 none."),
-    "container_info": Metric("gauge", "1, with what identifies the image.", ("image_id",)),
+    "container_info": Metric("gauge", "1, with the image and the container labels that were asked for.", ("image_id",)),
+    "machine_cpu_cores": Metric("gauge", "CPUs of the node.", _MACHINE),
+    "machine_memory_bytes": Metric("gauge", "Memory of the node.", _MACHINE),
+    "machine_swap_bytes": Metric("gauge", "Swap of the node.", _MACHINE),
 }
 
 _CPU = ("cpu", "mode")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from runtime.devices import Devices, devices
 from runtime.errors import ParseFault
 from runtime.kept import Allowance, KeptFile
 from runtime.procfs import (
@@ -77,6 +78,7 @@ class NodeReading(NamedTuple):
     files: tuple[int, int] | None
     uname: Uname
     faults: tuple[ParseFault, ...]
+    devices: Devices
 
 
 class MonotoneCpu:
@@ -109,6 +111,8 @@ class NodeReader:
     def __init__(self, root: Path, allowance: Allowance) -> None:
         self._root = root
         self._cpu = MonotoneCpu()
+        self._present: tuple[tuple[str, str], ...] = ()
+        self._devices = Devices({}, frozenset())
         proc = root / "proc"
         paths = {
             "stat": proc / "stat",
@@ -131,19 +135,28 @@ class NodeReader:
         faults: list[ParseFault] = []
         counters = self._parse("stat", stat, faults)
         vmstat = self._parse("vmstat", flat_keyed, faults) or {}
+        disks = self._parse("diskstats", diskstats, faults) or ()
         return NodeReading(
             cpu_seconds=self._cpu.advance(counters.cpus) if counters else {},
             stat=counters,
             memory=self._parse("meminfo", meminfo, faults),
             load=self._parse("loadavg", loadavg, faults),
-            disks=tuple(filter(_is_shown, self._parse("diskstats", diskstats, faults) or ())),
+            disks=tuple(filter(_is_shown, disks)),
             filesystems=self._filesystems(faults),
             interfaces=self._parse("net/dev", net_dev, faults) or (),
             vmstat={key.decode(errors="replace"): value for key, value in vmstat.items()},
             files=self._parse("file-nr", _file_nr, faults),
             uname=self._uname(),
             faults=tuple(faults),
+            devices=self._known_devices(disks),
         )
+
+    def _known_devices(self, disks: tuple[Disk, ...]) -> Devices:
+        """Looks at /sys again where a device came, went or was renamed."""
+        present = tuple((disk.device, disk.name) for disk in disks)
+        if present != self._present:
+            self._present, self._devices = present, devices(disks, self._root)
+        return self._devices
 
     def _parse(self, name: str, parser: Callable[[bytes, str], T], faults: list[ParseFault]) -> T | None:
         text = self._files[name].read()

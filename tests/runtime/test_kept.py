@@ -9,7 +9,8 @@ import pytest
 from docker.models.containers import Container
 
 from runtime.cgroup import detect
-from runtime.kept import Allowance, ContainerReader, KeptFile, open_container
+from runtime.kept import Allowance, KeptFile
+from runtime.reader import ContainerReader, open_container
 from runtime.procfs import mountinfo
 from tests.runtime import trees
 from tests.runtime.trees import Tree
