@@ -82,10 +82,16 @@ CADVISOR: dict[str, Metric] = {
     "container_creation_time_seconds": Metric("gauge", "When the container was made."),
     "container_health_state": Metric("gauge", "Health check: 1 healthy, 0 starting or unhealthy, -1 none."),
     "container_info": Metric("gauge", "1, with the image and the container labels that were asked for.", ("image_id",)),
-    "machine_cpu_cores": Metric("gauge", "CPUs of the node.", _MACHINE),
-    "machine_memory_bytes": Metric("gauge", "Memory of the node.", _MACHINE),
-    "machine_swap_bytes": Metric("gauge", "Swap of the node.", _MACHINE),
 }
+
+NETSTAT_KEYS = (
+    "Tcp_RetransSegs", "Tcp_OutSegs", "Tcp_InSegs", "Tcp_InErrs", "Tcp_ActiveOpens", "Tcp_PassiveOpens",
+    "Tcp_CurrEstab", "TcpExt_TCPSynRetrans", "TcpExt_ListenDrops", "TcpExt_ListenOverflows", "Udp_InErrors",
+)  # fmt: skip
+"""The fields of /proc/net/snmp and netstat that public dashboards ask for."""
+
+PRESSURES = ("cpu_waiting", "memory_waiting", "memory_stalled", "io_waiting", "io_stalled")
+"""As node_exporter names the lines of /proc/pressure."""
 
 _CPU = ("cpu", "mode")
 _MOUNT = ("device", "fstype", "mountpoint")
@@ -102,7 +108,35 @@ MEMORY_KEYS = (
 VMSTAT_KEYS = ("oom_kill", "pgfault", "pgmajfault", "pgpgin", "pgpgout", "pswpin", "pswpout")
 """The fields of /proc/vmstat that node_exporter has by default."""
 
+_CHIP = ("chip", "sensor")
+
 NODE: dict[str, Metric] = {
+    "machine_cpu_cores": Metric("gauge", "CPUs of the node.", _MACHINE),
+    "machine_memory_bytes": Metric("gauge", "Memory of the node.", _MACHINE),
+    "machine_swap_bytes": Metric("gauge", "Swap of the node.", _MACHINE),
+    **{f"node_netstat_{key}": Metric("gauge", f"{key.replace('_', ' ')} of the node.") for key in NETSTAT_KEYS},
+    **{
+        f"node_pressure_{name}_seconds_total": Metric("counter", f"Time of pressure on the node: {name}.")
+        for name in PRESSURES
+    },
+    "node_network_speed_bytes": Metric("gauge", "Speed of a link in bytes a second.", _DEVICE),
+    "node_bonding_slaves": Metric("gauge", "Links of a bond.", ("master",)),
+    "node_bonding_active": Metric("gauge", "Links of a bond that are up.", ("master",)),
+    "node_nf_conntrack_entries": Metric("gauge", "Connections that are tracked."),
+    "node_nf_conntrack_entries_limit": Metric("gauge", "Most connections that are tracked."),
+    "node_edac_correctable_errors_total": Metric("counter", "Memory errors that were corrected.", ("controller",)),
+    "node_edac_uncorrectable_errors_total": Metric("counter", "Memory errors that were not.", ("controller",)),
+    "node_md_disks": Metric("gauge", "Disks of a RAID by state.", ("device", "state")),
+    "node_md_disks_required": Metric("gauge", "Disks that a RAID needs.", _DEVICE),
+    "node_hwmon_temp_celsius": Metric("gauge", "Temperature.", _CHIP),
+    "node_hwmon_temp_max_celsius": Metric("gauge", "Highest temperature that is good.", _CHIP),
+    "node_hwmon_temp_crit_alarm_celsius": Metric("gauge", "Above 0 where a temperature is critical.", _CHIP),
+    "node_hwmon_temp_alarm": Metric("gauge", "1 where a sensor raises its alarm.", _CHIP),
+    "node_timex_offset_seconds": Metric("gauge", "Offset of the clock from its reference."),
+    "node_timex_maxerror_seconds": Metric("gauge", "Most that the clock can be wrong."),
+    "node_timex_estimated_error_seconds": Metric("gauge", "How wrong the clock is thought to be."),
+    "node_timex_sync_status": Metric("gauge", "1 where the clock is kept in step."),
+    "node_filesystem_device_error": Metric("gauge", "1 where a file system can't be looked at.", _MOUNT),
     "node_cpu_seconds_total": Metric("counter", "Time that each CPU spent in each mode.", _CPU),
     "node_boot_time_seconds": Metric("gauge", "When the node was booted."),
     "node_time_seconds": Metric("gauge", "The node's clock."),

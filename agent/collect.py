@@ -119,7 +119,9 @@ class Collector:
     def _learn(self, reading: NodeReading) -> None:
         """Keeps the node's facts as one object while they don't change."""
         memory = (reading.memory or {}).get("MemTotal_bytes")
-        facts = self._facts._replace(devices=reading.devices, memory_bytes=memory, cpus=len(reading.cpu_seconds) or None)
+        facts = self._facts._replace(
+            devices=reading.devices, memory_bytes=memory, cpus=len(reading.cpu_seconds) or None
+        )
         if facts != self._facts:
             self._facts = facts
 

@@ -80,9 +80,10 @@ class Shaper:
         return Columns(self._shape, values, stamp.at_ms, stamp.start_ms)
 
     def _renew(self, n: int, part: Any, facts: Facts) -> bool:
-        rows = [] if part is None else [row for row in _ROWS[n](part, facts) if row[1] is not None]
-        keys = tuple([key for key, _ in rows])
-        self._parts[n], self._values[n] = part, tuple([value for _, value in rows])
+        rows = () if part is None else _ROWS[n](part, facts)
+        known = [(key, value) for key, value in rows if value is not None]
+        keys = tuple([key for key, _ in known])
+        self._parts[n], self._values[n] = part, tuple([value for _, value in known])
         if keys == self._keys[n]:
             return False
         self._keys[n] = keys

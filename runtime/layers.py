@@ -131,7 +131,7 @@ class Layers:
         if folder is None:
             return None
         try:
-            space, device = os.statvfs(folder), os.stat(folder).st_dev
+            space, device = os.statvfs(folder), Path(folder).stat().st_dev
         except OSError:
             return None
         number = f"{os.major(device)}:{os.minor(device)}"

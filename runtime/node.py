@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from runtime.cgroup import Pressure
+from runtime.cgroup_v2 import pressure
 from runtime.devices import Devices, devices
 from runtime.errors import ParseFault
 from runtime.kept import Allowance, KeptFile
+from runtime.node_more import Fact, NodeMore
 from runtime.procfs import (
     CPU_MODES,
     Disk,
@@ -23,6 +27,7 @@ from runtime.procfs import (
     meminfo,
     mountinfo,
     net_dev,
+    netstat,
     stat,
 )
 
@@ -51,6 +56,7 @@ class Filesystem(NamedTuple):
     files: int
     files_free: int
     readonly: bool
+    error: bool = False
 
 
 class Uname(NamedTuple):
@@ -79,6 +85,9 @@ class NodeReading(NamedTuple):
     uname: Uname
     faults: tuple[ParseFault, ...]
     devices: Devices
+    netstat: Mapping[str, int]
+    pressure: Mapping[str, Pressure]
+    more: tuple[Fact, ...]
 
 
 class MonotoneCpu:
@@ -110,6 +119,7 @@ class NodeReader:
 
     def __init__(self, root: Path, allowance: Allowance) -> None:
         self._root = root
+        self._more = NodeMore(root)
         self._cpu = MonotoneCpu()
         self._present: tuple[tuple[str, str], ...] = ()
         self._devices = Devices({}, frozenset())
@@ -123,6 +133,9 @@ class NodeReader:
             "file-nr": proc / "sys/fs/file-nr",
             "net/dev": _of_init(proc, "net/dev"),
             "mountinfo": _of_init(proc, "mountinfo"),
+            "snmp": _of_init(proc, "net/snmp"),
+            "netstat": _of_init(proc, "net/netstat"),
+            **{f"pressure/{name}": proc / "pressure" / name for name in ("cpu", "memory", "io")},
         }
         self._files = {name: KeptFile(path, allowance) for name, path in paths.items()}
 
@@ -149,7 +162,14 @@ class NodeReader:
             uname=self._uname(),
             faults=tuple(faults),
             devices=self._known_devices(disks),
+            netstat={**(self._parse("snmp", netstat, faults) or {}), **(self._parse("netstat", netstat, faults) or {})},
+            pressure=self._pressure(faults),
+            more=self._more.facts(),
         )
+
+    def _pressure(self, faults: list[ParseFault]) -> dict[str, Pressure]:
+        found = {name: self._parse(f"pressure/{name}", pressure, faults) for name in ("cpu", "memory", "io")}
+        return {name: one for name, one in found.items() if one is not None}
 
     def _known_devices(self, disks: tuple[Disk, ...]) -> Devices:
         """Looks at /sys again where a device came, went or was renamed."""
@@ -216,11 +236,13 @@ def real_mounts(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
 
 
 def measure(mount: Mount, root: Path) -> Filesystem | None:
-    """The space of one mount, None where it is not reachable from here."""
+    """The space of one mount; None where it is not there from here, `error` where the disk itself refuses."""
     try:
         space = os.statvfs(root / mount.mountpoint.lstrip("/"))
-    except OSError:
-        return None
+    except OSError as error:
+        broken = error.errno in (errno.EIO, errno.ESTALE, errno.ENOTCONN)
+        named = (_shown(mount.source), mount.fstype, _shown(mount.mountpoint))
+        return Filesystem(*named, 0, 0, 0, 0, 0, readonly=False, error=True) if broken else None
     unit = space.f_frsize
     return Filesystem(
         _shown(mount.source),

@@ -238,3 +238,18 @@ def inner_pid(text: bytes, where: str = "status") -> int | None:
                 raise fault(where, row, "`NSpid:` and numbers", line)
             return int(words[-1]) if len(words) > 2 else None
     return None
+
+
+def netstat(text: bytes, where: str = "net/snmp") -> dict[str, int]:
+    """Numbers of /proc/net/snmp or netstat as `Tcp_OutSegs`: a line of names, then a line of numbers."""
+    found: dict[str, int] = {}
+    lines = text.splitlines()
+    for row, (names, numbers) in enumerate(zip(lines[::2], lines[1::2], strict=False)):
+        (head, *keys), (again, *values) = names.split() or [b""], numbers.split() or [b""]
+        if head != again or len(keys) != len(values):
+            raise fault(where, 2 * row + 1, "a line of names and one of as many numbers", names)
+        prefix = head.removesuffix(b":").decode(errors="replace")
+        for key, value in zip(keys, values, strict=True):
+            if value.isdigit():
+                found[f"{prefix}_{key.decode(errors='replace')}"] = int(value)
+    return found

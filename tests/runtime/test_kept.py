@@ -10,8 +10,8 @@ from docker.models.containers import Container
 
 from runtime.cgroup import detect
 from runtime.kept import Allowance, KeptFile
-from runtime.reader import ContainerReader, open_container
 from runtime.procfs import mountinfo
+from runtime.reader import ContainerReader, open_container
 from tests.runtime import trees
 from tests.runtime.trees import Tree
 from tests.support.engine import EngineUnderTest
