@@ -120,6 +120,8 @@ class NodeReader:
     def __init__(self, root: Path, allowance: Allowance) -> None:
         self._root = root
         self._more = NodeMore(root)
+        self._mounts_text: bytes | None = None
+        self._mounts: tuple[Mount, ...] = ()
         self._cpu = MonotoneCpu()
         self._present: tuple[tuple[str, str], ...] = ()
         self._devices = Devices({}, frozenset())
@@ -189,7 +191,11 @@ class NodeReader:
             return None
 
     def _filesystems(self, faults: list[ParseFault]) -> tuple[Filesystem, ...]:
-        found = (measure(mount, self._root) for mount in real_mounts(self._parse("mountinfo", mountinfo, faults) or ()))
+        text = self._files["mountinfo"].read()
+        if text != self._mounts_text:
+            # A node has a mount or more for each container, and they seldom change.
+            self._mounts_text, self._mounts = text, real_mounts(self._parse("mountinfo", mountinfo, faults) or ())
+        found = (measure(mount, self._root) for mount in self._mounts)
         return tuple(one for one in found if one is not None)
 
     def _uname(self) -> Uname:

@@ -13,6 +13,9 @@ T = TypeVar("T")
 CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guest_nice")
 """Modes of a line of /proc/stat in its order; `user` includes `guest`, as in the kernel's text."""
 
+NETSTAT_PROTOCOLS = frozenset(("Tcp", "TcpExt", "Udp"))
+"""What is taken of /proc/net/snmp and netstat."""
+
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -241,7 +244,7 @@ def inner_pid(text: bytes, where: str = "status") -> int | None:
 
 
 def netstat(text: bytes, where: str = "net/snmp") -> dict[str, int]:
-    """Numbers of /proc/net/snmp or netstat as `Tcp_OutSegs`: a line of names, then a line of numbers."""
+    """What /proc/net/snmp or netstat has of `NETSTAT_PROTOCOLS`, as `Tcp_OutSegs`: a line of names, one of numbers."""
     found: dict[str, int] = {}
     lines = text.splitlines()
     for row, (names, numbers) in enumerate(zip(lines[::2], lines[1::2], strict=False)):
@@ -249,7 +252,7 @@ def netstat(text: bytes, where: str = "net/snmp") -> dict[str, int]:
         if head != again or len(keys) != len(values):
             raise fault(where, 2 * row + 1, "a line of names and one of as many numbers", names)
         prefix = head.removesuffix(b":").decode(errors="replace")
-        for key, value in zip(keys, values, strict=True):
-            if value.isdigit():
-                found[f"{prefix}_{key.decode(errors='replace')}"] = int(value)
+        if prefix in NETSTAT_PROTOCOLS:
+            pairs = zip(keys, values, strict=True)
+            found |= {f"{prefix}_{key.decode(errors='replace')}": int(value) for key, value in pairs if value.isdigit()}
     return found

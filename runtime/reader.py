@@ -120,7 +120,7 @@ class ContainerReader:
             self._look_seldom()
         faults: list[ParseFault] = []
         parts = {name: part.read(faults) for name, part in self._parts.items()}
-        if self.gone:
+        if parts.get("pids") is None and self.gone:
             return None
         return Reading(
             cpu=parts.get("cpu"),
