@@ -10,6 +10,7 @@ from agent.names import Metric
 
 _DEVICE = ("device",)
 _INTERFACE = ("interface",)
+_MACHINE = ("boot_id", "machine_id", "system_uuid")
 
 CADVISOR: dict[str, Metric] = {
     "container_cpu_usage_seconds_total": Metric("counter", "CPU time consumed.", ("cpu",)),
@@ -18,10 +19,16 @@ CADVISOR: dict[str, Metric] = {
     "container_cpu_cfs_periods_total": Metric("counter", "Periods of the CPU quota that elapsed."),
     "container_cpu_cfs_throttled_periods_total": Metric("counter", "Periods in which the CPU quota ran out."),
     "container_cpu_cfs_throttled_seconds_total": Metric("counter", "Time for which the CPU quota held tasks back."),
+    "container_cpu_cfs_burst_periods_total": Metric("counter", "Periods in which more than the quota was used."),
+    "container_cpu_cfs_burst_seconds_total": Metric("counter", "CPU time used beyond the quota."),
     "container_spec_cpu_quota": Metric("gauge", "CPU quota per period in microseconds; absent without one."),
     "container_spec_cpu_period": Metric("gauge", "Period of the CPU quota in microseconds."),
     "container_spec_cpu_shares": Metric("gauge", "CPU shares."),
     "container_spec_memory_limit_bytes": Metric("gauge", "Memory limit, 0 without one."),
+    "container_spec_memory_swap_limit_bytes": Metric(
+        "gauge", "Limit of swap (with memory on cgroup v1), 0 without one."
+    ),
+    "container_spec_memory_reservation_limit_bytes": Metric("gauge", "Memory kept for the container, 0 without."),
     "container_memory_usage_bytes": Metric("gauge", "Memory in use, page cache included."),
     "container_memory_working_set_bytes": Metric("gauge", "Memory in use less inactive file pages."),
     "container_memory_rss": Metric("gauge", "Anonymous memory in bytes."),
@@ -31,6 +38,17 @@ CADVISOR: dict[str, Metric] = {
     "container_memory_max_usage_bytes": Metric("gauge", "Most memory that was in use."),
     "container_memory_failcnt": Metric("gauge", "Times that the memory limit was hit."),
     "container_memory_failures_total": Metric("counter", "Page faults.", ("failure_type", "scope")),
+    "container_memory_total_active_file_bytes": Metric("gauge", "File pages in use of late."),
+    "container_memory_total_inactive_file_bytes": Metric("gauge", "File pages not in use of late."),
+    "container_memory_file_dirty_bytes": Metric("gauge", "File pages that wait to be written."),
+    "container_memory_file_writeback_bytes": Metric("gauge", "File pages that are being written."),
+    "container_memory_kernel_usage": Metric("gauge", "Kernel memory in bytes."),
+    "container_memory_events_high_total": Metric("counter", "Times that memory.high was exceeded (cgroup v2)."),
+    "container_memory_events_max_total": Metric("counter", "Times that memory.max was reached (cgroup v2)."),
+    "container_memory_pgscan_total": Metric("counter", "Pages scanned by reclaim (cgroup v2)."),
+    "container_memory_pgsteal_total": Metric("counter", "Pages reclaimed (cgroup v2)."),
+    "container_memory_workingset_refault_file_total": Metric("counter", "File pages that came back after eviction."),
+    "container_memory_workingset_refault_anon_total": Metric("counter", "Other pages that came back after eviction."),
     "container_oom_events_total": Metric("counter", "Processes that the kernel killed for memory in this run."),
     "container_fs_reads_total": Metric("counter", "Reads of a block device.", _DEVICE),
     "container_fs_reads_bytes_total": Metric("counter", "Bytes read from a block device.", _DEVICE),
@@ -44,6 +62,12 @@ CADVISOR: dict[str, Metric] = {
     "container_network_transmit_packets_total": Metric("counter", "Packets sent.", _INTERFACE),
     "container_network_transmit_packets_dropped_total": Metric("counter", "Packets to send dropped.", _INTERFACE),
     "container_network_transmit_errors_total": Metric("counter", "Errors while sending.", _INTERFACE),
+    "container_fs_usage_bytes": Metric("gauge", "Bytes in the writable layer.", _DEVICE),
+    "container_fs_limit_bytes": Metric("gauge", "Size of the file system under the writable layer.", _DEVICE),
+    "container_fs_inodes_free": Metric("gauge", "Free inodes of that file system.", _DEVICE),
+    "container_fs_inodes_total": Metric("gauge", "Inodes of that file system.", _DEVICE),
+    "container_file_descriptors": Metric("gauge", "Open file descriptors of all processes, read every 30 s."),
+    "container_ulimits_soft": Metric("gauge", "Soft limits of the main process.", ("ulimit",)),
     "container_processes": Metric("gauge", "Processes in the container."),
     "container_threads": Metric("gauge", "Threads in the container."),
     "container_threads_max": Metric("gauge", "Most threads allowed; absent without a limit."),
@@ -57,8 +81,17 @@ CADVISOR: dict[str, Metric] = {
     "container_start_time_seconds": Metric("gauge", "When the container was last started."),
     "container_creation_time_seconds": Metric("gauge", "When the container was made."),
     "container_health_state": Metric("gauge", "Health check: 1 healthy, 0 starting or unhealthy, -1 none."),
-    "container_info": Metric("gauge", "1, with what identifies the image.", ("image_id",)),
+    "container_info": Metric("gauge", "1, with the image and the container labels that were asked for.", ("image_id",)),
 }
+
+NETSTAT_KEYS = (
+    "Tcp_RetransSegs", "Tcp_OutSegs", "Tcp_InSegs", "Tcp_InErrs", "Tcp_ActiveOpens", "Tcp_PassiveOpens",
+    "Tcp_CurrEstab", "TcpExt_TCPSynRetrans", "TcpExt_ListenDrops", "TcpExt_ListenOverflows", "Udp_InErrors",
+)  # fmt: skip
+"""The fields of /proc/net/snmp and netstat that public dashboards ask for."""
+
+PRESSURES = ("cpu_waiting", "memory_waiting", "memory_stalled", "io_waiting", "io_stalled")
+"""As node_exporter names the lines of /proc/pressure."""
 
 _CPU = ("cpu", "mode")
 _MOUNT = ("device", "fstype", "mountpoint")
@@ -75,7 +108,35 @@ MEMORY_KEYS = (
 VMSTAT_KEYS = ("oom_kill", "pgfault", "pgmajfault", "pgpgin", "pgpgout", "pswpin", "pswpout")
 """The fields of /proc/vmstat that node_exporter has by default."""
 
+_CHIP = ("chip", "sensor")
+
 NODE: dict[str, Metric] = {
+    "machine_cpu_cores": Metric("gauge", "CPUs of the node.", _MACHINE),
+    "machine_memory_bytes": Metric("gauge", "Memory of the node.", _MACHINE),
+    "machine_swap_bytes": Metric("gauge", "Swap of the node.", _MACHINE),
+    **{f"node_netstat_{key}": Metric("gauge", f"{key.replace('_', ' ')} of the node.") for key in NETSTAT_KEYS},
+    **{
+        f"node_pressure_{name}_seconds_total": Metric("counter", f"Time of pressure on the node: {name}.")
+        for name in PRESSURES
+    },
+    "node_network_speed_bytes": Metric("gauge", "Speed of a link in bytes a second.", _DEVICE),
+    "node_bonding_slaves": Metric("gauge", "Links of a bond.", ("master",)),
+    "node_bonding_active": Metric("gauge", "Links of a bond that are up.", ("master",)),
+    "node_nf_conntrack_entries": Metric("gauge", "Connections that are tracked."),
+    "node_nf_conntrack_entries_limit": Metric("gauge", "Most connections that are tracked."),
+    "node_edac_correctable_errors_total": Metric("counter", "Memory errors that were corrected.", ("controller",)),
+    "node_edac_uncorrectable_errors_total": Metric("counter", "Memory errors that were not.", ("controller",)),
+    "node_md_disks": Metric("gauge", "Disks of a RAID by state.", ("device", "state")),
+    "node_md_disks_required": Metric("gauge", "Disks that a RAID needs.", _DEVICE),
+    "node_hwmon_temp_celsius": Metric("gauge", "Temperature.", _CHIP),
+    "node_hwmon_temp_max_celsius": Metric("gauge", "Highest temperature that is good.", _CHIP),
+    "node_hwmon_temp_crit_alarm_celsius": Metric("gauge", "Above 0 where a temperature is critical.", _CHIP),
+    "node_hwmon_temp_alarm": Metric("gauge", "1 where a sensor raises its alarm.", _CHIP),
+    "node_timex_offset_seconds": Metric("gauge", "Offset of the clock from its reference."),
+    "node_timex_maxerror_seconds": Metric("gauge", "Most that the clock can be wrong."),
+    "node_timex_estimated_error_seconds": Metric("gauge", "How wrong the clock is thought to be."),
+    "node_timex_sync_status": Metric("gauge", "1 where the clock is kept in step."),
+    "node_filesystem_device_error": Metric("gauge", "1 where a file system can't be looked at.", _MOUNT),
     "node_cpu_seconds_total": Metric("counter", "Time that each CPU spent in each mode.", _CPU),
     "node_boot_time_seconds": Metric("gauge", "When the node was booted."),
     "node_time_seconds": Metric("gauge", "The node's clock."),

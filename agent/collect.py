@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.collect_container import Stamp, ended_points, engine_points, reading_points
+from agent.collect_container import Facts, Seen, Shaper, Stamp, ended_points
 from agent.collect_node import node_points
 from agent.model import Points, Resource, Value
 from runtime.cgroup import Layout, Reading, detect
+from runtime.devices import Devices
 from runtime.errors import ParseFault
-from runtime.kept import Allowance, ContainerReader, open_container
+from runtime.kept import Allowance
+from runtime.layers import LayerUse, Running
 from runtime.model import PLATFORM, Container
+from runtime.namespaces import Networks, network_of_host
 from runtime.node import NodeReader, NodeReading
-from runtime.node_capability import REMEDIES, capabilities
+from runtime.node_capability import REASONS, REMEDIES, capabilities
+from runtime.reader import ContainerReader, open_container
 
 LOG = logging.getLogger(__name__)
 
@@ -37,12 +41,14 @@ class _Open(NamedTuple):
 
     run: tuple[int | None, int | None]
     reader: ContainerReader
+    shaper: Shaper
 
 
 class Collector:
     """Reads containers and node; safe to call from several threads, one round at a time.
 
-    `root` is where the node's `/` is seen from here. `more_capabilities` tells what others can measure.
+    `root` is where the node's `/` is seen from here. `more_capabilities` tells what others can measure, `layer_of`
+    what is known of a container's writable layer. `labels` are the container labels that `container_info` carries.
     """
 
     def __init__(
@@ -52,6 +58,8 @@ class Collector:
         allowance: Allowance | None = None,
         more_capabilities: Callable[[], Mapping[str, bool]] = dict,
         keep_ended_ms: int = KEEP_ENDED_MS,
+        layer_of: Callable[[str], LayerUse | None] = lambda _id: None,
+        labels: tuple[str, ...] = (),
     ) -> None:
         self._root = root
         self._allowance = allowance or Allowance()
@@ -60,7 +68,9 @@ class Collector:
         self._node = NodeReader(root, self._allowance)
         self._open: dict[str, _Open] = {}
         self._paths: dict[str, str] = {}
-        self._device_names: dict[str, str] = {}
+        self._layer_of = layer_of
+        self._networks = Networks(network_of_host(root / "proc"))
+        self._facts = Facts(Devices({}, frozenset()), labels=labels)
         self._lock = threading.Lock()
         self._lost: dict[tuple[str, str], int] = {}
         self._missing: set[str] = set()
@@ -73,7 +83,7 @@ class Collector:
             self._since_ms = self._since_ms or now_ms
             self._forget_others({target.container.id for target in targets})
             reading = self._node.read()
-            self._device_names = {disk.device: f"/dev/{disk.name}" for disk in reading.disks}
+            self._learn(reading)
             found = [self._container(target, now_ms) for target in targets]
             return [self._platform(reading, now_ms), *(points for points in found if points.points)]
 
@@ -86,6 +96,15 @@ class Collector:
         """The cgroup path of a container of the last round, cAdvisor's `id`; None where it was never read."""
         return self._paths.get(container_id)
 
+    def running(self) -> list[Running]:
+        """The containers of the last round by their main process, as far as they can be read."""
+        with self._lock:
+            return [Running(id, open.run[0]) for id, open in self._open.items() if open.run[0] is not None]
+
+    def device_names(self) -> Mapping[str, str]:
+        """What the block devices are called, by `major:minor`."""
+        return self._facts.devices.names
+
     def close(self) -> None:
         """Closes every file."""
         with self._lock:
@@ -97,11 +116,23 @@ class Collector:
         values = [*node_points(reading, now_ms), *self._about_itself(now_ms)]
         return Points(Resource(PLATFORM), tuple(values))
 
+    def _learn(self, reading: NodeReading) -> None:
+        """Keeps the node's facts as one object while they don't change."""
+        memory = (reading.memory or {}).get("MemTotal_bytes")
+        facts = self._facts._replace(
+            devices=reading.devices, memory_bytes=memory, cpus=len(reading.cpu_seconds) or None
+        )
+        if facts != self._facts:
+            self._facts = facts
+
     def _about_itself(self, now_ms: int) -> Iterator[Value]:
         can = {**capabilities(self._root, self.layout), **self._more_capabilities()}
         self._say_what_is_missing(can)
         for name, able in sorted(can.items()):
             yield Value("midwatch_capability", (("name", name),), float(able), now_ms)
+            if not able:
+                told = (("reason", REASONS.get(name, "unknown")), ("remedy", REMEDIES.get(name, "none")))
+                yield Value("midwatch_capability_missing_info", (("name", name), *told), 1.0, now_ms)
         self._lost["files kept open", "bound"] = self._allowance.refused
         for (what, reason), count in sorted(self._lost.items()):
             labels = (("what", what), ("reason", reason))
@@ -115,19 +146,24 @@ class Collector:
 
     def _container(self, target: Target, now_ms: int) -> Points:
         container = target.container
-        values: list[Value] = []
+        points: Sequence[Value] = ()
         if container.state in ("running", "paused"):
-            stamp = Stamp(now_ms, container.started_ms)
-            reading = self._read(container)
-            if reading is not None:
-                values += reading_points(reading, stamp, self._device_names)
-            if reading is not None or self._has_process(container):
-                values += engine_points(container, stamp)
+            points = self._of_running(container, Stamp(now_ms, container.started_ms))
         else:
             self._drop(container.id)
-            values += ended_points(container, now_ms, self._keep_ended_ms)
-        path = self._paths.get(container.id, target.resource.id)
-        return Points(target.resource._replace(id=path), tuple(values))
+            points = tuple(ended_points(container, now_ms, self._keep_ended_ms))
+        path = self._paths.get(container.id)
+        if path is None or path == target.resource.id:
+            return Points(target.resource, points)
+        return Points(target.resource._replace(id=path), points)
+
+    def _of_running(self, container: Container, stamp: Stamp) -> Sequence[Value]:
+        reading = self._read(container)
+        if reading is None and not self._has_process(container):
+            return ()
+        known = self._open.get(container.id)
+        shaper = known.shaper if known else Shaper()
+        return shaper.columns(Seen(reading, container, self._layer_of(container.id)), self._facts, stamp)
 
     def _has_process(self, container: Container) -> bool:
         """False for a container that ended before the engine told us so: it was not seen now."""
@@ -161,14 +197,17 @@ class Collector:
             container_id=container.id,
             pid=container.pid,
             network_mode=container.network_mode,
+            networks=self._networks,
         )
         if reader is not None:
-            self._open[container.id] = _Open(run, reader)
+            self._open[container.id] = _Open(run, reader, Shaper())
             self._paths[container.id] = reader.paths.id
         return reader
 
     def _bounded(self, reading: Reading) -> Reading:
         network, devices = reading.network, reading.io
+        if len(network or ()) <= MAX_INTERFACES and len(devices or ()) <= MAX_DEVICES:
+            return reading
         if network is not None and len(network) > MAX_INTERFACES:
             self._note("interfaces of a container", "bound", f"{len(network)} interfaces, {MAX_INTERFACES} kept")
             network = network[:MAX_INTERFACES]
@@ -191,6 +230,7 @@ class Collector:
         known = self._open.pop(container_id, None)
         if known is not None:
             known.reader.close()
+            self._networks.give_back(container_id)
 
     def _forget_others(self, ids: set[str]) -> None:
         for container_id in set(self._open) - ids:

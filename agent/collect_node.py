@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.borrowed import MEMORY_KEYS, VMSTAT_KEYS
+from agent.borrowed import MEMORY_KEYS, NETSTAT_KEYS, NODE, PRESSURES, VMSTAT_KEYS
 from agent.collect_container import Stamp
 from agent.model import Labels, Value
 from runtime.node import Filesystem, NodeReading
@@ -28,6 +28,10 @@ def node_points(reading: NodeReading, at_ms: int) -> Iterator[Value]:
         yield from filesystem_points(filesystem, stamp)
     for interface in reading.interfaces:
         yield from interface_points(interface, stamp)
+    yield from pressure_points(reading, stamp)
+    for key in NETSTAT_KEYS:
+        yield from stamp.gauge(f"node_netstat_{key}", reading.netstat.get(key))
+    yield from more_points(reading, stamp)
     yield from stamp.gauge("node_time_seconds", at_ms / 1000)
     yield from stamp.gauge("node_uname_info", 1, tuple(sorted(reading.uname._asdict().items())))
 
@@ -79,12 +83,39 @@ def disk_points(disk: Disk, stamp: Stamp) -> Iterator[Value]:
 def filesystem_points(filesystem: Filesystem, stamp: Stamp) -> Iterator[Value]:
     """Space and inodes of one file system."""
     labels: Labels = tuple(zip(("device", "fstype", "mountpoint"), filesystem[:3], strict=True))
+    yield from stamp.gauge("node_filesystem_device_error", int(filesystem.error), labels)
+    if filesystem.error:
+        return
     yield from stamp.gauge("node_filesystem_size_bytes", filesystem.size_bytes, labels)
     yield from stamp.gauge("node_filesystem_free_bytes", filesystem.free_bytes, labels)
     yield from stamp.gauge("node_filesystem_avail_bytes", filesystem.avail_bytes, labels)
     yield from stamp.gauge("node_filesystem_files", filesystem.files, labels)
     yield from stamp.gauge("node_filesystem_files_free", filesystem.files_free, labels)
     yield from stamp.gauge("node_filesystem_readonly", int(filesystem.readonly), labels)
+
+
+def pressure_points(reading: NodeReading, stamp: Stamp) -> Iterator[Value]:
+    """Pressure on the whole node; the kernel's `full` of CPU has no meaning here, and node_exporter leaves it out."""
+    for name in PRESSURES:
+        resource, word = name.split("_")
+        pressure = reading.pressure.get(resource)
+        if pressure is not None:
+            seconds = pressure.some_seconds if word == "waiting" else pressure.full_seconds
+            yield from stamp.counter(f"node_pressure_{name}_seconds_total", seconds)
+
+
+def more_points(reading: NodeReading, stamp: Stamp) -> Iterator[Value]:
+    """What is looked at seldom, and the size of the machine as cAdvisor has it."""
+    memory, cpus = reading.memory or {}, len(reading.cpu_seconds)
+    for name, labels, value in reading.more:
+        if name == "machine":
+            yield from stamp.gauge("machine_cpu_cores", cpus or None, labels)
+            yield from stamp.gauge("machine_memory_bytes", memory.get("MemTotal_bytes"), labels)
+            yield from stamp.gauge("machine_swap_bytes", memory.get("SwapTotal_bytes"), labels)
+        elif NODE[name].kind == "counter":
+            yield from stamp.counter(name, value, labels)
+        else:
+            yield from stamp.gauge(name, value, labels)
 
 
 def interface_points(interface: Interface, stamp: Stamp) -> Iterator[Value]:

@@ -10,7 +10,8 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from agent.borrowed import CADVISOR, NODE
-from agent.model import Histogram, Points, Resource, Value
+from agent.labels import PREFIX
+from agent.model import Histogram, Point, Points, Resource, Value
 from agent.names import OWN, Metric
 from runtime.model import PLATFORM
 
@@ -72,30 +73,43 @@ class _Book:
 
 
 def families(
-    rounds: Iterable[Points], dropped: Dropped, *, created: bool = False, max_series: int = MAX_SERIES
+    rounds: Iterable[Points],
+    dropped: Dropped,
+    *,
+    created: bool = False,
+    max_series: int = MAX_SERIES,
+    labels_everywhere: bool = False,
 ) -> list[Family]:
     """The families of all points; `created` adds the start of counters, for OpenMetrics.
+
+    `labels_everywhere` puts the container labels that `container_info` has on every series of that container.
 
     Scraped points are left out: they are their container's to expose. What else is left out is counted in `dropped`.
     """
     book = _Book(max_series, created, dropped)
     for resource, points in rounds:
+        extra = _container_labels(points) if labels_everywhere else {}
         for point in points:
             if isinstance(point, Value | Histogram):
-                _add(book, resource, point)
+                _add(book, resource, point, extra if point.name in CADVISOR else {})
     counts = dropped.values()
     book.max_series += len(counts)
     for value in counts:
-        _add(book, Resource(PLATFORM), value)
+        _add(book, Resource(PLATFORM), value, {})
     return list(book.families.values())
 
 
-def _add(book: _Book, resource: Resource, point: Value | Histogram) -> None:
+def _container_labels(points: Iterable[Point]) -> dict[str, str]:
+    info = next((point for point in points if isinstance(point, Value) and point.name == "container_info"), None)
+    return {name: value for name, value in info.labels if name.startswith(PREFIX)} if info else {}
+
+
+def _add(book: _Book, resource: Resource, point: Value | Histogram, extra: Mapping[str, str]) -> None:
     metric = FAMILIES.get(point.name)
     if metric is None or (metric.kind == "histogram") != isinstance(point, Histogram):
         book.dropped.add("unknown")
         return
-    labels = _labels(point, resource)
+    labels = _labels(point, resource, extra)
     if not book.admit(point.name, labels):
         return
     family = book.family(point.name, metric)
@@ -116,9 +130,9 @@ def _add_histogram(family: Family, point: Histogram, labels: dict[str, str]) -> 
     family.add_sample(f"{point.name}_sum", labels, point.sum)
 
 
-def _labels(point: Value | Histogram, resource: Resource) -> dict[str, str]:
-    """The point's labels and, over them, those of its resource; empty ones leave no label."""
-    merged = {**dict(point.labels), **identity(point.name, resource)}
+def _labels(point: Value | Histogram, resource: Resource, extra: Mapping[str, str]) -> dict[str, str]:
+    """The container's labels, over them the point's, and over both those of its resource; empty ones leave no label."""
+    merged = {**extra, **dict(point.labels), **identity(point.name, resource)}
     return {name: _bounded(value) for name, value in merged.items() if value}
 
 
@@ -148,13 +162,26 @@ class Exposition(Collector):
     """What prometheus_client's encoders read: one scrape's points as families."""
 
     def __init__(
-        self, rounds: Iterable[Points], dropped: Dropped, *, created: bool = False, max_series: int = MAX_SERIES
+        self,
+        rounds: Iterable[Points],
+        dropped: Dropped,
+        *,
+        created: bool = False,
+        max_series: int = MAX_SERIES,
+        labels_everywhere: bool = False,
     ) -> None:
         self._rounds = rounds
         self._dropped = dropped
         self._created = created
         self._max_series = max_series
+        self._labels_everywhere = labels_everywhere
 
     def collect(self) -> Iterator[Family]:
         """All families."""
-        yield from families(self._rounds, self._dropped, created=self._created, max_series=self._max_series)
+        yield from families(
+            self._rounds,
+            self._dropped,
+            created=self._created,
+            max_series=self._max_series,
+            labels_everywhere=self._labels_everywhere,
+        )

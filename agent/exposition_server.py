@@ -46,12 +46,14 @@ class MetricsServer:
         *,
         max_series: int = MAX_SERIES,
         max_requests: int = MAX_REQUESTS,
+        labels_everywhere: bool = False,
     ) -> None:
         if token is None and not _is_loopback(host):
             raise CannotListen(f"/metrics on {host} would be open to others: set a token, or listen on 127.0.0.1")
         self._source = source
         self._token = token
         self._max_series = max_series
+        self._labels_everywhere = labels_everywhere
         self._dropped = Dropped()
         self._free = threading.BoundedSemaphore(max_requests)
         self._server = _listen(host, port, self._handler())
@@ -95,7 +97,14 @@ class MetricsServer:
     def _metrics(self, accept: str, encoding: str) -> _Answer:
         encode, content_type = choose_encoder(accept)
         created = "openmetrics" in content_type
-        text = encode(Exposition(self._source(), self._dropped, created=created, max_series=self._max_series))
+        exposition = Exposition(
+            self._source(),
+            self._dropped,
+            created=created,
+            max_series=self._max_series,
+            labels_everywhere=self._labels_everywhere,
+        )
+        text = encode(exposition)
         zipped = gzip_accepted(encoding)
         return _Answer(200, gzip.compress(text, 1) if zipped else text, content_type, zipped)
 

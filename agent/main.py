@@ -20,6 +20,7 @@ from agent.control import ControlServer
 from agent.engine_watch import EngineWatch
 from agent.exposition_server import CannotListen, MetricsServer
 from agent.home import Home, HomeTaken
+from agent.layer_look import LayerLook
 from agent.ledger import LONGEST_STEP_MS, Ledger
 from agent.lifecycle import Lifecycle
 from agent.logs import LogFollowers, LogLimits
@@ -45,6 +46,7 @@ from runtime.engine import Engine
 from runtime.engine_streams import LogStream
 from runtime.errors import EngineUnavailable
 from runtime.kept import raise_file_limit
+from runtime.layers import Layers
 from runtime.model import PLATFORM
 from runtime.oom import OomWatcher
 from runtime.probe import ready
@@ -93,7 +95,14 @@ class Agent:
         self.settings, self.home, self.environ, self.clock = settings, home, environ, clock
         self.node: NodeIdentity = home.identity(settings.node)
         self.own = Own(clock.now_ms)
-        self.collector = Collector(more_capabilities=self._capabilities)
+        self.layers = Layers(
+            Path("/"),
+            container_seconds=settings.layers.container_seconds,
+            round_seconds=settings.layers.round_seconds,
+        )
+        self.collector = Collector(
+            more_capabilities=self._capabilities, layer_of=self.layers.use, labels=settings.labels.names
+        )
         interval_ms = round(settings.interval_seconds * 1000)
         self.ledger = Ledger(
             clock.now_ms,
@@ -148,6 +157,9 @@ class Agent:
         self._work.start("registries", self.registries.run, self._stopping)
         if self.scraper is not None:
             self._work.start("scrape", self._scrape, self._stopping)
+        if self.settings.layers.measure:
+            look = LayerLook(self.layers, self.collector, self.settings.layers.interval_seconds)
+            self._work.start("layers", look.run, self._stopping)
         self._ship.start("ship", self.shipper.run, self._shipping)
 
     def stop(self) -> None:
@@ -292,8 +304,11 @@ class Agent:
 
     def _metrics_server(self) -> MetricsServer:
         host, port = host_and_port(self.settings.listen)
+        everywhere = self.settings.labels.everywhere
         try:
-            return MetricsServer(host, port, self.rounds.scraped, self.settings.listen_token)
+            return MetricsServer(
+                host, port, self.rounds.scraped, self.settings.listen_token, labels_everywhere=everywhere
+            )
         except CannotListen:
             self.control.stop()
             raise

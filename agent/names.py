@@ -48,6 +48,22 @@ OWN: dict[str, Metric] = {
     ),
     "midwatch_engine_up": Metric("gauge", "1 where the container engine answers."),
     "midwatch_capability": Metric("gauge", "1 where the node can measure what is named.", ("name",)),
+    "midwatch_capability_missing_info": Metric(
+        "gauge", "1 for what the node can't measure, with why and what would change it.", ("name", "reason", "remedy")
+    ),
+    "midwatch_container_memory_limit_bytes": Metric(
+        "gauge", "Memory that a container can have: the least limit of it, all above it, and the node."
+    ),
+    "midwatch_container_cpu_limit_cores": Metric(
+        "gauge", "CPU that a container can have: the least quota of it, all above it, and the node."
+    ),
+    "midwatch_container_memory_reclaimable_slab_bytes": Metric(
+        "gauge", "Kernel memory of a container that the kernel can take back (cgroup v2)."
+    ),
+    "midwatch_container_io_read_bytes_total": Metric("counter", "Bytes read, stacked devices not counted again."),
+    "midwatch_container_io_written_bytes_total": Metric("counter", "Bytes written, stacked devices not counted again."),
+    "midwatch_container_io_reads_total": Metric("counter", "Reads, stacked devices not counted again."),
+    "midwatch_container_io_writes_total": Metric("counter", "Writes, stacked devices not counted again."),
     "midwatch_agent_round_seconds_total": Metric("counter", "Time spent in collection rounds."),
     "midwatch_agent_rounds_total": Metric("counter", "Collection rounds.", ("outcome",)),
     "midwatch_agent_interval_seconds": Metric("gauge", "Configured time between rounds."),

@@ -28,6 +28,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
 from agent import names
 from agent.borrowed import CADVISOR, NODE
+from agent.columns import Columns
+from agent.frames import Frames
 from agent.model import Event, Histogram, Labels, LogLine, NodeIdentity, Point, Points, Resource, Scraped, Value
 from runtime.model import PLATFORM, ServiceName
 
@@ -100,6 +102,9 @@ def traces_request(node: NodeIdentity, spans: Iterable[ReadableSpan]) -> bytes:
 
 
 def _split(group: Points, max_points: int) -> Iterator[Points]:
+    if len(group.points) <= max_points:
+        yield group
+        return
     points = iter(group.points)
     while part := tuple(islice(points, max_points)):
         yield Points(group.resource, part)
@@ -107,7 +112,9 @@ def _split(group: Points, max_points: int) -> Iterator[Points]:
 
 def _resource_metrics(node: NodeIdentity, group: Points) -> bytes:
     resource = _frame(0x0A, _resource(node, group.resource))
-    return resource + _frame(0x12, _SCOPE_FIELD + b"".join(map(_point, group.points)))
+    points = group.points
+    packed = _FRAMES.pack(points) if isinstance(points, Columns) else b"".join(map(_point, points))
+    return resource + _frame(0x12, _SCOPE_FIELD + packed)
 
 
 def _point(point: Point) -> bytes:
@@ -144,6 +151,9 @@ def _template(name: str, labels: Labels, counter: bool, started: bool) -> tuple[
         mark = _STARTED.pack(_START_TAG, _MARK, _TIME_TAG, _MARK, _DOUBLE_TAG, 1.0)
     head, _, tail = ScopeMetrics(metrics=[metric]).SerializeToString().partition(mark)
     return head, tail
+
+
+_FRAMES = Frames(_template)
 
 
 def _histogram(point: Histogram) -> bytes:

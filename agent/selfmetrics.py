@@ -44,6 +44,7 @@ def _losses(agent: Agent) -> Iterator[Sample]:
     lost.update({(what, "bound"): n for what, n in agent.ledger.dropped().items()})
     lost.update({(what, "bound"): n for what, n in dict(agent.lifecycle.story.dropped).items()})
     lost["engine events", "queue"] = agent.watch.overflows
+    lost["sizes of layers", "time"] = agent.layers.out_of_time
     lost["checkpoints", "disk"] = agent.memory.failures
     lost.update(dict(agent.logs.dropped) if agent.logs else {})
     lost.update({(what, "bound"): n for what, n in agent.oom.lost.items()} if agent.oom else {})

@@ -50,6 +50,37 @@ class ScrapeSettings(BaseModel):
     timeout_seconds: float = Field(3.0, gt=0, le=60, description="Longest time of one scrape.")
 
 
+class LayerSettings(BaseModel):
+    """How the size of what containers write into their own layers is found out."""
+
+    model_config = _STRICT
+
+    measure: bool = Field(True, description="Measure the writable layers.")
+    interval_seconds: float = Field(300.0, ge=10, le=86_400, description="Time between two looks at all layers.")
+    container_seconds: float = Field(0.5, gt=0, le=60, description="Longest look at one; beyond it has no size.")
+    round_seconds: float = Field(3.0, gt=0, le=600, description="Longest look at all; the rest comes next time.")
+
+
+COMPOSE_LABELS = (
+    "com.docker.compose.project",
+    "com.docker.compose.service",
+    "com.docker.compose.project.working_dir",
+)
+
+
+class LabelSettings(BaseModel):
+    """Which labels of containers become labels of series."""
+
+    model_config = _STRICT
+
+    names: tuple[str, ...] = Field(
+        COMPOSE_LABELS, strict=False, max_length=20, description="Container labels that container_info carries."
+    )
+    everywhere: bool = Field(
+        False, description="Put them on all container_* of /metrics too, as cAdvisor does and its dashboards ask."
+    )
+
+
 class RegistrySettings(BaseModel):
     """How the registries are looked at that the images of declared services come from."""
 
@@ -97,6 +128,8 @@ class Settings(BaseModel):
     resync_seconds: float = Field(300.0, ge=5, description="Time between two inspections of all containers.")
     logs: LogSettings = LogSettings()  # type: ignore[call-arg]
     spool: SpoolSettings = SpoolSettings()  # type: ignore[call-arg]
+    layers: LayerSettings = LayerSettings()  # type: ignore[call-arg]
+    labels: LabelSettings = LabelSettings()  # type: ignore[call-arg]
     scrape: ScrapeSettings = ScrapeSettings()  # type: ignore[call-arg]
     registries: RegistrySettings = RegistrySettings()  # type: ignore[call-arg]
     readiness: ReadinessSettings = ReadinessSettings()  # type: ignore[call-arg]

@@ -57,10 +57,15 @@ class Cpu(NamedTuple):
     quota_us: int | None = None
     period_us: int | None = None
     shares: int | None = None
+    burst_periods: int | None = None
+    burst_seconds: float | None = None
 
 
 class Memory(NamedTuple):
-    """Memory of one cgroup in bytes; `limit_bytes` is None where there is none and `limit_known` tells which."""
+    """Memory of one cgroup in bytes; `limit_bytes` is None where there is none and `limit_known` tells which.
+
+    The limits for swap and the reservation are 0 where there is none, as cAdvisor has them, and None where unknown.
+    """
 
     usage_bytes: int | None = None
     working_set_bytes: int | None = None
@@ -75,6 +80,22 @@ class Memory(NamedTuple):
     oom_kills: int | None = None
     page_faults: int | None = None
     major_faults: int | None = None
+    own_page_faults: int | None = None
+    own_major_faults: int | None = None
+    active_file_bytes: int | None = None
+    inactive_file_bytes: int | None = None
+    dirty_bytes: int | None = None
+    writeback_bytes: int | None = None
+    kernel_bytes: int | None = None
+    reclaimable_slab_bytes: int | None = None
+    swap_limit_bytes: int | None = None
+    reservation_bytes: int | None = None
+    high_events: int | None = None
+    max_events: int | None = None
+    pages_scanned: int | None = None
+    pages_stolen: int | None = None
+    file_refaults: int | None = None
+    anon_refaults: int | None = None
 
 
 class Pids(NamedTuple):
@@ -102,8 +123,25 @@ class Pressure(NamedTuple):
     full_seconds: float | None
 
 
+class Limits(NamedTuple):
+    """The least memory and CPU that a cgroup and all above it allow; None where none of them has a limit."""
+
+    memory_bytes: int | None = None
+    cpu_cores: float | None = None
+
+
+class OpenFiles(NamedTuple):
+    """Open file descriptors of all processes, and how many the main process may have; None where not known."""
+
+    descriptors: int | None = None
+    soft_limit: int | None = None
+
+
 class Reading(NamedTuple):
-    """All that one round reads of one container; a part is None where its controller can't be read."""
+    """All that one round reads of one container; a part is None where its controller can't be read.
+
+    A part whose files did not change is the very object of the reading before.
+    """
 
     cpu: Cpu | None
     memory: Memory | None
@@ -112,6 +150,8 @@ class Reading(NamedTuple):
     pressure: Mapping[str, Pressure]
     network: tuple[Interface, ...] | None
     faults: tuple[ParseFault, ...] = ()
+    limits: Limits | None = None
+    files: OpenFiles | None = None
 
 
 class Texts:
@@ -180,6 +220,19 @@ def container_ids(path: str) -> tuple[str, ...]:
     """
     parts = (part for part in path.split("/") if not part.endswith(".mount") and not part.startswith("libpod-conmon-"))
     return tuple(found for part in parts for found in _CONTAINER_ID.findall(part)[-1:])
+
+
+def scope_of(path: str, container_id: str) -> str | None:
+    """The cgroup path up to the container's own folder, None where the path is not the container's.
+
+    Processes may be further down: systemd and engines inside of a container, and Podman, put them into children
+    that may lack controllers (https://github.com/containers/podman/issues/8588) and hold a part of it only.
+    """
+    parts = path.split("/")
+    for depth, part in enumerate(parts, 1):
+        if container_id in part and container_ids(part) == (container_id,):
+            return "/".join(parts[:depth])
+    return None
 
 
 def container_id(path: str) -> str | None:

@@ -22,8 +22,24 @@ MEMORY_FILES = (
     ("memory", "memory.limit_in_bytes"),
     ("memory", "memory.failcnt"),
     ("memory", "memory.oom_control"),
+    ("memory", "memory.memsw.limit_in_bytes"),
+    ("memory", "memory.soft_limit_in_bytes"),
+    ("memory", "memory.kmem.usage_in_bytes"),
 )
 PIDS_FILES = (("pids", "pids.current"), ("pids", "pids.max"), ("pids", "cgroup.procs"))
+SETTINGS = frozenset(
+    (
+        "cpu.cfs_quota_us",
+        "cpu.cfs_period_us",
+        "cpu.shares",
+        "memory.limit_in_bytes",
+        "memory.memsw.limit_in_bytes",
+        "memory.soft_limit_in_bytes",
+        "memory.kmem.usage_in_bytes",
+        "pids.max",
+    )
+)
+"""What changes seldom or slowly, so that it is not read in each round."""
 IO_BYTES = "blkio.throttle.io_service_bytes_recursive"
 IO_COUNTS = "blkio.throttle.io_serviced_recursive"
 IO_FILES = (("blkio", IO_BYTES), ("blkio", IO_COUNTS))
@@ -49,7 +65,7 @@ def cpu(texts: Texts) -> Cpu:
     usage = texts.parse("cpuacct.usage", number)
     split = texts.parse("cpuacct.stat", flat_keyed) or {}
     throttling = texts.parse("cpu.stat", flat_keyed) or {}
-    throttled = throttling.get(b"throttled_time")
+    throttled, burst = throttling.get(b"throttled_time"), throttling.get(b"burst_time")
     return Cpu(
         usage_seconds=None if usage is None else usage / 1e9,
         user_seconds=_ticks(split.get(b"user")),
@@ -60,6 +76,8 @@ def cpu(texts: Texts) -> Cpu:
         quota_us=texts.parse("cpu.cfs_quota_us", quota),
         period_us=texts.parse("cpu.cfs_period_us", number),
         shares=texts.parse("cpu.shares", number),
+        burst_periods=throttling.get(b"nr_bursts"),
+        burst_seconds=None if burst is None else burst / 1e9,
     )
 
 
@@ -86,7 +104,24 @@ def memory(texts: Texts) -> Memory:
         oom_kills=texts.parse("memory.oom_control", oom_kills),
         page_faults=stat.get(b"total_pgfault"),
         major_faults=stat.get(b"total_pgmajfault"),
+        own_page_faults=stat.get(b"pgfault"),
+        own_major_faults=stat.get(b"pgmajfault"),
+        active_file_bytes=stat.get(b"total_active_file"),
+        inactive_file_bytes=stat.get(b"total_inactive_file"),
+        dirty_bytes=stat.get(b"total_dirty"),
+        writeback_bytes=stat.get(b"total_writeback"),
+        kernel_bytes=texts.parse("memory.kmem.usage_in_bytes", number),
+        swap_limit_bytes=texts.parse("memory.memsw.limit_in_bytes", limit_or_zero),
+        reservation_bytes=texts.parse("memory.soft_limit_in_bytes", limit_or_zero),
+        file_refaults=stat.get(b"total_workingset_refault_file"),
+        anon_refaults=stat.get(b"total_workingset_refault_anon"),
     )
+
+
+def limit_or_zero(text: bytes, where: str) -> int:
+    """Bytes of a limit, 0 for the ceiling that means none."""
+    limit = number(text, where)
+    return 0 if limit >= NO_LIMIT_BYTES else limit
 
 
 def io(texts: Texts) -> tuple[DeviceIo, ...] | None:

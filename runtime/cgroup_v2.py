@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from runtime.cgroup import Cpu, DeviceIo, Memory, Pressure, Texts, ceiling, working_set
 from runtime.procfs import fault, flat_keyed, number
 
-CPU_FILES = ("cpu.stat", "cpu.max", "cpu.weight")
+CPU_FILES = ("cpu.stat", "cpu.max")
 MEMORY_FILES = (
     "memory.current",
     "memory.stat",
@@ -15,7 +15,11 @@ MEMORY_FILES = (
     "memory.peak",
     "memory.max",
     "memory.events",
+    "memory.swap.max",
+    "memory.low",
 )
+SETTINGS = frozenset(("cpu.max", "memory.max", "memory.swap.max", "memory.low", "pids.max"))
+"""What changes seldom, so that it is not read in each round."""
 PIDS_FILES = ("pids.current", "pids.max", "cgroup.procs")
 IO_FILES = ("io.stat",)
 PRESSURE_FILES = ("cpu.pressure", "memory.pressure", "io.pressure")
@@ -45,6 +49,8 @@ def cpu(texts: Texts) -> Cpu:
         throttled_seconds=_micro(stat.get(b"throttled_usec")),
         quota_us=quota,
         period_us=period,
+        burst_periods=stat.get(b"nr_bursts"),
+        burst_seconds=_micro(stat.get(b"burst_usec")),
     )
 
 
@@ -72,7 +78,27 @@ def memory(texts: Texts) -> Memory:
         oom_kills=events.get(b"oom_kill"),
         page_faults=stat.get(b"pgfault"),
         major_faults=stat.get(b"pgmajfault"),
+        own_page_faults=stat.get(b"pgfault"),
+        own_major_faults=stat.get(b"pgmajfault"),
+        active_file_bytes=stat.get(b"active_file"),
+        inactive_file_bytes=stat.get(b"inactive_file"),
+        dirty_bytes=stat.get(b"file_dirty"),
+        writeback_bytes=stat.get(b"file_writeback"),
+        kernel_bytes=stat.get(b"kernel"),
+        reclaimable_slab_bytes=stat.get(b"slab_reclaimable"),
+        swap_limit_bytes=texts.parse("memory.swap.max", _limit_or_zero),
+        reservation_bytes=texts.parse("memory.low", number),
+        high_events=events.get(b"high"),
+        max_events=events.get(b"max"),
+        pages_scanned=stat.get(b"pgscan"),
+        pages_stolen=stat.get(b"pgsteal"),
+        file_refaults=stat.get(b"workingset_refault_file"),
+        anon_refaults=stat.get(b"workingset_refault_anon"),
     )
+
+
+def _limit_or_zero(text: bytes, where: str) -> int:
+    return ceiling(text, where) or 0
 
 
 def _limit(text: bytes, where: str) -> tuple[int | None]:

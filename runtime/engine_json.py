@@ -69,6 +69,8 @@ def container_of(inspect: Json) -> Container:
         address=_address(inspect.get("NetworkSettings") or {}),
         memory_limit_bytes=host.get("Memory") or None,
         cpu_limit_cores=_cores(host),
+        # 0 is the engine's word for the default, which is 1024 (moby daemon/config, runc libcontainer).
+        cpu_shares=int(host.get("CpuShares") or 1024),
     )
 
 

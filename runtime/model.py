@@ -52,6 +52,8 @@ class Container:
     address: str | None
     memory_limit_bytes: int | None
     cpu_limit_cores: float | None
+    cpu_shares: int | None = None
+    """As asked for; the kernel's own number on cgroup v2 can't be turned back into it."""
 
     @property
     def owned(self) -> bool:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from runtime.cgroup import Pressure
+from runtime.cgroup_v2 import pressure
+from runtime.devices import Devices, devices
 from runtime.errors import ParseFault
 from runtime.kept import Allowance, KeptFile
+from runtime.node_more import Fact, NodeMore
 from runtime.procfs import (
     CPU_MODES,
     Disk,
@@ -22,6 +27,7 @@ from runtime.procfs import (
     meminfo,
     mountinfo,
     net_dev,
+    netstat,
     stat,
 )
 
@@ -50,6 +56,7 @@ class Filesystem(NamedTuple):
     files: int
     files_free: int
     readonly: bool
+    error: bool = False
 
 
 class Uname(NamedTuple):
@@ -77,6 +84,10 @@ class NodeReading(NamedTuple):
     files: tuple[int, int] | None
     uname: Uname
     faults: tuple[ParseFault, ...]
+    devices: Devices
+    netstat: Mapping[str, int]
+    pressure: Mapping[str, Pressure]
+    more: tuple[Fact, ...]
 
 
 class MonotoneCpu:
@@ -108,7 +119,12 @@ class NodeReader:
 
     def __init__(self, root: Path, allowance: Allowance) -> None:
         self._root = root
+        self._more = NodeMore(root)
+        self._mounts_text: bytes | None = None
+        self._mounts: tuple[Mount, ...] = ()
         self._cpu = MonotoneCpu()
+        self._present: tuple[tuple[str, str], ...] = ()
+        self._devices = Devices({}, frozenset())
         proc = root / "proc"
         paths = {
             "stat": proc / "stat",
@@ -119,6 +135,9 @@ class NodeReader:
             "file-nr": proc / "sys/fs/file-nr",
             "net/dev": _of_init(proc, "net/dev"),
             "mountinfo": _of_init(proc, "mountinfo"),
+            "snmp": _of_init(proc, "net/snmp"),
+            "netstat": _of_init(proc, "net/netstat"),
+            **{f"pressure/{name}": proc / "pressure" / name for name in ("cpu", "memory", "io")},
         }
         self._files = {name: KeptFile(path, allowance) for name, path in paths.items()}
 
@@ -131,19 +150,35 @@ class NodeReader:
         faults: list[ParseFault] = []
         counters = self._parse("stat", stat, faults)
         vmstat = self._parse("vmstat", flat_keyed, faults) or {}
+        disks = self._parse("diskstats", diskstats, faults) or ()
         return NodeReading(
             cpu_seconds=self._cpu.advance(counters.cpus) if counters else {},
             stat=counters,
             memory=self._parse("meminfo", meminfo, faults),
             load=self._parse("loadavg", loadavg, faults),
-            disks=tuple(filter(_is_shown, self._parse("diskstats", diskstats, faults) or ())),
+            disks=tuple(filter(_is_shown, disks)),
             filesystems=self._filesystems(faults),
             interfaces=self._parse("net/dev", net_dev, faults) or (),
             vmstat={key.decode(errors="replace"): value for key, value in vmstat.items()},
             files=self._parse("file-nr", _file_nr, faults),
             uname=self._uname(),
             faults=tuple(faults),
+            devices=self._known_devices(disks),
+            netstat={**(self._parse("snmp", netstat, faults) or {}), **(self._parse("netstat", netstat, faults) or {})},
+            pressure=self._pressure(faults),
+            more=self._more.facts(),
         )
+
+    def _pressure(self, faults: list[ParseFault]) -> dict[str, Pressure]:
+        found = {name: self._parse(f"pressure/{name}", pressure, faults) for name in ("cpu", "memory", "io")}
+        return {name: one for name, one in found.items() if one is not None}
+
+    def _known_devices(self, disks: tuple[Disk, ...]) -> Devices:
+        """Looks at /sys again where a device came, went or was renamed."""
+        present = tuple((disk.device, disk.name) for disk in disks)
+        if present != self._present:
+            self._present, self._devices = present, devices(disks, self._root)
+        return self._devices
 
     def _parse(self, name: str, parser: Callable[[bytes, str], T], faults: list[ParseFault]) -> T | None:
         text = self._files[name].read()
@@ -156,7 +191,11 @@ class NodeReader:
             return None
 
     def _filesystems(self, faults: list[ParseFault]) -> tuple[Filesystem, ...]:
-        found = (measure(mount, self._root) for mount in real_mounts(self._parse("mountinfo", mountinfo, faults) or ()))
+        text = self._files["mountinfo"].read()
+        if text != self._mounts_text:
+            # A node has a mount or more for each container, and they seldom change.
+            self._mounts_text, self._mounts = text, real_mounts(self._parse("mountinfo", mountinfo, faults) or ())
+        found = (measure(mount, self._root) for mount in self._mounts)
         return tuple(one for one in found if one is not None)
 
     def _uname(self) -> Uname:
@@ -203,11 +242,13 @@ def real_mounts(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
 
 
 def measure(mount: Mount, root: Path) -> Filesystem | None:
-    """The space of one mount, None where it is not reachable from here."""
+    """The space of one mount; None where it is not there from here, `error` where the disk itself refuses."""
     try:
         space = os.statvfs(root / mount.mountpoint.lstrip("/"))
-    except OSError:
-        return None
+    except OSError as error:
+        broken = error.errno in (errno.EIO, errno.ESTALE, errno.ENOTCONN)
+        named = (_shown(mount.source), mount.fstype, _shown(mount.mountpoint))
+        return Filesystem(*named, 0, 0, 0, 0, 0, readonly=False, error=True) if broken else None
     unit = space.f_frsize
     return Filesystem(
         _shown(mount.source),

@@ -12,12 +12,29 @@ REMEDIES: dict[str, str] = {
     "pids": "mount the cgroup controller pids",
     "blkio": "use cgroup v2; on v1 with a kernel from 6.10, devices are counted once a throttle limit was set on them",
     "psi": "boot with psi=1; on cgroup v1 mount a cgroup2 hierarchy beside it",
+    "network": "run the agent as root, in the host's pid namespace",
+    "layers": "run the agent as root, with the engine's data folder visible at its own path",
     "oom_counter": "use a kernel from 4.13, and run the agent with the host's cgroups visible",
     "oom_notify": "run the agent as root, with the host's cgroups writable on v1",
     "oom_host_total": "use a kernel from 4.13",
     "kmsg": "run the agent as root, or set kernel.dmesg_restrict=0 and allow it /dev/kmsg",
 }
 """For each capability's name, what to do where its value is 0."""
+
+REASONS: dict[str, str] = {
+    "cpu": "no hierarchy here has the CPU controllers",
+    "memory": "no hierarchy here has the memory controller",
+    "pids": "no hierarchy here has the pids controller",
+    "blkio": "no controller here counts the IO of containers by device",
+    "psi": "the kernel gives no pressure files, or no cgroup2 hierarchy is mounted",
+    "network": "the network counters of other processes can't be read",
+    "layers": "other processes' mounts or the engine's folders can't be read",
+    "oom_counter": "no cgroup has the kernel's count of kills",
+    "oom_notify": "the kernel can't tell us of a kill as it happens",
+    "oom_host_total": "/proc/vmstat has no oom_kill",
+    "kmsg": "the kernel's log can't be read",
+}
+"""For each capability's name, why its value is 0."""
 
 
 def capabilities(root: Path, layout: Layout) -> dict[str, bool]:

@@ -13,6 +13,9 @@ T = TypeVar("T")
 CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guest_nice")
 """Modes of a line of /proc/stat in its order; `user` includes `guest`, as in the kernel's text."""
 
+NETSTAT_PROTOCOLS = frozenset(("Tcp", "TcpExt", "Udp"))
+"""What is taken of /proc/net/snmp and netstat."""
+
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -238,3 +241,18 @@ def inner_pid(text: bytes, where: str = "status") -> int | None:
                 raise fault(where, row, "`NSpid:` and numbers", line)
             return int(words[-1]) if len(words) > 2 else None
     return None
+
+
+def netstat(text: bytes, where: str = "net/snmp") -> dict[str, int]:
+    """What /proc/net/snmp or netstat has of `NETSTAT_PROTOCOLS`, as `Tcp_OutSegs`: a line of names, one of numbers."""
+    found: dict[str, int] = {}
+    lines = text.splitlines()
+    for row, (names, numbers) in enumerate(zip(lines[::2], lines[1::2], strict=False)):
+        (head, *keys), (again, *values) = names.split() or [b""], numbers.split() or [b""]
+        if head != again or len(keys) != len(values):
+            raise fault(where, 2 * row + 1, "a line of names and one of as many numbers", names)
+        prefix = head.removesuffix(b":").decode(errors="replace")
+        if prefix in NETSTAT_PROTOCOLS:
+            pairs = zip(keys, values, strict=True)
+            found |= {f"{prefix}_{key.decode(errors='replace')}": int(value) for key, value in pairs if value.isdigit()}
+    return found

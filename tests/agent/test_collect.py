@@ -10,10 +10,11 @@ import pytest
 
 from agent.borrowed import CADVISOR, NODE
 from agent.collect import MAX_INTERFACES, Collector, Target
-from agent.collect_container import Stamp, reading_points
+from agent.collect_container import Facts, Seen, Shaper, Stamp
 from agent.model import Points, Resource, Value
 from agent.names import OWN
 from runtime.cgroup import Memory, Reading
+from runtime.devices import Devices
 from runtime.kept import Allowance
 from runtime.model import PLATFORM, Container, ServiceName
 from runtime.node_capability import REMEDIES
@@ -207,7 +208,8 @@ def test_what_cannot_be_measured_is_logged_once_with_its_remedy(
 def test_no_memory_limit_is_zero_as_cadvisor_has_it_and_an_unknown_one_is_absent() -> None:
     def limits(memory: Memory) -> list[float]:
         reading = Reading(None, memory, None, None, {}, None)
-        points = reading_points(reading, Stamp(NOW, None), {})
+        seen = Seen(reading, container(trees.hybrid()))
+        points = Shaper().columns(seen, Facts(Devices({}, frozenset())), Stamp(NOW, None))
         return [point.value for point in points if point.name == "container_spec_memory_limit_bytes"]
 
     assert limits(Memory(limit_known=True)) == [0]

@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import yaml
 
-from cli.processes import Process
 from tests.support.engine import EngineUnderTest
-from tests.support.ports import free_port
+from tests.support.prometheus import Prometheus, needs_prometheus
 from tests.support.shop import project, shop_service
 from tests.support.stack import Stack, running
 from tests.support.waiting import until
-
-needs_prometheus = pytest.mark.skipif(
-    shutil.which("prometheus") is None and not os.environ.get("MIDWATCH_TEST_REQUIRE"),
-    reason="no prometheus on this machine",
-)
-
-
-class Prometheus:
-    """A real one, on a port of its own, that scrapes every second."""
-
-    def __init__(self, folder: Path, targets: dict[str, str]) -> None:
-        self.port, self._process = free_port(), Process("prometheus", folder)
-        jobs = [{"job_name": name, "static_configs": [{"targets": [target]}]} for name, target in targets.items()]
-        config = folder / "prometheus.yml"
-        config.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
-        listen = f"--web.listen-address=127.0.0.1:{self.port}"
-        binary = shutil.which("prometheus")
-        assert binary is not None
-        command = [binary, f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb", listen]
-        self._process.start(command, {"PATH": "/usr/bin:/bin"})
-
-    def get(self, path: str, **query: str) -> Any:
-        """The data of an API answer, None while it does not answer."""
-        try:
-            url = f"http://127.0.0.1:{self.port}/api/v1/{path}"
-            return httpx.get(url, params=query, trust_env=False, timeout=60.0).raise_for_status().json()["data"]
-        except httpx.HTTPError:
-            return None
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.stop()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_throttled_time_is_nanoseconds_and_user_time_is_ticks() -> None:
     texts = captured("cpu", "cpuacct")
     cpu = cgroup_v1.cpu(texts)
     assert texts.faults == []
-    assert cpu == Cpu(2.233230778, 1.97, 0.25, 46, 44, 1.544798124, 50000, 100000, 1024)
+    assert cpu == Cpu(2.233230778, 1.97, 0.25, 46, 44, 1.544798124, 50000, 100000, 1024, 0, 0.0)
 
 
 def test_no_quota_is_absent() -> None:

@@ -17,7 +17,7 @@ def captured() -> Texts:
 
 def test_cpu_of_the_captured_container_is_microseconds() -> None:
     texts = captured()
-    assert cgroup_v2.cpu(texts) == Cpu(5.19636, 2.449961, 2.746398, 104, 100, 7.402042, 50000, 100000, None)
+    assert cgroup_v2.cpu(texts) == Cpu(5.19636, 2.449961, 2.746398, 104, 100, 7.402042, 50000, 100000, None, 0, 0.0)
     assert texts.faults == []
 
 

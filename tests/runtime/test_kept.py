@@ -9,8 +9,9 @@ import pytest
 from docker.models.containers import Container
 
 from runtime.cgroup import detect
-from runtime.kept import Allowance, ContainerReader, KeptFile, open_container
+from runtime.kept import Allowance, KeptFile
 from runtime.procfs import mountinfo
+from runtime.reader import ContainerReader, open_container
 from tests.runtime import trees
 from tests.runtime.trees import Tree
 from tests.support.engine import EngineUnderTest
