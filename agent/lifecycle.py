@@ -73,10 +73,10 @@ class Lifecycle:
                 apply(self.story, record, event, self._now_ms(), fresh=container is not None)
             return record
 
-    def resync(self, containers: Sequence[Container], *, engine_restarted: bool = False) -> list[Record]:
+    def resync(self, containers: Sequence[Container]) -> list[Record]:
         """Makes up for a time without events from an inspection of all containers; the runs whose start was missed."""
         with self._lock:
-            found = resync(self.story, containers, self.watched_ms, self._now_ms(), engine_restarted=engine_restarted)
+            found = resync(self.story, containers, self.watched_ms, self._now_ms())
             self.watched_ms = self._now_ms()
             self.story.engine_lost_ms = None
             self._claim_kills()
@@ -90,10 +90,22 @@ class Lifecycle:
             for service in self.story.book.services:
                 self.story.ledger.unpublish(service)
 
-    def engine_returned(self, lost_ms: int) -> None:
-        """An engine that was lost then begins anew: until the next resync its starts are what its policies say."""
+    def engine_returned(self, lost_ms: int | None = None) -> None:
+        """An engine that was lost then begins anew: until the next resync its starts are what its policies say.
+
+        Without a time it was lost at some time after all that is known of it.
+        """
         with self._lock:
-            self.story.engine_lost_ms = lost_ms
+            known = (lost_ms or 0, self.watched_ms or 0, (self.last_event_ns or 0) // 1_000_000)
+            self.story.engine_lost_ms = max(known)
+
+    def any_goes_on(self, containers: Sequence[Container]) -> bool:
+        """True where a run that is known goes on in one of these containers, or none is known to."""
+        with self._lock:
+            alive = {record.container.id: record for record in self.story.book.records.values() if record.alive}
+            return not alive or any(
+                one.id in alive and one.started_ms == alive[one.id].started_ms for one in containers
+            )
 
     def oom(self, kill: OomKill) -> None:
         """Takes in kernel kills in a container; they wait where its first event has not come yet."""

@@ -109,7 +109,12 @@ class Agent:
         )
         self.memory = Memory(home.folder, self.ledger, self.lifecycle, clock)
         self.memory.recall()
-        self.spool = Spool(home.folder / "spool", settings.spool.max_bytes)
+        self.spool = Spool(
+            home.folder / "spool",
+            settings.spool.max_bytes,
+            max_age_seconds=settings.spool.max_age_seconds,
+            max_event_age_seconds=settings.spool.max_event_age_seconds,
+        )
         self.oom = self._oom_watcher()
         self.probes = self._probes()
         self.outbox = Outbox(self.spool, self.node)

@@ -10,7 +10,7 @@ from agent.configs import Configs
 from agent.endings import Ending, Endings
 from agent.ledger import By, Ledger
 from agent.model import Event
-from agent.verdict import KillSeen, completed_restarts, exit_reason, policy_restarts
+from agent.verdict import KillSeen, brought_back, completed_restarts, exit_reason, policy_restarts
 from runtime.identity import service_of
 from runtime.model import Container, ServiceName
 from runtime.oom_book import OomKill
@@ -21,6 +21,8 @@ MAX_EVENTS = 20_000
 MAX_KILLS_SEEN = 1_000
 PULL_TO_CREATE_MS = 60_000
 """A pull that ended at most this long before a container was made is a part of its cold start."""
+ENGINE_END_MS = 60_000
+"""What ends this shortly before the engine does was ended by it: it gives its containers their time to stop."""
 START_LAG_MS = 15_000
 """The engine tells of a start at most this long after it."""
 
@@ -113,6 +115,13 @@ class Story:
         record.phase = "backoff" if again and not self._exhausted(record) else "ended"
         return self.endings.add(record, at_ms, exit_code, now_ms)
 
+    def lost_end(self, record: Record, at_ms: int) -> None:
+        """A run ended before that moment and nobody told of it: its reason is not guessed."""
+        self.advance(record.service, at_ms)
+        record.phase, record.timed = "ended", False
+        record.ended_ms, record.exit_code = self.engine_lost_ms or at_ms, None
+        record.kills, record.counted_kills = [], 0
+
     def ready(self, record: Record, at_ms: int, seconds: float, by: str) -> None:
         """The run's time to ready is told, once; that of the container's first run from its making on too."""
         record.timed = False
@@ -191,6 +200,14 @@ class Story:
         taken = list(self._events)
         self._events.clear()
         return taken
+
+    def was_brought_back(self, record: Record, found: Container) -> bool:
+        """True where the first run since an engine began anew is that engine's own doing."""
+        lost_ms, ended_ms = self.engine_lost_ms, record.ended_ms
+        if lost_ms is None or record.started_ms is None or record.started_ms > lost_ms:
+            return False
+        stopped_before = record.told and ended_ms is not None and ended_ms < lost_ms - ENGINE_END_MS
+        return brought_back(found, record.exit_code, stopped_before=stopped_before)
 
     def our_work(self, container_id: str, from_ms: int, until_ms: int) -> None:
         """A start or removal of this container until then is ours; what is past is forgotten."""
