@@ -106,6 +106,7 @@ class Agent:
             clock.now_ms,
             removed_after_ms=round(settings.removed_after_seconds * 1000),
             deadline_ms=round(settings.readiness.deadline_seconds * 1000),
+            monotonic=clock.monotonic,
         )
         self.memory = Memory(home.folder, self.ledger, self.lifecycle, clock)
         self.memory.recall()

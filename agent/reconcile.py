@@ -14,7 +14,7 @@ from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
 from agent.progress import Images, Progress
 from agent.projects import Handed, ProjectFolder, declared, stopping
-from runtime.actions import Action, Outcome, PullImage, Recreate, Remove, Start
+from runtime.actions import Action, BuildImage, Create, Outcome, PullImage, Recreate, Remove, Start
 from runtime.apply import Hands, apply
 from runtime.converge import dismissal, done, plan
 from runtime.credentials import Credentials
@@ -82,7 +82,7 @@ class Reconciler:
             handed = Handed(project, dict(before.deployed) if before else {})
             self._folder.save(handed)
             self._handed[project.name] = handed
-            self._progress[project.name] = Progress(refresh=True)
+            self._progress[project.name] = Progress(refresh=True, began=self._clock.monotonic())
         self._declare()
         self.wake()
 
@@ -163,6 +163,7 @@ class Reconciler:
         images = engine.image_ids(spec.image for spec in handed.project.services)
         actions = self._plan(handed, progress, containers, images)
         progress.refresh = False
+        progress.wants(actions, self._clock.monotonic())
         todo = progress.due(actions, self._clock.now_ms())
         for action in todo:
             if self._handed.get(name) is not handed or self._stopping:
@@ -184,12 +185,16 @@ class Reconciler:
         return done(container) or self._lifecycle.stands(container.id)
 
     def _do(self, handed: Handed, progress: Progress, action: Action, images: Images, engine: Engine) -> None:
-        began_ms = self._clock.now_ms()
+        began_ms, began = self._clock.now_ms(), self._clock.monotonic()
         service = ServiceName(handed.project.name, action.service)
         self._announce(action)
+        if isinstance(action, (Create, Recreate)):
+            self._lifecycle.queued(service, progress.queue_seconds(action.service, began))
         hands = Hands(engine, self._clock.now_ms, self._credentials, lambda: self._stopping)
         outcome = apply(action, handed.project.name, hands)
         now = self._clock.now_ms()
+        if isinstance(action, (PullImage, BuildImage)):
+            progress.fetched[action.service] = self._clock.monotonic() - began
         self._count(service, outcome)
         with self._changed:
             progress.done(service, outcome, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.book import Record, phase_of
-from agent.story import Story, found_running, watch_of
+from agent.story import START_LAG_MS, Story, found_running, watch_of
 from agent.verdict import Missed, completed_restarts, missed_restarts
 from runtime.model import Container
 
@@ -55,13 +55,14 @@ def _note_config(story: Story, record: Record) -> None:
 
 def _caught_up(story: Story, record: Record, container: Container, now_ms: int) -> None:
     record.gone_ms = None
-    new_run = container.started_ms is not None and container.started_ms > (record.started_ms or 0)
+    new_run = _is_new_run(record, container)
     if not new_run and phase_of(container) == record.phase:
         _refreshed(story, record, container, now_ms)
         return
     story.advance(record.service, now_ms)
     was_alive = record.alive
-    for by, n in _missed(story, record, container).by():
+    missed = _missed(story, record, container) if new_run else Missed()
+    for by, n in missed.by():
         ours = by == "manual" and story.is_ours(container.id, now_ms)
         story.restarted(record, "midwatch" if ours else by, n, container.started_ms or now_ms, record.exit_code)
     _take_over(record, container, new_run=new_run)
@@ -69,10 +70,18 @@ def _caught_up(story: Story, record: Record, container: Container, now_ms: int) 
         _end_of_found(story, record, now_ms)
 
 
+def _is_new_run(record: Record, container: Container) -> bool:
+    """True where another run was found than is known; one that seems older began after the clock was set back."""
+    found_ms, known_ms = container.started_ms, record.run_ms
+    if found_ms is None or found_ms == known_ms:
+        return False
+    return found_ms > (record.started_ms or 0) or (known_ms is not None and found_ms < known_ms - START_LAG_MS)
+
+
 def _missed(story: Story, record: Record, container: Container) -> Missed:
     if record.started_ms is not None:
         back = story.was_brought_back(record, container)
-        return missed_restarts(record.restarts, record.started_ms, container, back=back)
+        return missed_restarts(record.restarts, None, container, back=back)
     # Its first start was missed: that is no restart, but all that the policy did since are.
     return Missed(policy=completed_restarts(container) if record.first_run else 0)
 

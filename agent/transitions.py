@@ -17,7 +17,7 @@ def apply(story: Story, record: Record, event: EngineEvent, now_ms: int, *, fres
     at_ms = event.time_ns // 1_000_000
     match event.action.partition(":")[0]:
         case "create":
-            record.first_run = True
+            record.first_run, record.made_ms = True, at_ms
             story.tell("container.create", record, at_ms, f"{record.container.name} was made")
         case "start":
             _start(story, record, at_ms, fresh=fresh)
@@ -45,11 +45,10 @@ def _start(story: Story, record: Record, at_ms: int, *, fresh: bool) -> None:
         return
     again, exit_code = record.started_ms is not None, record.exit_code
     by = "policy" if back else _by(story, record, at_ms)
-    first_run = record.first_run and not again
+    record.first_run = record.first_run and not again
     if record.watch == "health" and not fresh:
         record.container = replace(record.container, health="starting")
     story.begin(record, at_ms, live=True)
-    record.first_run = first_run
     # An engine counts from 0 again what it brought back, and what was started by hand.
     record.restarts = record.restarts + 1 if again and by == "policy" and not back else 0
     story.tell("container.start", record, at_ms, f"{record.container.name} was started")
@@ -124,7 +123,8 @@ def _health(story: Story, record: Record, status: str, at_ms: int) -> None:
         body = f"{record.container.name} failed its health check"
         story.tell("container.unhealthy", record, at_ms, body)
     elif record.watch == "health" and record.timed:
-        story.ready(record, at_ms, (at_ms - (record.started_ms or at_ms)) / 1000, "health check")
+        seconds = (at_ms - (record.started_ms or at_ms)) / 1000
+        story.ready(record, at_ms, seconds, "health check", min(seconds, record.container.health_interval_seconds))
 
 
 def _destroy(story: Story, record: Record, at_ms: int, now_ms: int) -> None:

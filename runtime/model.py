@@ -52,6 +52,8 @@ class Container:
     address: str | None
     memory_limit_bytes: int | None
     cpu_limit_cores: float | None
+    health_interval_seconds: float = 30.0
+    """Time between two of the engine's own health checks."""
 
     @property
     def owned(self) -> bool:

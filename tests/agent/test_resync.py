@@ -157,7 +157,7 @@ def test_a_container_found_ready_has_no_cold_start_and_one_that_was_waited_for_h
     probed = found(labels={"midwatch.readiness": "tcp://:80"})
     for first_try, counted in ((True, 0), (False, 1)):
         stage = stage_with(probed)
-        stage.lifecycle.ready(PLAIN.id, probed.started_ms or 0, 61.0, "tcp", first_try=first_try)
+        stage.lifecycle.ready(PLAIN.id, probed.started_ms or 0, 61.0, "tcp", first_try=first_try, error_seconds=0.03)
         assert totals(stage) == (1, 1)
         assert [event.name for event in stage.settles().told].count("container.ready") == counted
 
