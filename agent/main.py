@@ -26,6 +26,7 @@ from agent.logs import LogFollowers, LogLimits
 from agent.memory import Memory
 from agent.model import Event, NodeIdentity, Resource
 from agent.own import Own, process_cost
+from agent.owner import Owner
 from agent.projects import ProjectFolder
 from agent.reconcile import Reconciler
 from agent.registries import RegistryProbe
@@ -231,6 +232,7 @@ class Agent:
             self.ledger,
             lambda: self.watch.link.engine,
             self.clock,
+            Owner(self.home, self.node.node_id),
             credentials=self._credentials,
             deployed=self.outbox.deploy,
         )

@@ -10,6 +10,8 @@ PROJECT_LABEL = "io.midwatch.project"
 SERVICE_LABEL = "io.midwatch.service"
 CONFIG_HASH_LABEL = "io.midwatch.config-hash"
 REPLICA_LABEL = "io.midwatch.replica"
+AGENT_LABEL = "io.midwatch.agent"
+AGENT_FOLDER_LABEL = "io.midwatch.agent-folder"
 
 RestartPolicy = Literal["no", "always", "on-failure", "unless-stopped"]
 
