@@ -21,6 +21,8 @@ VICTIMS = ("main", "child", "unknown")
 RESTARTS = "midwatch_container_restarts_total"
 EXITS = "midwatch_container_exits_total"
 OOM_KILLS = "midwatch_oom_kills_total"
+DESIRED = "midwatch_containers_desired"
+HEALTHY = "midwatch_containers_healthy"
 DESIRED_SECONDS = "midwatch_container_desired_seconds_total"
 HEALTHY_SECONDS = "midwatch_container_healthy_seconds_total"
 IN_MILLISECONDS = frozenset((DESIRED_SECONDS, HEALTHY_SECONDS))
@@ -72,7 +74,7 @@ class Account:
     active: bool = True
     counters: dict[Key, Counter] = field(default_factory=dict)
     distributions: dict[Key, Distribution] = field(default_factory=dict)
-    gauges: dict[str, int] = field(default_factory=dict)
+    gauges: dict[str, float] = field(default_factory=dict)
 
     def add(self, key: Key, n: int, now_ms: int) -> None:
         """Adds to a counter, which begins now where it is new."""

@@ -40,6 +40,8 @@ class Record:
     watch: Watch = "none"
     """What tells whether it is ready: a probe of ours, the engine's health check, or nothing."""
     started_ms: int | None = None
+    run_ms: int | None = None
+    """By when the engine says that the present run began: it stands where the clock is set."""
     ended_ms: int | None = None
     exit_code: int | None = None
     restarts: int = 0
@@ -61,6 +63,10 @@ class Record:
     counted_kills: int = 0
     """Kernel kills counted in the present run: a watch that begins anew goes on from there."""
     gone_ms: int | None = None
+    made_ms: int | None = None
+    """When the engine told that it was made."""
+    before_seconds: float | None = None
+    """What its first start took up to its start: queue, pull, create and start; None where that is no cold start."""
     _current: tuple[object, Container] | None = field(default=None, repr=False, compare=False)
 
     @property

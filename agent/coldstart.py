@@ -36,9 +36,12 @@ class _Watched:
     container: Container
     started_ms: int
     probe: Probe
-    looks: int = 0
     ready: bool = False
     overdue: bool = False
+    began: float = 0.0
+    """When it began by monotonic seconds: the wall clock may be set while it starts."""
+    failed: float | None = None
+    """When the last look began that failed, by monotonic seconds."""
 
 
 @dataclass(order=True)
@@ -102,7 +105,9 @@ class Probes:
         """A run began: looks at it from now on, and no more at the container's earlier run."""
         with self._changed:
             self._runs[container.id] = started_ms
-            self._put(_Watched(replace(container, state="running"), started_ms, probe), self._clock.monotonic())
+            now = self._clock.monotonic()
+            began = now - max(0, self._clock.now_ms() - started_ms) / 1000
+            self._put(_Watched(replace(container, state="running"), started_ms, probe, began=began), now)
 
     def end(self, container_id: str) -> None:
         """The run is over."""
@@ -148,7 +153,7 @@ class Probes:
         if watched.ready or watched.overdue:
             pause = self._recheck_seconds
         else:
-            elapsed = (self._clock.now_ms() - watched.started_ms) / 1000
+            elapsed = self._clock.monotonic() - watched.began
             pause = pause_seconds(elapsed, self._poll_seconds, watched.probe)
         with self._changed:
             if self._runs.get(watched.container.id) == watched.started_ms:
@@ -156,16 +161,19 @@ class Probes:
 
     def _step(self, watched: _Watched) -> _Watched:
         container_id, started_ms = watched.container.id, watched.started_ms
+        looked = self._clock.monotonic()
         passed = self._look(watched.probe, watched.container)
-        elapsed = max(0, self._clock.now_ms() - started_ms) / 1000
+        now = self._clock.monotonic()
+        elapsed = now - watched.began
         if watched.ready:
             self._lifecycle.check(container_id, started_ms, passed=passed)
             return watched
         if passed:
-            first_try = watched.looks == 0
-            self._lifecycle.ready(container_id, started_ms, elapsed, probe_text(watched.probe), first_try=first_try)
+            by, first_try = probe_text(watched.probe), watched.failed is None
+            error = elapsed if watched.failed is None else now - watched.failed
+            self._lifecycle.ready(container_id, started_ms, elapsed, by, first_try=first_try, error_seconds=error)
             return replace(watched, ready=True)
         overdue = elapsed >= self._deadline_seconds
         if overdue and not watched.overdue:
             self._lifecycle.never_ready(container_id, started_ms)
-        return replace(watched, looks=watched.looks + 1, overdue=watched.overdue or overdue)
+        return replace(watched, failed=looked, overdue=watched.overdue or overdue)

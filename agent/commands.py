@@ -10,6 +10,7 @@ from agent.book import Record
 from agent.control import Json, Refused
 from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
+from agent.owner import ProjectTaken
 from agent.progress import Progress
 from agent.reconcile import Reconciler
 from runtime.compose import load
@@ -39,6 +40,8 @@ class AgentCommands:
             raise Refused(422, str(fault)) from fault
         try:
             self._reconciler.hand_over(project)
+        except ProjectTaken as others:
+            raise Refused(409, str(others)) from others
         except OSError as error:
             raise Refused(
                 507, f"the project can't be written down: {error.strerror}; make room and try again"

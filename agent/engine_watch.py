@@ -78,7 +78,7 @@ class EngineWatch:
         """`rebooted`: the machine, and so its engine, began anew since containers were last watched."""
         self._connect, self._lifecycle, self._listener, self._clock = connect, lifecycle, listener, clock
         self._resync_seconds, self._max_queued = resync_seconds, max_queued
-        self._engine_restarted = rebooted
+        self._rebooted = rebooted
         self._lost_ms: int | None = None
         self.link = EngineLink()
         self.overflows = 0
@@ -103,22 +103,22 @@ class EngineWatch:
         engine, self.link = self.link.engine, EngineLink(None, reason)
         self._lifecycle.blind()
         if engine is not None:
-            self._engine_restarted, self._lost_ms = True, self._clock.now_ms()
+            self._lost_ms = self._clock.now_ms()
             engine.close()
 
     def _watch(self, stop: threading.Event) -> None:
         engine = self._connect()
         engine.ping()
+        restarted = self._began_anew(engine)
         stream = engine.events(self._lifecycle.last_event_ns)
         drain = _Drain(stream, self._max_queued)
-        lost_ms = self._lost_ms or self._lifecycle.watched_ms
-        if self._engine_restarted and lost_ms is not None:
-            self._lifecycle.engine_returned(lost_ms)
         try:
+            if restarted:
+                self._lifecycle.engine_returned(self._lost_ms)
             self._replay(engine, drain)
             self._tell_gap()
-            self._resync(engine, engine_restarted=self._engine_restarted)
-            self._engine_restarted = False
+            self._resync(engine)
+            self._rebooted, self._lost_ms = False, None
             self.link = EngineLink(engine, "")
             self._follow(engine, drain, stop)
         finally:
@@ -136,8 +136,17 @@ class EngineWatch:
             if event.time_ns > until_ns:
                 return
 
-    def _resync(self, engine: Engine, *, engine_restarted: bool) -> None:
-        for record in self._lifecycle.resync(engine.containers(), engine_restarted=engine_restarted):
+    def _began_anew(self, engine: Engine) -> bool:
+        """True where this is not the engine process that was watched last: a lost connection alone is no restart."""
+        last_ns = self._lifecycle.last_event_ns
+        remembers = None if last_ns is None else engine.remembers(last_ns, self._clock.now_ms() * 1_000_000)
+        if self._rebooted or remembers is not None:
+            return self._rebooted or not remembers
+        # An engine that begins ends every run, but for one that lets them live on, and then there is little to tell.
+        return not self._lifecycle.any_goes_on(engine.containers(all=False))
+
+    def _resync(self, engine: Engine) -> None:
+        for record in self._lifecycle.resync(engine.containers()):
             self._listener.began(record)
 
     def _tell_gap(self) -> None:
@@ -158,7 +167,7 @@ class EngineWatch:
             overflown = 0 if event is not None else drain.take_overflow()
             if overflown or self._clock.monotonic() >= resync_at:
                 self.overflows += overflown
-                self._resync(engine, engine_restarted=False)
+                self._resync(engine)
                 resync_at = self._clock.monotonic() + self._resync_seconds
 
     def _take(self, engine: Engine, event: EngineEvent) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 from agent.model import NodeIdentity
 from runtime.identity import bounded
 
+LOCK = "lock"
+NODE_ID = "node_id"
+
 
 class HomeTaken(Exception):
     """Another agent uses the data folder, or it can't be used; one line with the remedy."""
@@ -25,7 +28,7 @@ class Home:
         self.socket = data / "agent.sock"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise HomeTaken(
                 f"{self.folder} can't be used: {error.strerror}; choose another folder by --data"
@@ -34,7 +37,7 @@ class Home:
 
     def identity(self, node: str | None) -> NodeIdentity:
         """The node's name (the host's by default) and the agent's UUID, made at its first start."""
-        path = self.folder / "node_id"
+        path = self.folder / NODE_ID
         try:
             node_id = str(uuid.UUID(path.read_text().strip()))
         except (FileNotFoundError, ValueError):

@@ -15,13 +15,14 @@ By = Literal["policy", "manual", "midwatch"]
 ExitReason = Literal["ok", "error", "oom", "signal", "stopped"]
 Cause = Literal["container", "ancestor", "host"]
 Victim = Literal["main", "child", "unknown"]
-Segment = Literal["start", "pull", "create", "total"]
+Segment = Literal["queue", "pull", "create", "start", "ready", "total"]
 
 PULLS = "midwatch_image_pulls_total"
 PULL_SECONDS = "midwatch_image_pull_duration_seconds"
 PULL_BYTES = "midwatch_image_pull_bytes_total"
 BUILD_SECONDS = "midwatch_image_build_seconds"
 COLD_START = "midwatch_cold_start_seconds"
+COLD_START_ERROR = "midwatch_cold_start_error_seconds"
 REGISTRY = "midwatch_registry_request_duration_seconds"
 UNATTRIBUTED = "midwatch_oom_kills_unattributed_total"
 HOST_KILLS = "midwatch_oom_kills_host_total"
@@ -88,10 +89,15 @@ class Ledger:
             self.revision += 1
             self._account(service).observe((COLD_START, (("segment", segment),)), seconds, self._now_ms())
 
+    def cold_start_error(self, service: ServiceName, seconds: float) -> None:
+        """Publishes by how much the service's last time to ready may be too long: the pause between looks."""
+        with self._lock:
+            self._account(service).gauges[COLD_START_ERROR] = seconds
+
     def expect_cold_starts(self, service: ServiceName) -> None:
         """A service with a probe has its cold-start histogram with 0 before its first start is ready."""
         with self._lock:
-            self._account(service).distribution((COLD_START, (("segment", "start"),)), self._now_ms())
+            self._account(service).distribution((COLD_START, (("segment", "ready"),)), self._now_ms())
 
     def expect_builds(self, service: ServiceName) -> None:
         """A service whose image we build has its build histogram with 0 before the first build ends."""
@@ -158,12 +164,14 @@ class Ledger:
         """Sets the gauges of a service to what they are at this moment."""
         with self._lock:
             gauges = self._account(service).gauges
-            gauges["midwatch_containers_desired"], gauges["midwatch_containers_healthy"] = desired, healthy
+            gauges[rows.DESIRED], gauges[rows.HEALTHY] = desired, healthy
 
     def unpublish(self, service: ServiceName) -> None:
         """Takes the gauges of a service back: nobody knows them now."""
         with self._lock:
-            self._account(service).gauges.clear()
+            gauges = self._account(service).gauges
+            for name in (rows.DESIRED, rows.HEALTHY):
+                gauges.pop(name, None)
 
     def forget(self, service: ServiceName) -> None:
         """Stops publishing a service; its counters go on where they were when it is seen again."""

@@ -8,6 +8,7 @@ the run's own start.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from agent.book import FAILED_CHECKS, Declared, Record
 from agent.model import Event, Resource
 from agent.presence import REMOVED_AFTER_MS, tell_presence
 from agent.resync import resync
+from agent.set_back import Steps, set_back
 from agent.story import Story, watch_of
 from agent.transitions import apply, container_told_of
 from runtime.identity import bounded, registry_of
@@ -31,6 +33,8 @@ OUR_WORK_MS = 60_000
 READY_DEADLINE_MS = 120_000
 REMEMBERED_EVENTS = 4_096
 MAX_WAITING_KILLS = 1_000
+SET_BACK_MS = 60_000
+"""For so long after the clock was set back there may be events of the time before."""
 
 
 T = TypeVar("T")
@@ -46,11 +50,15 @@ class Lifecycle:
         *,
         removed_after_ms: int = REMOVED_AFTER_MS,
         deadline_ms: int = READY_DEADLINE_MS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`deadline_ms`: a run that is not ready by then never was."""
+        """`deadline_ms`: a run that is not ready by then never was. `monotonic` tells that the clock was set."""
         self.story = story
         self._removed_after_ms, self._deadline_ms = removed_after_ms, deadline_ms
         self._now_ms = now_ms
+        self._steps = Steps(now_ms, monotonic)
+        self._set_back_ms: int | None = None
+        self._waiting_since_ms = 0
         self._lock = threading.RLock()
         self._seen: OrderedDict[tuple[int, str, str], None] = OrderedDict()
         self._waiting_kills: list[OomKill] = []
@@ -63,6 +71,7 @@ class Lifecycle:
     def event(self, event: EngineEvent, container: Container | None = None) -> Record | None:
         """Takes in one event, with the container as inspected after it; its record, None where it changed nothing."""
         with self._lock:
+            event = self._in_time(event)
             if not self._is_new(event):
                 return None
             if event.kind == "image":
@@ -73,10 +82,11 @@ class Lifecycle:
                 apply(self.story, record, event, self._now_ms(), fresh=container is not None)
             return record
 
-    def resync(self, containers: Sequence[Container], *, engine_restarted: bool = False) -> list[Record]:
+    def resync(self, containers: Sequence[Container]) -> list[Record]:
         """Makes up for a time without events from an inspection of all containers; the runs whose start was missed."""
         with self._lock:
-            found = resync(self.story, containers, self.watched_ms, self._now_ms(), engine_restarted=engine_restarted)
+            self._mind_clock()
+            found = resync(self.story, containers, self.watched_ms, self._now_ms())
             self.watched_ms = self._now_ms()
             self.story.engine_lost_ms = None
             self._claim_kills()
@@ -90,10 +100,20 @@ class Lifecycle:
             for service in self.story.book.services:
                 self.story.ledger.unpublish(service)
 
-    def engine_returned(self, lost_ms: int) -> None:
-        """An engine that was lost then begins anew: until the next resync its starts are what its policies say."""
+    def engine_returned(self, lost_ms: int | None = None) -> None:
+        """An engine that was lost then begins anew: until the next resync its starts are what its policies say.
+
+        Without a time it was lost at some time after all that is known of it.
+        """
         with self._lock:
-            self.story.engine_lost_ms = lost_ms
+            known = (lost_ms or 0, self.watched_ms or 0, (self.last_event_ns or 0) // 1_000_000)
+            self.story.engine_lost_ms = max(known)
+
+    def any_goes_on(self, containers: Sequence[Container]) -> bool:
+        """True where a run that is known goes on in one of these containers, or none is known to."""
+        with self._lock:
+            alive = {record.container.id: record for record in self.story.book.records.values() if record.alive}
+            return not alive or any(one.id in alive and one.started_ms == alive[one.id].run_ms for one in containers)
 
     def oom(self, kill: OomKill) -> None:
         """Takes in kernel kills in a container; they wait where its first event has not come yet."""
@@ -106,8 +126,13 @@ class Lifecycle:
             else:
                 self.story.ledger.unnamed_oom(unattributed=kill.count)
 
-    def ready(self, container_id: str, started_ms: int, seconds: float, by: str, *, first_try: bool) -> None:
-        """A probe passed in the run that began then; of a run found running only a wait that was seen is a time."""
+    def ready(
+        self, container_id: str, started_ms: int, seconds: float, by: str, *, first_try: bool, error_seconds: float
+    ) -> None:
+        """A probe passed in the run that began then; of a run found running only a wait that was seen is a time.
+
+        `error_seconds`: the time since the look before, or since the start.
+        """
         with self._lock:
             record = self._run(container_id, started_ms)
             if record is None:
@@ -115,7 +140,7 @@ class Lifecycle:
             self.story.advance(record.service, self._now_ms())
             record.ready, record.failed_checks = True, 0
             if record.timed and (record.live or not first_try):
-                self.story.ready(record, self._now_ms(), seconds, by)
+                self.story.ready(record, self._now_ms(), seconds, by, error_seconds)
             record.timed = False
 
     def never_ready(self, container_id: str, started_ms: int) -> None:
@@ -123,7 +148,7 @@ class Lifecycle:
         with self._lock:
             record = self._run(container_id, started_ms)
             if record is not None and record.timed:
-                self.story.never_ready(record)
+                self.story.never_ready(record, self._now_ms())
 
     def check(self, container_id: str, started_ms: int, *, passed: bool) -> None:
         """A later look of the probe: several failures in a row make the container unhealthy, one success heals it."""
@@ -170,7 +195,7 @@ class Lifecycle:
     def tick(self) -> list[Event]:
         """Settles what is due and publishes what is desired and healthy; the events to ship."""
         with self._lock:
-            now = self._now_ms()
+            now = self._mind_clock()
             for ending in self.story.endings.due(now):
                 self.story.decide(ending)
             self._give_up_kills(now)
@@ -211,6 +236,11 @@ class Lifecycle:
         with self._lock:
             self.story.pulled(service, pull.at_ms + round(pull.seconds * 1000), pull.seconds)
 
+    def queued(self, service: ServiceName, seconds: float) -> None:
+        """A container of a service is made now, which waited so long for its turn."""
+        with self._lock:
+            self.story.queued(service, self._now_ms(), seconds)
+
     def look(self, at: Callable[[Record], T]) -> list[T]:
         """What `at` gives for every container known, also those that went a short while ago; it changes nothing."""
         with self._lock:
@@ -230,9 +260,37 @@ class Lifecycle:
         """The lock under which the story may be read as a whole."""
         return self._lock
 
+    def set_back(self) -> None:
+        """The clock was set back: what lies in the future is taken as of now."""
+        with self._lock:
+            now = self._now_ms()
+            set_back(self.story, now)
+            self.watched_ms = None if self.watched_ms is None else min(self.watched_ms, now)
+            if self.last_event_ns is not None:
+                self.last_event_ns = min(self.last_event_ns, now * 1_000_000)
+            self._our_pulls = {name: min(until, now + OUR_WORK_MS) for name, until in self._our_pulls.items()}
+
+    def _mind_clock(self) -> int:
+        """Notes where the clock was set; the time now."""
+        step, now = self._steps.taken_ms(), self._now_ms()
+        if step < 0:
+            self.set_back()
+            self._set_back_ms = now
+        elif step > 0:
+            # Nobody waited through a time that there was not: the deadline of what starts begins anew.
+            self._waiting_since_ms = now
+        return now
+
+    def _in_time(self, event: EngineEvent) -> EngineEvent:
+        """The event as of now, where it was told of just before the clock was set back."""
+        now = self._mind_clock()
+        late = self._set_back_ms is not None and now - self._set_back_ms < SET_BACK_MS
+        return event._replace(time_ns=now * 1_000_000) if late and event.time_ns // 1_000_000 > now else event
+
     def _run(self, container_id: str, started_ms: int) -> Record | None:
         record = self.story.book.records.get(container_id)
-        return record if record is not None and record.alive and record.started_ms == started_ms else None
+        known = record is not None and record.alive and started_ms in (record.started_ms, record.run_ms)
+        return record if known else None
 
     def _is_new(self, event: EngineEvent) -> bool:
         key = (event.time_ns, event.id, event.action)
@@ -291,8 +349,9 @@ class Lifecycle:
 
     def _give_up_waiting(self, now_ms: int) -> None:
         for record in self.story.book.records.values():
-            if record.timed and record.alive and now_ms - (record.started_ms or now_ms) > self._deadline_ms:
-                self.story.never_ready(record)
+            since_ms = max(record.started_ms or now_ms, self._waiting_since_ms)
+            if record.timed and record.alive and now_ms - since_ms > self._deadline_ms:
+                self.story.never_ready(record, now_ms)
 
     def _advance_all(self, now_ms: int) -> None:
         for service in self.story.book.services:

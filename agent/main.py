@@ -27,6 +27,7 @@ from agent.logs import LogFollowers, LogLimits
 from agent.memory import Memory
 from agent.model import Event, NodeIdentity, Resource
 from agent.own import Own, process_cost
+from agent.owner import Owner
 from agent.projects import ProjectFolder
 from agent.reconcile import Reconciler
 from agent.registries import RegistryProbe
@@ -115,10 +116,16 @@ class Agent:
             clock.now_ms,
             removed_after_ms=round(settings.removed_after_seconds * 1000),
             deadline_ms=round(settings.readiness.deadline_seconds * 1000),
+            monotonic=clock.monotonic,
         )
         self.memory = Memory(home.folder, self.ledger, self.lifecycle, clock)
         self.memory.recall()
-        self.spool = Spool(home.folder / "spool", settings.spool.max_bytes)
+        self.spool = Spool(
+            home.folder / "spool",
+            settings.spool.max_bytes,
+            max_age_seconds=settings.spool.max_age_seconds,
+            max_event_age_seconds=settings.spool.max_event_age_seconds,
+        )
         self.oom = self._oom_watcher()
         self.probes = self._probes()
         self.outbox = Outbox(self.spool, self.node)
@@ -237,6 +244,7 @@ class Agent:
             self.ledger,
             lambda: self.watch.link.engine,
             self.clock,
+            Owner(self.home, self.node.node_id),
             credentials=self._credentials,
             deployed=self.outbox.deploy,
         )

@@ -85,6 +85,7 @@ class Memory:
         self._ledger.restore(state["ledger"], complete=bool(state["complete"]))
         story_json.restore(self._lifecycle.story, state["story"], now)
         self._lifecycle.last_event_ns, self._lifecycle.watched_ms = state["last_event_ns"], state["watched_ms"]
+        self._lifecycle.set_back()
         self._kernel_counts = {str(key): int(count) for key, count in state["kernel_counts"].items()}
         self.positions = {str(key): Position(*position) for key, position in state["positions"].items()}
         self.rebooted = state["boot_id"] != _boot_id()

@@ -34,7 +34,13 @@ OWN: dict[str, Metric] = {
     ),
     "midwatch_image_build_seconds": Metric("histogram", "Time of an image build.", (), BUILD_BOUNDS),
     "midwatch_cold_start_seconds": Metric(
-        "histogram", "Time to ready, by segment; never ready counts in +Inf alone.", ("segment",), COLD_START_BOUNDS
+        "histogram",
+        "Time of a start by segment: queue, pull, create, start, ready, total; never ready counts in +Inf alone.",
+        ("segment",),
+        COLD_START_BOUNDS,
+    ),
+    "midwatch_cold_start_error_seconds": Metric(
+        "gauge", "By how much the last time to ready may be too long: the time between its last two looks."
     ),
     "midwatch_oom_kills_unattributed_total": Metric(
         "counter", "Kernel OOM kills that no container could be named for."
@@ -86,7 +92,8 @@ EVENTS: dict[str, str] = {
     "agent.gap": "Engine events may have been missed: attributes from_ms, to_ms.",
     "container.create": "A container was made.",
     "container.start": "A container was started.",
-    "container.ready": "A probe passed for the first time after a start: attributes seconds, probe.",
+    "container.ready": "A probe passed for the first time after a start: attributes seconds, probe, error_seconds.",
+    "container.never_ready": "A start was not ready by its deadline, or ended before: attributes seconds.",
     "container.die": "A container ended: attributes exit_code, reason, told (stopped on purpose).",
     "container.restart": "A container runs again after its end: attributes by, exit_code, count (of one gap).",
     "container.oom_kill": "The kernel killed a process for memory: attributes cause, victim, count, process.",

@@ -30,12 +30,28 @@ class Progress:
     waits: dict[str, str] = field(default_factory=dict)
     held: Mapping[str, Failed] = field(default_factory=dict)
     deploys: dict[str, Deploy] = field(default_factory=dict)
+    began: float | None = None
+    """When the file was handed over, by monotonic seconds; None once it was looked at."""
+    wanted: dict[str, float] = field(default_factory=dict)
+    """Since when each service waits for containers, by monotonic seconds."""
+    fetched: dict[str, float] = field(default_factory=dict)
+    """Seconds of that wait that its own pull or build took."""
     told: dict[str, str] = field(default_factory=dict)
     """The last failure that was told of as a failed deploy, by service."""
 
     def due(self, actions: Sequence[Action], now_ms: int) -> list[Action]:
         """What can be done now: waiting is not, nor what failed a short while ago."""
         return [one for one in actions if not isinstance(one, Wait) and due(key_of(one), self.held, now_ms)]
+
+    def wants(self, actions: Sequence[Action], now: float) -> None:
+        """Notes which services wait for containers from now on, or since their file was handed over."""
+        since, self.began = now if self.began is None else self.began, None
+        self.wanted = {one.service: self.wanted.get(one.service, since) for one in actions if _makes(one)}
+        self.fetched = {service: seconds for service, seconds in self.fetched.items() if service in self.wanted}
+
+    def queue_seconds(self, service: str, now: float) -> float:
+        """How long a service waited for its turn; its own pull or build is no wait."""
+        return max(0.0, now - self.wanted.get(service, now) - self.fetched.get(service, 0.0))
 
     def done(self, service: ServiceName, outcome: Outcome, now_ms: int) -> None:
         """Notes how an action ended."""
@@ -93,6 +109,13 @@ class Progress:
             return None
         self.told[service] = message
         return Ended(deploy, now_ms, False, message)
+
+
+def _makes(action: Action) -> bool:
+    """True where the action leads to a container that is new."""
+    if isinstance(action, Wait):
+        return not action.reason.startswith(GIVEN_UP)
+    return isinstance(action, (PullImage, BuildImage, Create, Recreate))
 
 
 def _spec(handed: Handed, service: str) -> ServiceSpec:

@@ -12,9 +12,10 @@ from agent.deploys import Ended
 from agent.fetches import build_event, pull_event
 from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
+from agent.owner import Owner, ProjectTaken, taken
 from agent.progress import Images, Progress
 from agent.projects import Handed, ProjectFolder, declared, stopping
-from runtime.actions import Action, Outcome, PullImage, Recreate, Remove, Start
+from runtime.actions import Action, BuildImage, Create, Outcome, PullImage, Recreate, Remove, Start
 from runtime.apply import Hands, apply
 from runtime.converge import dismissal, done, plan
 from runtime.credentials import Credentials
@@ -28,6 +29,8 @@ LOG = logging.getLogger(__name__)
 EVERY_SECONDS = 15.0
 UNSETTLED_SECONDS = 0.2
 MOST_PASSES = 20
+TAKEN = "agent"
+"""What a project's failure is kept under that another agent keeps."""
 
 
 class Reconciler:
@@ -40,12 +43,13 @@ class Reconciler:
         ledger: Ledger,
         engine: Callable[[], Engine | None],
         clock: Clock,
+        owner: Owner,
         *,
         credentials: Callable[[str], Credentials | None] = lambda _registry: None,
         deployed: Callable[[Ended], None] = lambda _ended: None,
     ) -> None:
         self._folder, self._lifecycle, self._ledger = folder, lifecycle, ledger
-        self._engine, self._clock = engine, clock
+        self._engine, self._clock, self._owner = engine, clock, owner
         self._credentials, self._deployed = credentials, deployed
         self._handed = folder.load()
         self._progress = {name: Progress(refresh=False) for name in self._handed}
@@ -76,13 +80,17 @@ class Reconciler:
         self.wake()
 
     def hand_over(self, project: Project) -> None:
-        """Takes a project on, or a new version of one that is kept; raises OSError where it can't be written down."""
+        """Takes a project on, or a new version of one that is kept.
+
+        Raises ProjectTaken where another agent keeps it, OSError where it can't be written down.
+        """
+        self._refuse_taken(project.name)
         with self._changed:
             before = self._handed.get(project.name)
             handed = Handed(project, dict(before.deployed) if before else {})
             self._folder.save(handed)
             self._handed[project.name] = handed
-            self._progress[project.name] = Progress(refresh=True)
+            self._progress[project.name] = Progress(refresh=True, began=self._clock.monotonic())
         self._declare()
         self.wake()
 
@@ -160,9 +168,16 @@ class Reconciler:
         """One look and what is due now; True where something was done, so that another look is worth it."""
         name = handed.project.name
         containers = engine.containers(label=f"{PROJECT_LABEL}={name}")
+        others = self._owner.others(containers)
+        if others and not handed.stopping:
+            self._give_way(progress, taken(name, others))
+            return False
+        containers = tuple(one for one in containers if one not in others)
         images = engine.image_ids(spec.image for spec in handed.project.services)
         actions = self._plan(handed, progress, containers, images)
         progress.refresh = False
+        progress.failures.pop(TAKEN, None)
+        progress.wants(actions, self._clock.monotonic())
         todo = progress.due(actions, self._clock.now_ms())
         for action in todo:
             if self._handed.get(name) is not handed or self._stopping:
@@ -172,6 +187,28 @@ class Reconciler:
         if handed.stopping and not actions:
             self._gone(name, engine)
         return bool(todo)
+
+    def _refuse_taken(self, name: str) -> None:
+        """An engine that is away can't tell; the first look finds out then."""
+        engine = self._engine()
+        if engine is None:
+            return
+        try:
+            others = self._owner.others(engine.containers(label=f"{PROJECT_LABEL}={name}"))
+        except RuntimeFault as fault:
+            LOG.info("whether another agent keeps %s can't be told: %s", name, fault)
+            return
+        if others:
+            raise ProjectTaken(taken(name, others))
+
+    def _give_way(self, progress: Progress, message: str) -> None:
+        """Leaves the project to the agent that keeps it, and says so."""
+        with self._changed:
+            if progress.failures.get(TAKEN) != message:
+                LOG.warning("%s", message)
+            progress.failures[TAKEN] = message
+            progress.settled, progress.stuck = False, True
+            self._changed.notify_all()
 
     def _plan(
         self, handed: Handed, progress: Progress, containers: Sequence[Container], images: Images
@@ -184,12 +221,16 @@ class Reconciler:
         return done(container) or self._lifecycle.stands(container.id)
 
     def _do(self, handed: Handed, progress: Progress, action: Action, images: Images, engine: Engine) -> None:
-        began_ms = self._clock.now_ms()
+        began_ms, began = self._clock.now_ms(), self._clock.monotonic()
         service = ServiceName(handed.project.name, action.service)
         self._announce(action)
-        hands = Hands(engine, self._clock.now_ms, self._credentials, lambda: self._stopping)
+        if isinstance(action, (Create, Recreate)):
+            self._lifecycle.queued(service, progress.queue_seconds(action.service, began))
+        hands = Hands(engine, self._clock.now_ms, self._credentials, lambda: self._stopping, self._owner.labels)
         outcome = apply(action, handed.project.name, hands)
         now = self._clock.now_ms()
+        if isinstance(action, (PullImage, BuildImage)):
+            progress.fetched[action.service] = self._clock.monotonic() - began
         self._count(service, outcome)
         with self._changed:
             progress.done(service, outcome, now)

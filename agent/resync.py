@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.book import Record, phase_of
-from agent.story import Story, found_running, watch_of
+from agent.story import START_LAG_MS, Story, found_running, watch_of
 from agent.verdict import Missed, completed_restarts, missed_restarts
 from runtime.model import Container
 
 
-def resync(
-    story: Story, containers: Sequence[Container], watched_ms: int | None, now_ms: int, *, engine_restarted: bool
-) -> list[Record]:
+def resync(story: Story, containers: Sequence[Container], watched_ms: int | None, now_ms: int) -> list[Record]:
     """Brings the story up to an inspection; the records whose present run began unseen.
 
     `watched_ms` is up to when containers were watched: what was there before the first watch is counted as it is
@@ -24,7 +22,7 @@ def resync(
         if record is None:
             record = _found(story, container, watched_ms, now_ms)
         else:
-            _caught_up(story, record, container, now_ms, engine_restarted=engine_restarted)
+            _caught_up(story, record, container, now_ms)
         if record is not None and record.alive and not record.live and not record.ready:
             began.append(record)
     _gone(story, {container.id for container in containers}, now_ms)
@@ -55,15 +53,16 @@ def _note_config(story: Story, record: Record) -> None:
         story.configs.deploys(record.service, record.container)
 
 
-def _caught_up(story: Story, record: Record, container: Container, now_ms: int, *, engine_restarted: bool) -> None:
+def _caught_up(story: Story, record: Record, container: Container, now_ms: int) -> None:
     record.gone_ms = None
-    new_run = container.started_ms is not None and container.started_ms > (record.started_ms or 0)
+    new_run = _is_new_run(record, container)
     if not new_run and phase_of(container) == record.phase:
         _refreshed(story, record, container, now_ms)
         return
     story.advance(record.service, now_ms)
     was_alive = record.alive
-    for by, n in _missed(record, container, engine_restarted=engine_restarted).by():
+    missed = _missed(story, record, container) if new_run else Missed()
+    for by, n in missed.by():
         ours = by == "manual" and story.is_ours(container.id, now_ms)
         story.restarted(record, "midwatch" if ours else by, n, container.started_ms or now_ms, record.exit_code)
     _take_over(record, container, new_run=new_run)
@@ -71,9 +70,18 @@ def _caught_up(story: Story, record: Record, container: Container, now_ms: int, 
         _end_of_found(story, record, now_ms)
 
 
-def _missed(record: Record, container: Container, *, engine_restarted: bool) -> Missed:
+def _is_new_run(record: Record, container: Container) -> bool:
+    """True where another run was found than is known; one that seems older began after the clock was set back."""
+    found_ms, known_ms = container.started_ms, record.run_ms
+    if found_ms is None or found_ms == known_ms:
+        return False
+    return found_ms > (record.started_ms or 0) or (known_ms is not None and found_ms < known_ms - START_LAG_MS)
+
+
+def _missed(story: Story, record: Record, container: Container) -> Missed:
     if record.started_ms is not None:
-        return missed_restarts(record.restarts, record.started_ms, container, engine_restarted=engine_restarted)
+        back = story.was_brought_back(record, container)
+        return missed_restarts(record.restarts, None, container, back=back)
     # Its first start was missed: that is no restart, but all that the policy did since are.
     return Missed(policy=completed_restarts(container) if record.first_run else 0)
 
@@ -88,11 +96,14 @@ def _refreshed(story: Story, record: Record, container: Container, now_ms: int) 
 
 
 def _take_over(record: Record, container: Container, *, new_run: bool) -> None:
-    started_ms = record.started_ms
-    live = record.live
+    started_ms, live, ended = record.started_ms, record.live, (record.ended_ms, record.exit_code)
+    was_alive = record.alive
     found_running(record, container)
     if not new_run:
         record.started_ms, record.live = started_ms, live
+        if not (was_alive or record.alive):
+            # Its end was told of; an engine that began anew has forgotten the code of one that it gave up.
+            record.ended_ms, record.exit_code = ended
         return
     record.killed = record.stopped = record.first_run = False
     record.ready, record.failed_checks = False, 0

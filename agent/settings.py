@@ -38,6 +38,12 @@ class SpoolSettings(BaseModel):
     max_bytes: int = Field(
         256 * _MIB, ge=_MIB, description="Bytes on disk; beyond it log lines go first, events last, each counted."
     )
+    max_age_seconds: float = Field(
+        172_800.0, ge=60, description="Samples, log lines and traces that waited longer are dropped and counted."
+    )
+    max_event_age_seconds: float = Field(
+        604_800.0, ge=60, description="Events that waited longer are dropped and counted; never before the rest."
+    )
 
 
 class ScrapeSettings(BaseModel):

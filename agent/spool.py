@@ -1,4 +1,4 @@
-"""Batches that wait until the service has them: on disk, numbered, bounded in bytes.
+"""Batches that wait until the service has them: on disk, numbered, bounded in bytes and age.
 
 A batch is written to a temporary file, synced, then renamed to `<signal>/<sequence>-<what>-<crc32>.gz`, and the folder
 is synced: what `put` answered is there after a power cut. Numbers are reserved on disk a block ahead, so that after a
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,10 @@ SIGNAL_OF: Mapping[What, Signal] = {"lines": "logs", "events": "logs", "metrics"
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 DEFAULT_MAX_MEMORY_BYTES = 8 * 1024 * 1024
+DEFAULT_MAX_AGE_SECONDS = 2 * 86_400.0
+DEFAULT_MAX_EVENT_AGE_SECONDS = 7 * 86_400.0
+EXPIRE_SECONDS = 60.0
+"""Time between two looks for what is too old."""
 _GZIP_WBITS = 31
 _GZIP_LEVEL = 3
 """Level 1 takes as long and gives a fifth more bytes; level 6 takes three times as long and gives a tenth less."""
@@ -51,10 +56,22 @@ class Spool:
         max_bytes: int = DEFAULT_MAX_BYTES,
         max_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES,
         write: Write = write_durably,
+        *,
+        max_age_seconds: float = DEFAULT_MAX_AGE_SECONDS,
+        max_event_age_seconds: float = DEFAULT_MAX_EVENT_AGE_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """Open the folder, made where missing; raises OSError where it can't be read or written."""
+        """Open the folder, made where missing; raises OSError where it can't be read or written.
+
+        Ages count by `monotonic`, so that a clock that is set drops nothing; only those of batches that an earlier
+        process left are by `wall`.
+        """
         self.dropped: Counter[tuple[str, str]] = Counter()
-        """Batches lost, by (`batch_lines` …, reason): spool_full, disk_full, disk_error, corrupt, or `refuse`'s."""
+        """Batches lost, by (`batch_lines` …, reason): spool_full, too_old, disk_full, disk_error, corrupt, refused."""
+        self._monotonic, self._wall, self._expired_at = monotonic, wall, float("-inf")
+        self._max_age = dict.fromkeys(LEAST_VALUABLE_FIRST, max_age_seconds)
+        self._max_age["events"] = max(max_age_seconds, max_event_age_seconds)
         self._folder, self._write = folder, write
         self._max_bytes, self._max_memory_bytes = max_bytes, max_memory_bytes
         self._bytes = 0
@@ -84,6 +101,7 @@ class Spool:
         packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WBITS)
         packed = packer.compress(payload) + packer.flush()
         with self._changed:
+            self._expire()
             sequence = self._put(what, packed)
             self._changed.notify_all()
         return sequence
@@ -91,6 +109,7 @@ class Spool:
     def peek(self, signal: Signal) -> Batch | None:
         """The oldest batch of the signal; a file that is not what was written is set aside and counted."""
         with self._changed:
+            self._expire()
             while entry := next(iter(self._entries[signal].values()), None):
                 payload = entry.memory if entry.memory is not None else self._read(signal, entry)
                 if payload is not None:
@@ -119,7 +138,7 @@ class Spool:
         folder = self._folder / signal
         folder.mkdir(mode=0o700, exist_ok=True)
         self._entries[signal] = {}
-        for entry in left_behind(folder):
+        for entry in left_behind(folder, self._monotonic(), self._wall()):
             self._add(signal, entry)
             self._numbers.beyond(signal, entry.sequence)
 
@@ -132,7 +151,7 @@ class Spool:
         if sequence is None:
             self._drop(what, "disk_full")
             return None
-        entry = Entry(sequence, what, size, zlib.crc32(packed))
+        entry = Entry(sequence, what, size, zlib.crc32(packed), born=self._monotonic())
         try:
             self._write(self._folder / signal / entry.name, packed)
         except OSError as fault:
@@ -142,6 +161,16 @@ class Spool:
             entry = entry._replace(memory=packed)
         self._add(signal, entry)
         return sequence
+
+    def _expire(self) -> None:
+        """Lose what nobody asks for any more: samples, lines and traces first, events when they are older."""
+        now = self._monotonic()
+        if now - self._expired_at < EXPIRE_SECONDS:
+            return
+        self._expired_at = now
+        for signal, entries in self._entries.items():
+            for entry in [one for one in entries.values() if now - one.born > self._max_age[one.what]]:
+                self._forget(signal, entry, "too_old")
 
     def _make_room(self, what: What, size: int) -> bool:
         """Lose what is worth no more than the new batch until it fits; False, and no loss, where that is too little."""

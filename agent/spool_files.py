@@ -32,6 +32,8 @@ class Entry(NamedTuple):
     size: int
     crc: int
     memory: bytes | None = None
+    born: float = 0.0
+    """When it was put, by the process's monotonic seconds."""
 
     @property
     def name(self) -> str:
@@ -55,15 +57,20 @@ def write_durably(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def left_behind(folder: Path) -> list[Entry]:
-    """The batches that an earlier process left, oldest first; what it was writing when it ended is removed."""
+def left_behind(folder: Path, now: float, wall_seconds: float) -> list[Entry]:
+    """The batches that an earlier process left, oldest first; what it was writing when it ended is removed.
+
+    How old each is tells the file's time against `wall_seconds`; one of the future, by a clock that was wrong, is new.
+    """
     found = list[Entry]()
     for path in folder.iterdir():
         if path.name.endswith(_TEMPORARY):
             path.unlink(missing_ok=True)
         elif match := _NAME.fullmatch(path.name):
             what, crc = _WHATS[match["what"]], int(match["crc"], 16)
-            found.append(Entry(int(match["sequence"]), what, path.stat().st_size, crc))
+            status = path.stat()
+            born = now - max(0.0, wall_seconds - status.st_mtime)
+            found.append(Entry(int(match["sequence"]), what, status.st_size, crc, born=born))
     return sorted(found, key=lambda entry: entry.sequence)
 
 

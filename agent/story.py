@@ -10,7 +10,7 @@ from agent.configs import Configs
 from agent.endings import Ending, Endings
 from agent.ledger import By, Ledger
 from agent.model import Event
-from agent.verdict import KillSeen, completed_restarts, exit_reason, policy_restarts
+from agent.verdict import KillSeen, brought_back, completed_restarts, exit_reason, policy_restarts
 from runtime.identity import service_of
 from runtime.model import Container, ServiceName
 from runtime.oom_book import OomKill
@@ -19,8 +19,12 @@ from runtime.probe import probe_of
 MAX_CONTAINERS = 5_000
 MAX_EVENTS = 20_000
 MAX_KILLS_SEEN = 1_000
-PULL_TO_CREATE_MS = 60_000
-"""A pull that ended at most this long before a container was made is a part of its cold start."""
+TO_CREATE_MS = 60_000
+"""A wait or pull that ended at most this long before a container was made is a part of its cold start."""
+LONGEST_START_SECONDS = 60.0
+"""A container that is started later than this after it was made was made to be started some time."""
+ENGINE_END_MS = 60_000
+"""What ends this shortly before the engine does was ended by it: it gives its containers their time to stop."""
 START_LAG_MS = 15_000
 """The engine tells of a start at most this long after it."""
 
@@ -51,6 +55,7 @@ class Story:
         self._events: deque[Event] = deque()
         self._our_work: dict[str, int] = {}
         self._pulls: dict[ServiceName, tuple[int, float]] = {}
+        self._queues: dict[ServiceName, tuple[int, float]] = {}
 
     def add(self, container: Container, now_ms: int) -> Record | None:
         """A container seen for the first time; None where the bound is reached."""
@@ -93,49 +98,85 @@ class Story:
         self.advance(record.service, at_ms)
         said, after = record.container.started_ms, record.ended_ms or 0
         fits = said is not None and max(after, at_ms - START_LAG_MS) <= said <= at_ms
-        record.phase, record.started_ms = "running", said if fits else at_ms
+        record.phase = "running"
+        record.started_ms = record.run_ms = said if fits else at_ms
         record.ended_ms = record.exit_code = None
         record.killed = record.stopped = False
         record.seen_running, record.live, record.kills_known = True, live, True
         record.ready, record.failed_checks = False, 0
         record.timed = record.watch != "none"
+        record.before_seconds = None
         if record.timed:
             self.ledger.expect_cold_starts(record.service)
+            self._first_steps(record)
+
+    def _first_steps(self, record: Record) -> None:
+        """What the first start of a container took before it began to run."""
+        started_ms, made_ms = record.started_ms, record.made_ms
+        if not record.first_run or started_ms is None or made_ms is None:
+            return
+        created_ms = record.container.created_ms
+        create, start = max(0, made_ms - created_ms) / 1000, max(0, started_ms - made_ms) / 1000
+        if start > LONGEST_START_SECONDS:
+            return
+        self.ledger.cold_start(record.service, "create", create)
+        self.ledger.cold_start(record.service, "start", start)
+        queue = _just_before(self._queues.pop(record.service, None), created_ms)
+        if queue is not None:
+            self.ledger.cold_start(record.service, "queue", queue)
+        pull = _just_before(self._pulls.get(record.service), created_ms)
+        record.before_seconds = (queue or 0.0) + (pull or 0.0) + create + start
 
     def end(self, record: Record, at_ms: int, exit_code: int | None, now_ms: int) -> Ending:
         """A run ends: what comes next follows from the policy, why it ended is decided later."""
         self.advance(record.service, at_ms)
         if record.timed and not record.told:
-            self.never_ready(record)
+            self.never_ready(record, at_ms)
         record.timed = False
         record.ended_ms, record.exit_code = at_ms, exit_code
         again = policy_restarts(record.container.restart_policy, exit_code, told=record.told)
         record.phase = "backoff" if again and not self._exhausted(record) else "ended"
         return self.endings.add(record, at_ms, exit_code, now_ms)
 
-    def ready(self, record: Record, at_ms: int, seconds: float, by: str) -> None:
-        """The run's time to ready is told, once; that of the container's first run from its making on too."""
-        record.timed = False
-        self.ledger.cold_start(record.service, "start", seconds)
-        if record.first_run and record.started_ms is not None:
-            created_ms = record.container.created_ms
-            pull_ms, pull_seconds = self._pulls.get(record.service, (0, 0.0))
-            pulled = pull_seconds if 0 <= created_ms - pull_ms <= PULL_TO_CREATE_MS else 0.0
-            create = max(0, record.started_ms - created_ms) / 1000
-            self.ledger.cold_start(record.service, "create", create)
-            self.ledger.cold_start(record.service, "total", pulled + create + seconds)
-        body = f"{record.container.name} was ready after {seconds:.3f} s"
-        self.tell("container.ready", record, at_ms, body, seconds=round(seconds, 6), probe=by)
+    def lost_end(self, record: Record, at_ms: int) -> None:
+        """A run ended before that moment and nobody told of it: its reason is not guessed."""
+        self.advance(record.service, at_ms)
+        record.phase, record.timed = "ended", False
+        record.ended_ms, record.exit_code = self.engine_lost_ms or at_ms, None
+        record.kills, record.counted_kills = [], 0
 
-    def never_ready(self, record: Record) -> None:
+    def ready(self, record: Record, at_ms: int, seconds: float, by: str, error_seconds: float) -> None:
+        """The run's time to ready is told, once; that of the container's first run from its wait for work on too.
+
+        `error_seconds` is by how much it may be too long: nobody looked between the last two looks.
+        """
+        self._timed(record, seconds)
+        self.ledger.cold_start_error(record.service, error_seconds)
+        body = f"{record.container.name} was ready after {seconds:.3f} s"
+        facts: dict[str, str | float] = {"probe": by, "error_seconds": round(error_seconds, 6)}
+        self.tell("container.ready", record, at_ms, body, seconds=round(seconds, 6), **facts)
+
+    def never_ready(self, record: Record, at_ms: int) -> None:
         """The run's time to ready is over without it."""
-        record.timed = False
-        self.ledger.cold_start(record.service, "start", None)
+        self._timed(record, None)
+        waited = max(0, at_ms - (record.started_ms or at_ms)) / 1000
+        body = f"{record.container.name} was not ready within {waited:.3f} s"
+        self.tell("container.never_ready", record, at_ms, body, seconds=waited)
+
+    def _timed(self, record: Record, seconds: float | None) -> None:
+        before, record.before_seconds, record.timed = record.before_seconds, None, False
+        self.ledger.cold_start(record.service, "ready", seconds)
+        if before is not None:
+            self.ledger.cold_start(record.service, "total", None if seconds is None else before + seconds)
 
     def pulled(self, service: ServiceName, at_ms: int, seconds: float) -> None:
         """An image was fetched for the service's next containers."""
         self._pulls[service] = (at_ms, seconds)
         self.ledger.cold_start(service, "pull", seconds)
+
+    def queued(self, service: ServiceName, at_ms: int, seconds: float) -> None:
+        """A container of a service is made now, which waited so long for others, for an engine, for another try."""
+        self._queues[service] = (at_ms, seconds)
 
     def _exhausted(self, record: Record) -> bool:
         container = record.container
@@ -192,6 +233,14 @@ class Story:
         self._events.clear()
         return taken
 
+    def was_brought_back(self, record: Record, found: Container) -> bool:
+        """True where the first run since an engine began anew is that engine's own doing."""
+        lost_ms, ended_ms = self.engine_lost_ms, record.ended_ms
+        if lost_ms is None or record.started_ms is None or record.started_ms > lost_ms:
+            return False
+        stopped_before = record.told and ended_ms is not None and ended_ms < lost_ms - ENGINE_END_MS
+        return brought_back(found, record.exit_code, stopped_before=stopped_before)
+
     def our_work(self, container_id: str, from_ms: int, until_ms: int) -> None:
         """A start or removal of this container until then is ours; what is past is forgotten."""
         self._our_work = {id: until for id, until in self._our_work.items() if until >= from_ms}
@@ -200,6 +249,11 @@ class Story:
     def is_ours(self, container_id: str, at_ms: int) -> bool:
         """True where a change of the container at that time is our own work."""
         return at_ms <= self._our_work.get(container_id, -1)
+
+
+def _just_before(noted: tuple[int, float] | None, created_ms: int) -> float | None:
+    """The seconds noted, where that was shortly before; clocks may differ by a second."""
+    return noted[1] if noted is not None and -1_000 <= created_ms - noted[0] <= TO_CREATE_MS else None
 
 
 def watch_of(container: Container) -> Watch:
@@ -217,7 +271,8 @@ def watch_of(container: Container) -> Watch:
 def found_running(record: Record, container: Container) -> None:
     """Takes over the run in which an inspection found a container, whose start nobody saw."""
     record.container, record.phase = container, phase_of(container)
-    record.started_ms, record.exit_code = container.started_ms, container.exit_code
+    record.started_ms = record.run_ms = container.started_ms
+    record.exit_code = container.exit_code
     record.ended_ms = None if record.alive else container.finished_ms
     record.restarts = completed_restarts(container)
     record.seen_running = record.seen_running or record.phase in ("running", "paused", "backoff")

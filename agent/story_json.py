@@ -60,7 +60,8 @@ def _record(record: Record) -> dict[str, Any]:
 
 
 def _read_record(data: Mapping[str, Any]) -> Record:
-    kept = {name: data[name] for name in _RECORD}
+    # An older version knew fewer fields: what it did not write is as in a record that begins.
+    kept = {name: data[name] for name in _RECORD if name in data}
     container = Container(**{name: value for name, value in data["container"].items() if name in _CONTAINER})
     kills = [KillSeen(*kill) for kill in data["kills"]]
     return Record(container=container, service=_service(data["service"]), kills=kills, **kept)

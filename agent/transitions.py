@@ -17,7 +17,7 @@ def apply(story: Story, record: Record, event: EngineEvent, now_ms: int, *, fres
     at_ms = event.time_ns // 1_000_000
     match event.action.partition(":")[0]:
         case "create":
-            record.first_run = True
+            record.first_run, record.made_ms = True, at_ms
             story.tell("container.create", record, at_ms, f"{record.container.name} was made")
         case "start":
             _start(story, record, at_ms, fresh=fresh)
@@ -37,15 +37,20 @@ def apply(story: Story, record: Record, event: EngineEvent, now_ms: int, *, fres
 
 
 def _start(story: Story, record: Record, at_ms: int, *, fresh: bool) -> None:
+    back = story.was_brought_back(record, record.container)
+    if back and record.alive and at_ms > (story.engine_lost_ms or 0):
+        # It ended while there was no engine to tell of it.
+        story.lost_end(record, at_ms)
     if record.alive or record.phase == "gone" or at_ms <= max(record.ended_ms or 0, (record.started_ms or 0) - 1):
         return
-    again, exit_code, by = record.started_ms is not None, record.exit_code, _by(story, record, at_ms)
-    first_run = record.first_run and not again
+    again, exit_code = record.started_ms is not None, record.exit_code
+    by = "policy" if back else _by(story, record, at_ms)
+    record.first_run = record.first_run and not again
     if record.watch == "health" and not fresh:
         record.container = replace(record.container, health="starting")
     story.begin(record, at_ms, live=True)
-    record.first_run = first_run
-    record.restarts = record.restarts + 1 if again and by == "policy" else 0
+    # An engine counts from 0 again what it brought back, and what was started by hand.
+    record.restarts = record.restarts + 1 if again and by == "policy" and not back else 0
     story.tell("container.start", record, at_ms, f"{record.container.name} was started")
     if again:
         story.restarted(record, by, 1, at_ms, exit_code)
@@ -54,18 +59,9 @@ def _start(story: Story, record: Record, at_ms: int, *, fresh: bool) -> None:
 
 
 def _by(story: Story, record: Record, at_ms: int) -> By:
-    if _brought_back(story, record):
-        return "policy"
     if policy_restarts(record.container.restart_policy, record.exit_code, told=record.told):
         return "policy"
     return "midwatch" if story.is_ours(record.container.id, at_ms) else "manual"
-
-
-def _brought_back(story: Story, record: Record) -> bool:
-    """True where an engine that came back starts what it had stopped when it went."""
-    lost_ms = story.engine_lost_ms
-    returns = record.container.restart_policy in ("always", "unless-stopped")
-    return returns and lost_ms is not None and (record.ended_ms or 0) <= lost_ms
 
 
 def _placed(story: Story, record: Record, at_ms: int) -> None:
@@ -127,7 +123,8 @@ def _health(story: Story, record: Record, status: str, at_ms: int) -> None:
         body = f"{record.container.name} failed its health check"
         story.tell("container.unhealthy", record, at_ms, body)
     elif record.watch == "health" and record.timed:
-        story.ready(record, at_ms, (at_ms - (record.started_ms or at_ms)) / 1000, "health check")
+        seconds = (at_ms - (record.started_ms or at_ms)) / 1000
+        story.ready(record, at_ms, seconds, "health check", min(seconds, record.container.health_interval_seconds))
 
 
 def _destroy(story: Story, record: Record, at_ms: int, now_ms: int) -> None:

@@ -87,17 +87,35 @@ def completed_restarts(container: Container) -> int:
     return max(0, container.restart_count - (container.state == "restarting"))
 
 
-def missed_restarts(known: int, started_ms: int | None, found: Container, *, engine_restarted: bool) -> Missed:
+def brought_back(found: Container, exit_code: int | None, *, stopped_before: bool) -> bool:
+    """True where an engine that begins starts a container again by itself, as moby's `ShouldRestart` has it.
+
+    `stopped_before`: somebody, and not the engine as it went, had it stopped; only `unless-stopped` asks for that.
+    An exit code that nobody knows counts as a failure: the engine killed what it could not stop.
+    """
+    match found.restart_policy:
+        case "always":
+            return True
+        case "unless-stopped":
+            return not stopped_before
+        case "on-failure":
+            return exit_code != 0
+        case _:
+            return False
+
+
+def missed_restarts(known: int, started_ms: int | None, found: Container, *, back: bool = False) -> Missed:
     """Restarts between what was known and what is found, from RestartCount and StartedAt.
 
     A start by hand sets RestartCount back to 0, so a fall is one such start and as many by policy as it says now.
-    A new run without a rise was by hand too, but for an engine that came back and started what its policy says.
+    A new run without a rise was by hand too. `back`: an engine that began anew brought it back, which is one restart
+    by its policy and sets RestartCount to 0 as well; what it says now came after that.
     """
     if found.started_ms is None or (started_ms is not None and found.started_ms <= started_ms):
         return Missed()
     count = completed_restarts(found)
+    if back:
+        return Missed(policy=1 + count)
     if count > known:
         return Missed(policy=count - known)
-    if engine_restarted and found.restart_policy in ("always", "unless-stopped"):
-        return Missed(policy=1 + count)
     return Missed(policy=count if count < known else 0, manual=1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from runtime.actions import Action, BuildImage, Create, Outcome, PullImage, Recreate, Remove, Start, Wait
 from runtime.creation import config_hash, creation, network_name, owner_labels, volume_name
@@ -23,6 +23,8 @@ class Hands:
     clock: Clock
     credentials: Callable[[str], Credentials | None] = lambda _registry: None
     stop: Callable[[], bool] = lambda: False
+    owner: Mapping[str, str] = field(default_factory=dict)
+    """Labels of every container that is made."""
 
 
 def apply(action: Action, project: str, hands: Hands) -> Outcome:
@@ -34,10 +36,10 @@ def apply(action: Action, project: str, hands: Hands) -> Outcome:
             case BuildImage(image=image, spec=build):
                 return _built(action, hands.engine.build(build, image, hands.clock))
             case Create(replica=replica, spec=spec):
-                return _created(action, project, spec, replica, hands.engine)
+                return _created(action, project, spec, replica, hands)
             case Recreate(replica=replica, spec=spec, container=container):
                 _removed(container, hands.engine)
-                return _created(action, project, spec, replica, hands.engine)
+                return _created(action, project, spec, replica, hands)
             case Start(container=container):
                 hands.engine.start(container.id)
                 return Outcome(action, True, container_id=container.id)
@@ -63,14 +65,14 @@ def _built(action: Action, build: Build) -> Outcome:
     return Outcome(action, build.ok, None if build.ok else f"build of {build.reference}: {build.message}", build=build)
 
 
-def _created(action: Action, project: str, spec: ServiceSpec, replica: int, engine: Engine) -> Outcome:
-    labels = owner_labels(project)
+def _created(action: Action, project: str, spec: ServiceSpec, replica: int, hands: Hands) -> Outcome:
+    engine, labels = hands.engine, owner_labels(project)
     for network in spec.networks:
         engine.ensure_network(network_name(project, network), labels)
     for mount in spec.mounts:
         if mount.kind == "volume" and mount.source:
             engine.ensure_volume(volume_name(project, mount.source), labels)
-    made = creation(project, spec, replica, config_hash(project, spec))
+    made = creation(project, spec, replica, config_hash(project, spec), hands.owner)
     id = engine.create(made.name, made.body, made.further_networks)
     engine.start(id)
     return Outcome(action, True, container_id=id)

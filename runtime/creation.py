@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from runtime.model import (
@@ -67,11 +68,17 @@ def _without_empty(value: Any) -> Any:
     return [_without_empty(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def creation(project: str, spec: ServiceSpec, replica: int, hashed: str | None = None) -> Creation:
-    """The container of one replica; `hashed` becomes its configuration label."""
+def creation(
+    project: str,
+    spec: ServiceSpec,
+    replica: int,
+    hashed: str | None = None,
+    owner: Mapping[str, str] = MappingProxyType({}),
+) -> Creation:
+    """The container of one replica; `hashed` becomes its configuration label, `owner` says by labels who made it."""
     first, *further = spec.networks or ("default",)
     aliases = (spec.name,)
-    labels = {**spec.labels, PROJECT_LABEL: project, SERVICE_LABEL: spec.name, REPLICA_LABEL: str(replica)}
+    labels = {**spec.labels, **owner, PROJECT_LABEL: project, SERVICE_LABEL: spec.name, REPLICA_LABEL: str(replica)}
     if hashed is not None:
         labels[CONFIG_HASH_LABEL] = hashed
     body: dict[str, Any] = {

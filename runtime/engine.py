@@ -19,7 +19,7 @@ from runtime.engine_errors import as_ours, gone_is_fine, none_if_missing, short
 from runtime.engine_images import Clock, Monotonic, build_image, pull_image
 from runtime.engine_json import CONTAINER_ACTIONS, IMAGE_ACTIONS, container_of
 from runtime.engine_logs import MAX_LINE_BYTES
-from runtime.engine_streams import EventStream, LogStream
+from runtime.engine_streams import EventStream, LogStream, reaches_back
 from runtime.errors import EngineRefused
 from runtime.model import Build, BuildSpec, Container, Pull
 
@@ -67,6 +67,10 @@ def kill_in_container(pid: int, container_id: str, proc: Path = Path("/proc")) -
     except OSError:
         return False
     return True
+
+
+def _decimal(time_ns: int) -> str:
+    return f"{time_ns // 10**9}.{time_ns % 10**9:09d}"
 
 
 class _PatientClient(docker.APIClient):
@@ -160,10 +164,22 @@ class Engine:
     def events(self, since_ns: int | None = None) -> EventStream:
         """Events from now on, or from `since_ns` as far as the engine's ring of 256 reaches; subscribed on return."""
         filters = {"type": ["container", "image"], "event": [*CONTAINER_ACTIONS, *IMAGE_ACTIONS]}
-        since = None if since_ns is None else f"{since_ns // 10**9}.{since_ns % 10**9:09d}"
+        since = None if since_ns is None else _decimal(since_ns)
         with as_ours(self.url, "subscribing to events"):
             # The library's annotation knows whole seconds only; the engine takes nanoseconds as a decimal text.
             return EventStream(self.url, cast(Any, self._client).events(since=since, filters=filters, decode=True))
+
+    def remembers(self, event_ns: int, now_ns: int) -> bool | None:
+        """True where its memory holds the event of that time, so that it is the engine that told of it.
+
+        False where it does not reach back so far although it is not full: that engine began later. None where it is
+        full of what came since, or the clock was set back: nobody can tell.
+        """
+        if event_ns > now_ns:
+            return None
+        since, until = _decimal(event_ns), _decimal(now_ns)
+        with as_ours(self.url, "asking for past events"):
+            return reaches_back(cast(Any, self._client).events(since=since, until=until, decode=True), event_ns)
 
     def logs(
         self, id: str, since_ms: int | None = None, follow: bool = True, max_line_bytes: int = MAX_LINE_BYTES

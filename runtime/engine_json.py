@@ -18,6 +18,7 @@ CONTAINER_ACTIONS = (
 )  # fmt: skip
 IMAGE_ACTIONS = ("pull", "tag", "untag", "delete", "import", "load")
 
+DEFAULT_HEALTH_INTERVAL_SECONDS = 30.0
 MAX_LABELS = 200
 MAX_LABEL_CHARS = 4096
 _FIRST_PREFIXES = ("io.midwatch.", "midwatch.")
@@ -71,6 +72,7 @@ def container_of(inspect: Json) -> Container:
         cpu_limit_cores=_cores(host),
         # 0 is the engine's word for the default, which is 1024 (moby daemon/config, runc libcontainer).
         cpu_shares=int(host.get("CpuShares") or 1024),
+        health_interval_seconds=_interval(config.get("Healthcheck") or {}),
     )
 
 
@@ -101,6 +103,10 @@ def _policy(name: str | None) -> RestartPolicy:
 def _health(health: Json) -> Any:
     status = health.get("Status")
     return status if status in ("starting", "healthy", "unhealthy") else "none"
+
+
+def _interval(check: Json) -> float:
+    return (check.get("Interval") or 0) / 1e9 or DEFAULT_HEALTH_INTERVAL_SECONDS
 
 
 def _address(settings: Json) -> str | None:

@@ -14,6 +14,22 @@ from runtime.engine_json import event_of
 from runtime.engine_logs import MAX_LINE_BYTES, Frame, RawLine, frames, lines, tty_frames
 from runtime.model import EngineEvent
 
+EVENT_MEMORY = 256
+"""Events of all types that an engine remembers (moby's `eventsLimit`)."""
+
+
+def reaches_back(past: CancellableStream[Any], event_ns: int) -> bool | None:
+    """True where past events begin with the one of that time, None where there are as many as are remembered."""
+    try:
+        for seen, event in enumerate(past, 1):
+            if int(event.get("timeNano") or 0) <= event_ns:
+                return True
+            if seen >= EVENT_MEMORY:
+                return None
+        return False
+    finally:
+        _shut(past)
+
 
 class EventStream:
     """Container and image events as they come; ends when the engine goes away or `close` is called."""

@@ -10,6 +10,8 @@ PROJECT_LABEL = "io.midwatch.project"
 SERVICE_LABEL = "io.midwatch.service"
 CONFIG_HASH_LABEL = "io.midwatch.config-hash"
 REPLICA_LABEL = "io.midwatch.replica"
+AGENT_LABEL = "io.midwatch.agent"
+AGENT_FOLDER_LABEL = "io.midwatch.agent-folder"
 
 RestartPolicy = Literal["no", "always", "on-failure", "unless-stopped"]
 
@@ -54,6 +56,8 @@ class Container:
     cpu_limit_cores: float | None
     cpu_shares: int | None = None
     """As asked for; the kernel's own number on cgroup v2 can't be turned back into it."""
+    health_interval_seconds: float = 30.0
+    """Time between two of the engine's own health checks."""
 
     @property
     def owned(self) -> bool:

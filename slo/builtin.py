@@ -177,7 +177,7 @@ def _restart_rate(service: str) -> _Draft:
 
 
 def _cold_start(service: str, goal: Goal, facts: ServiceFacts, known: Catalogue) -> _Draft:
-    draft = _within("Ready", service, COLD_START, goal, known, Matcher("segment", "=", "start"))
+    draft = _within("Ready", service, COLD_START, goal, known, Matcher("segment", "=", "ready"))
     if facts.has_probe:
         return draft
     why = "No readiness probe and no health check: nothing tells when it is ready. Set the label midwatch.readiness."

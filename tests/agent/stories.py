@@ -28,17 +28,27 @@ class Stage:
     """A lifecycle whose clock stands still until it is told to go on."""
 
     now: int = BEGIN_MS
+    set_by: int = 0
+    """Milliseconds by which the clock was set."""
     container: Container = PLAIN
     told: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(lambda: self.now)
-        self.lifecycle = Lifecycle(Story(self.ledger), lambda: self.now)
+        self.lifecycle = Lifecycle(
+            Story(self.ledger), lambda: self.now, monotonic=lambda: (self.now - self.set_by) / 1000
+        )
         self.lifecycle.resync([])
 
     def after(self, ms: int) -> Stage:
         """Lets time pass."""
         self.now += ms
+        return self
+
+    def clock_set(self, ms: int) -> Stage:
+        """Sets the clock forward or back."""
+        self.now += ms
+        self.set_by += ms
         return self
 
     def says(self, action: str, id: str | None = None, **attributes: str) -> Stage:
@@ -48,6 +58,12 @@ class Stage:
         inspected = action in ("create", "start")
         found = replace(self.container, id=event.id, started_ms=self.now if action == "start" else None)
         self.lifecycle.event(event, found if inspected else None)
+        return self
+
+    def says_at(self, at_ms: int, action: str, **attributes: str) -> Stage:
+        """The engine tells of something that was at another moment, by the clock as it was then."""
+        told = EngineEvent(at_ms * 1_000_000, self.container.id, action, "container", attributes)
+        self.lifecycle.event(told, None)
         return self
 
     def dies(self, code: int) -> Stage:

@@ -192,7 +192,7 @@ def test_a_project_is_brought_up_kept_changed_and_ended(
         answer = client.run(watch.socket, file, 60)
         assert (answer["settled"], answer["failures"]) == (True, [])
         until(lambda: watch.agent.lifecycle.totals()[named(web)] == (2, 2))
-        assert watch.agent.lifecycle.totals()[named(f"{project}/job")] == (0, 0)
+        until(lambda: watch.agent.lifecycle.totals()[named(f"{project}/job")] == (0, 0))
         containers()[0].remove(force=True)
         until(lambda: watch.restarts(web) == {"policy": 0, "manual": 0, "midwatch": 1}, 30)
         until(lambda: watch.agent.lifecycle.totals()[named(web)] == (2, 2))

@@ -71,6 +71,41 @@ class NoEngine:
         raise AssertionError("no command was asked for")
 
 
+def test_the_error_of_the_time_to_ready_is_the_time_between_the_last_two_looks() -> None:
+    looks: list[float] = []
+
+    def look(_probe: Probe, _container: Container) -> bool:
+        looks.append(CLOCK.monotonic())
+        return len(looks) == 5
+
+    with probing(look) as (lifecycle, _, _container, _started):
+        events: list[Event] = []
+        event = until(lambda: told(lifecycle, "container.ready", events))
+        error = float(event.attributes["error_seconds"])
+        assert looks[4] - looks[3] <= error + 0.001
+        assert error < float(event.attributes["seconds"])
+
+
+def test_a_clock_that_is_set_while_it_starts_does_not_change_its_time_to_ready() -> None:
+    ahead, answer = [0], [False]
+    clock = Clock(lambda: CLOCK.now_ms() + ahead[0])
+    lifecycle = Lifecycle(Story(Ledger(clock.now_ms)), clock.now_ms)
+    lifecycle.resync([])
+    container = replace(PLAIN, labels={"midwatch.readiness": "tcp://:80"}, state="running")
+    started = clock.now_ms()
+    lifecycle.event(EngineEvent(started * 1_000_000, container.id, "start", "container", {}), container)
+    probes = Probes(lifecycle, lambda *_: answer[0], clock, poll_seconds=0.005)
+    probes.start()
+    try:
+        probes.begin(container, started, TCP)
+        ahead[0], answer[0] = 3_600_000, True
+        events: list[Event] = []
+        event = until(lambda: told(lifecycle, "container.ready", events))
+        assert float(event.attributes["seconds"]) < 60
+    finally:
+        probes.stop()
+
+
 def test_after_it_is_ready_it_is_still_looked_at_and_its_failures_show() -> None:
     answer = [True]
     with probing(lambda *_: answer[0], recheck_seconds=0.01) as (lifecycle, _, container, _started):
@@ -93,7 +128,8 @@ def test_one_that_is_not_ready_by_the_deadline_is_never_ready_but_heals_when_it_
 
 def never_ready(lifecycle: Lifecycle, service: object) -> int:
     (group,) = [found for found in lifecycle.story.ledger.points(0) if found.resource.service == service]
-    return next(point.counts[-1] for point in group.points if point.name == "midwatch_cold_start_seconds")  # type: ignore[union-attr]
+    wanted = ("midwatch_cold_start_seconds", (("segment", "ready"),))
+    return next(point.counts[-1] for point in group.points if point[:2] == wanted)  # type: ignore[union-attr]
 
 
 def test_a_run_that_is_over_is_not_looked_at_any_more() -> None:

@@ -280,7 +280,7 @@ def test_health_checks_count_from_the_event_on() -> None:
 def cold(stage: Stage, service: ServiceName = WEB) -> tuple[int, int]:
     """Starts that got ready, and those that never did."""
     (group,) = stage.ledger.points(stage.now, {service})
-    wanted = ("midwatch_cold_start_seconds", (("segment", "start"),))
+    wanted = ("midwatch_cold_start_seconds", (("segment", "ready"),))
     (found,) = (point for point in group.points if isinstance(point, Histogram) and point[:2] == wanted)
     return sum(found.counts[:-1]), found.counts[-1]
 
@@ -289,11 +289,57 @@ def test_the_first_success_of_a_probe_is_the_end_of_a_cold_start() -> None:
     stage = running(PROBED)
     started = stage.now - 1_000
     assert (totals(stage), cold(stage)) == ((1, 0), (0, 0))
-    stage.lifecycle.ready(PLAIN.id, started, 0.9, "tcp", first_try=False)
-    stage.lifecycle.ready(PLAIN.id, started, 1.9, "tcp", first_try=False)
+    stage.lifecycle.ready(PLAIN.id, started, 0.9, "tcp", first_try=False, error_seconds=0.03)
+    stage.lifecycle.ready(PLAIN.id, started, 1.9, "tcp", first_try=False, error_seconds=0.03)
     assert (totals(stage), cold(stage)) == ((1, 1), (1, 0))
     ready = [event for event in stage.settles().told if event.name == "container.ready"]
-    assert [event.attributes for event in ready] == [{"seconds": 0.9, "probe": "tcp"}]
+    assert [event.attributes for event in ready] == [{"seconds": 0.9, "probe": "tcp", "error_seconds": 0.03}]
+    (group,) = stage.ledger.points(stage.now, {WEB})
+    assert [one.value for one in group.points if one.name == "midwatch_cold_start_error_seconds"] == [0.03]
+
+
+def segments(stage: Stage, service: ServiceName = WEB) -> dict[str, tuple[int, float]]:
+    """How many starts each segment has, with its seconds."""
+    (group,) = stage.ledger.points(stage.now, {service})
+    found = [point for point in group.points if isinstance(point, Histogram) and "cold" in point.name]
+    return {dict(point.labels)["segment"]: (sum(point.counts), point.sum) for point in found if sum(point.counts)}
+
+
+def test_a_first_start_is_told_by_segments_that_add_up() -> None:
+    stage = Stage(container=PROBED)
+    stage.lifecycle.queued(WEB, 2.0)
+    stage.after(100).says("create").after(50).says("start")
+    started = stage.now
+    stage.lifecycle.ready(PLAIN.id, started, 0.9, "tcp", first_try=False, error_seconds=0.03)
+    steps = {"queue": (1, 2.0), "create": (1, 0.1), "start": (1, 0.05), "ready": (1, 0.9)}
+    assert segments(stage) == {**steps, "total": (1, pytest.approx(3.05))}
+    stage.after(1_000).dies(1).after(100).says("start")
+    stage.lifecycle.ready(PLAIN.id, stage.now, 0.4, "tcp", first_try=False, error_seconds=0.03)
+    assert segments(stage) == {**steps, "ready": (2, pytest.approx(1.3)), "total": (1, pytest.approx(3.05))}
+
+
+def test_a_first_start_that_is_never_ready_fails_as_a_whole() -> None:
+    stage = running(PROBED).dies(1)
+    assert {name: count for name, (count, _) in segments(stage).items()} == {
+        "create": 1,
+        "start": 1,
+        "ready": 1,
+        "total": 1,
+    }
+    told = [event.attributes for event in stage.settles().told if event.name == "container.never_ready"]
+    assert told == [{"seconds": 1.0}]
+
+
+def test_a_container_made_to_be_started_some_time_has_no_total() -> None:
+    stage = Stage(container=PROBED).says("create").after(3_600_000).says("start")
+    stage.lifecycle.ready(PLAIN.id, stage.now, 0.5, "tcp", first_try=False, error_seconds=0.03)
+    assert segments(stage) == {"ready": (1, 0.5)}
+
+
+def test_by_health_check_the_pause_between_checks_is_the_error() -> None:
+    stage = running(replace(HEALTH, health_interval_seconds=2.0)).after(4_000).says("health_status: healthy").settles()
+    (ready,) = [event.attributes for event in stage.told if event.name == "container.ready"]
+    assert (ready["seconds"], ready["error_seconds"]) == (5.0, 2.0)
 
 
 def test_a_container_that_ends_before_it_is_ready_was_never_ready() -> None:
@@ -334,14 +380,14 @@ def test_an_answer_about_an_earlier_run_changes_nothing() -> None:
     stage = running(PROBED)
     earlier = stage.now - 1_000
     stage.dies(1).after(100).says("start")
-    stage.lifecycle.ready(PLAIN.id, earlier, 0.5, "tcp", first_try=False)
+    stage.lifecycle.ready(PLAIN.id, earlier, 0.5, "tcp", first_try=False, error_seconds=0.03)
     assert totals(stage) == (1, 0)
 
 
 def test_three_failed_looks_in_a_row_are_unhealthy_and_one_good_one_heals() -> None:
     stage = running(PROBED)
     started = stage.now - 1_000
-    stage.lifecycle.ready(PLAIN.id, started, 0.5, "tcp", first_try=False)
+    stage.lifecycle.ready(PLAIN.id, started, 0.5, "tcp", first_try=False, error_seconds=0.03)
     for expected in (1, 1, 0, 0):
         stage.lifecycle.check(PLAIN.id, started, passed=False)
         assert totals(stage) == (1, expected)
@@ -433,7 +479,7 @@ def meddle(stage: Stage, also: str, container_id: str) -> None:
         case "kill":
             stage.kills(id=container_id, victim="unknown")
         case "ready":
-            stage.lifecycle.ready(container_id, stage.now, 0.1, "tcp", first_try=True)
+            stage.lifecycle.ready(container_id, stage.now, 0.1, "tcp", first_try=True, error_seconds=0.03)
         case "check":
             stage.lifecycle.check(container_id, stage.now, passed=False)
         case "tick":

@@ -75,10 +75,43 @@ def test_restart_counts_0_1_2_0_1_are_three_by_policy_and_one_by_hand() -> None:
 
 def test_an_engine_that_came_back_restarted_what_its_policy_says() -> None:
     stage = stage_with(OLD)
-    stage.lifecycle.blind()
-    stage.after(20_000)
-    stage.lifecycle.resync([found(started_ms=stage.now - 1_000)], engine_restarted=True)
+    engine_went(stage).after(20_000)
+    stage.lifecycle.resync([found(started_ms=stage.now - 1_000)])
     assert stage.settles().counted("restarts") == {"policy": 1}
+
+
+def engine_went(stage: Stage) -> Stage:
+    stage.lifecycle.blind()
+    stage.lifecycle.engine_returned(stage.now)
+    return stage
+
+
+def test_what_crashed_after_an_engine_brought_it_back_counts_beside_that() -> None:
+    stage = engine_went(stage_with(OLD)).after(20_000)
+    stage.lifecycle.resync([found(started_ms=stage.now - 1_000, restart_count=2)])
+    assert stage.settles().counted("restarts") == {"policy": 3}
+    stage.dies(1).after(500).says("start").after(1_000)
+    assert stage.settles().counted("restarts") == {"policy": 4}
+    stage.after(5_000)
+    stage.lifecycle.resync([found(started_ms=stage.now - 1_000, restart_count=4)])
+    assert stage.settles().counted("restarts") == {"policy": 5}
+
+
+def test_what_is_told_of_after_an_engine_brought_it_back_is_not_counted_again_by_the_inspection() -> None:
+    stage = engine_went(stage_with(found(restart_count=5))).after(20_000).says("start").dies(1).after(200).says("start")
+    stage.lifecycle.resync([found(started_ms=stage.now, restart_count=1)])
+    assert stage.settles().counted("restarts") == {"policy": 2}
+    stage.after(5_000)
+    stage.lifecycle.resync([found(started_ms=stage.now - 1_000, restart_count=2)])
+    assert stage.settles().counted("restarts") == {"policy": 3}
+
+
+def test_the_code_of_an_end_that_was_told_of_outlives_an_engine_that_forgot_it() -> None:
+    stage = stage_with(found(restart_policy="on-failure", max_retries=0)).dies(3).after(1_000)
+    gave_up = found(restart_policy="on-failure", state="exited", exit_code=0, finished_ms=stage.now)
+    stage.lifecycle.resync([gave_up])
+    assert stage.settles().counted("exits") == {"error": 1}
+    assert totals(stage) == (1, 0)
 
 
 def test_an_end_in_a_gap_is_counted_by_its_exit_code() -> None:
@@ -124,7 +157,7 @@ def test_a_container_found_ready_has_no_cold_start_and_one_that_was_waited_for_h
     probed = found(labels={"midwatch.readiness": "tcp://:80"})
     for first_try, counted in ((True, 0), (False, 1)):
         stage = stage_with(probed)
-        stage.lifecycle.ready(PLAIN.id, probed.started_ms or 0, 61.0, "tcp", first_try=first_try)
+        stage.lifecycle.ready(PLAIN.id, probed.started_ms or 0, 61.0, "tcp", first_try=first_try, error_seconds=0.03)
         assert totals(stage) == (1, 1)
         assert [event.name for event in stage.settles().told].count("container.ready") == counted
 

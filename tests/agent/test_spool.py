@@ -151,6 +151,47 @@ def test_the_oldest_of_a_kind_goes_first(tmp_path: Path) -> None:
     assert spool.dropped == {("batch_metrics", "spool_full"): 1}
 
 
+class Hours:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def __call__(self) -> float:
+        return self.passed * 3600
+
+
+def test_what_waited_too_long_is_dropped_and_counted_events_later_than_the_rest(tmp_path: Path) -> None:
+    hours = Hours()
+    spool = Spool(tmp_path, max_age_seconds=86_400, max_event_age_seconds=4 * 86_400, monotonic=hours)
+    for what in ("events", "lines", "metrics", "traces"):
+        spool.put(what, noise(100))
+    hours.passed = 20
+    spool.put("metrics", noise(100))
+    hours.passed = 25
+    assert [batch and batch.sequence for batch in map(spool.peek, ("metrics", "logs", "traces"))] == [2, 1, None]
+    old = {("batch_lines", "too_old"): 1, ("batch_metrics", "too_old"): 1, ("batch_traces", "too_old"): 1}
+    assert spool.dropped == old
+    hours.passed = 97
+    assert spool.peek("logs") is None
+    assert spool.dropped == old | {("batch_metrics", "too_old"): 2, ("batch_events", "too_old"): 1}
+    assert (spool.waiting_bytes, list(tmp_path.glob("*/*.gz"))) == (0, [])
+
+
+def test_the_age_goes_on_over_processes_and_a_clock_that_was_ahead_makes_nothing_old(tmp_path: Path) -> None:
+    first = Spool(tmp_path)
+    for _ in range(3):
+        first.put("metrics", noise(100))
+    files = sorted((tmp_path / "metrics").iterdir())
+    for file, hours_ago in zip(files, (50, -50, 1), strict=True):
+        os.utime(file, (1e9 - hours_ago * 3600,) * 2)
+    second = Spool(tmp_path, max_age_seconds=86_400, wall=lambda: 1e9)
+    batch = second.peek("metrics")
+    assert batch is not None
+    assert (batch.sequence, second.waiting("metrics")) == (2, 2)
+    assert second.dropped == {("batch_metrics", "too_old"): 1}
+
+
 def test_what_is_worth_less_than_all_that_waits_is_dropped_itself(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=2_500)
     spool.put("events", noise(1_000))

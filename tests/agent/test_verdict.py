@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from agent.verdict import End, KillSeen, Missed, exit_reason, is_done, missed_restarts, policy_restarts
+from agent.verdict import (
+    End,
+    KillSeen,
+    Missed,
+    brought_back,
+    exit_reason,
+    is_done,
+    missed_restarts,
+    policy_restarts,
+)
 from tests.agent.stories import BEGIN_MS, PLAIN
 
 AT = BEGIN_MS
@@ -68,7 +77,7 @@ def test_a_batch_job_that_ended_well_is_done() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "found", "engine_restarted", "missed"),
+    ("known", "found", "back", "missed"),
     [
         (2, {"restart_count": 5}, False, Missed(policy=3)),
         (2, {"restart_count": 6, "state": "restarting"}, False, Missed(policy=3)),
@@ -76,18 +85,36 @@ def test_a_batch_job_that_ended_well_is_done() -> None:
         (2, {"restart_count": 1}, False, Missed(policy=1, manual=1)),
         (0, {"restart_count": 0}, False, Missed(manual=1)),
         (0, {"restart_count": 0}, True, Missed(policy=1)),
-        (0, {"restart_count": 0, "restart_policy": "no"}, True, Missed(manual=1)),
+        (0, {"restart_count": 2}, True, Missed(policy=3)),
+        (5, {"restart_count": 2}, True, Missed(policy=3)),
+        (0, {"restart_count": 2, "state": "restarting"}, True, Missed(policy=2)),
         (0, {"restart_count": 0, "started_ms": AT}, False, Missed()),
         (0, {"restart_count": 0, "started_ms": None}, False, Missed()),
     ],
     ids=[
         "the count rose", "the count holds the attempt to come", "a start by hand sets it back",
         "by hand, then by policy", "a new run without a rise", "the engine came back and started it",
-        "which it does not without a policy", "the run that was known", "never started",
+        "it crashed since", "it had crashed before too", "it is about to start again",
+        "the run that was known", "never started",
     ],
 )  # fmt: skip
 def test_what_was_missed_follows_from_count_and_start(
-    known: int, found: dict[str, object], engine_restarted: bool, missed: Missed
+    known: int, found: dict[str, object], back: bool, missed: Missed
 ) -> None:
     container = replace(PLAIN, **{"state": "running", "started_ms": AT + 10_000, **found})  # type: ignore[arg-type]
-    assert missed_restarts(known, AT, container, engine_restarted=engine_restarted) == missed
+    assert missed_restarts(known, AT, container, back=back) == missed
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "stopped_before", "back"),
+    [
+        ("always", 0, True, True), ("unless-stopped", 137, True, False), ("unless-stopped", 0, False, True),
+        ("on-failure", 0, False, False), ("on-failure", 137, True, True), ("on-failure", None, False, True),
+        ("no", 1, False, False),
+    ],
+)  # fmt: skip
+def test_what_an_engine_brings_back_as_it_begins(
+    policy: str, code: int | None, stopped_before: bool, back: bool
+) -> None:
+    found = replace(PLAIN, restart_policy=policy)  # type: ignore[arg-type]
+    assert brought_back(found, code, stopped_before=stopped_before) is back

@@ -125,7 +125,7 @@ def test_a_cold_start_is_good_in_the_bucket_of_its_threshold() -> None:
     indicator = _one("cold-start").indicator
     assert isinstance(indicator, EventRatio)
     assert indicator.total[0].metric == "midwatch_cold_start_seconds_count"
-    assert {("segment", "=", "start"), ("le", "=", "0.5")} <= set(indicator.good[0].matchers)
+    assert {("segment", "=", "ready"), ("le", "=", "0.5")} <= set(indicator.good[0].matchers)
 
 
 def test_without_a_probe_a_cold_start_can_not_be_measured_and_says_how_to_change_that() -> None:
