@@ -272,7 +272,7 @@ class RegistryTiming(NamedTuple):
     phases: Mapping[str, float]
     message: str | None
     outcome: PullOutcome = "ok"
-    """The class of the manifest's failure, as of a pull."""
+    """The class of the failure, of the manifest or else of the blob, in the words that pulls have for theirs."""
     blob_message: str | None = None
     """Why the blob could not be fetched; None where it was, or there is none to fetch."""
     known: KnownBlob | None = None

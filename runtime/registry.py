@@ -76,6 +76,11 @@ class _Look:
         self.limit = rate_limit(answer.headers) or self.limit
         self.pause = pause_seconds(answer.status, answer.headers) or self.pause
 
+    def note_refusal(self, failure: Exception | None) -> None:
+        """The same of an answer that was a refusal."""
+        if isinstance(failure, Refused) and failure.answer is not None:
+            self.note(failure.answer)
+
 
 def time_manifest(
     registry: str,
@@ -100,7 +105,7 @@ def time_manifest(
     look = _Look(repository, credentials if credentials is not None and credentials.password else None, watch)
     began, line = monotonic(), None
     failure: Exception | None = None
-    blob_message = None
+    blob_failure: Exception | None = None
     try:
         line = Line(Target.of(registry, tls, plain=plain), watch)
         look.manifest(line, tag)
@@ -108,34 +113,27 @@ def time_manifest(
         failure = error
     total = monotonic() - began
     if failure is None and line is not None:
-        blob_message = _blob(look, line, tag, known)
+        blob_failure = _blob(look, line, tag, known)
     if line is not None:
         line.close()
-    _note_refusal(look, failure)
-    message = None if failure is None else _said(failure)
+    look.note_refusal(failure or blob_failure)
     return RegistryTiming(
-        registry, now_ms, message is None, total, watch.phases, message, outcome_of(failure), blob_message,
-        look.known or known, look.limit, look.pause,
+        registry, now_ms, failure is None, total, watch.phases, _said(failure), outcome_of(failure or blob_failure),
+        _said(blob_failure), look.known or known, look.limit, look.pause,
     )  # fmt: skip
 
 
-def _blob(look: _Look, line: Line, tag: str, known: KnownBlob | None) -> str | None:
+def _blob(look: _Look, line: Line, tag: str, known: KnownBlob | None) -> Exception | None:
     """Why the blob could not be fetched; None where it was, or there is none."""
     try:
         look.blob(line, tag, known)
     except _FAULTS as error:
-        _note_refusal(look, error)
-        return _said(error)
+        return error
     return None
 
 
-def _note_refusal(look: _Look, failure: Exception | None) -> None:
-    if isinstance(failure, Refused) and failure.answer is not None:
-        look.note(failure.answer)
-
-
-def _said(error: Exception) -> str:
-    return " ".join((str(error) or type(error).__name__).split())[:MAX_MESSAGE_CHARS]
+def _said(error: Exception | None) -> str | None:
+    return None if error is None else " ".join((str(error) or type(error).__name__).split())[:MAX_MESSAGE_CHARS]
 
 
 def outcome_of(failure: Exception | None) -> PullOutcome:
