@@ -108,7 +108,7 @@ class OthersPulls:
             self._unexplained = _Unexplained(0, now)
 
     def _pulled(self, event: EngineEvent, engine: Engine, seconds: float | None) -> None:
-        named, known = registry_of(event.id), self._known or {}
+        named, known = registry_of(event.id), {} if self._known is None else self._known
         image = engine.image(event.id)
         outcome: PullOutcome = "cached" if image is not None and known.get(named) == image.id else "ok"
         if image is not None and (named in known or len(known) < MAX_KNOWN):

@@ -31,8 +31,10 @@ class PullActions(NamedTuple):
 
 
 def parse_pull_actions(text: str) -> PullActions | None:
-    """The engine's count and sum out of its exposition; None where it has neither."""
+    """The engine's count and sum out of its exposition, 0 before its first pull; None where it is no engine's."""
     found = dict(_SERIES.findall(text))
+    if not found and "\nengine_daemon_" in text:
+        return PullActions(0, 0.0)
     try:
         return PullActions(int(float(found["count"])), float(found["sum"]))
     except (KeyError, ValueError, OverflowError):
@@ -41,9 +43,9 @@ def parse_pull_actions(text: str) -> PullActions | None:
 
 def pull_actions(url: str, monotonic: Callable[[], float] = time.monotonic) -> PullActions | None:
     """Reads the engine's metrics at `http://HOST:PORT/PATH`; None where nothing useful answers."""
-    place = urllib.parse.urlsplit(url)
     line = None
     try:
+        place = urllib.parse.urlsplit(url)
         target = Target(place.hostname or "", place.port or 80, None)
         line = Line(target, Stopwatch(monotonic, TIMEOUT_SECONDS))
         answer = line.ask("metrics", "GET", place.path or "/metrics", {})
