@@ -63,13 +63,22 @@ class _Look:
         """Fetches the small blob of the image, timed as `blob` where it worked."""
         line.watch = self.watch.quiet()
         if known is None or known.manifest != self.digest:
-            known = learn(line, self.repository, tag, self.digest, self.headers)
+            known = self._learnt(line, tag)
         self.known = known
         if known.blob is None:
             return
         began = self.watch.monotonic()
         fetch(line, self.repository, known.blob, self.headers)
         self.watch.phases["blob"] = self.watch.monotonic() - began
+
+    def _learnt(self, line: Line, tag: str) -> KnownBlob:
+        try:
+            return learn(line, self.repository, tag, self.digest, self.headers)
+        except Refused as refused:
+            # To fetch a manifest may count as a pull: what can't be read of this one is not asked for again.
+            if refused.answer is None or 400 <= refused.answer.status < 429:
+                self.known = KnownBlob(self.digest, None)
+            raise
 
     def note(self, answer: Answer) -> None:
         """Keeps what an answer says of the registry's limits."""

@@ -179,6 +179,21 @@ def test_a_manifest_of_any_shape_is_taken(manifest: bytes) -> None:
     assert not any("/blobs/" in head for head in server.requests)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "asked_again"),
+    [("200 OK", b"no JSON", False), ("403 Forbidden", b"", False), ("429 Too Many Requests", b"", True),
+     ("503 Service Unavailable", b"", True)],
+)  # fmt: skip
+def test_a_manifest_that_tells_of_no_blob_is_not_fetched_again_as_that_may_count_as_a_pull(
+    status: str, body: bytes, asked_again: bool
+) -> None:
+    with serving(lambda head: http("200 OK") if head.startswith("HEAD") else http(status, body)) as server:
+        first = timed(server.port)
+        again = timed(server.port, known=first.known)
+    assert first.ok and first.blob_message and (again.blob_message is not None) is asked_again
+    assert sum(head.startswith("GET") for head in server.requests) == 1 + asked_again
+
+
 def redirected(to: str, blob: bytes) -> Callable[[str], bytes]:
     """A registry whose blob lies elsewhere."""
     digest = digest_of(blob)
