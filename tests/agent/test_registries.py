@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 import threading
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from agent.clock import Clock
+from agent.home import Home
 from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
+from agent.main import Agent
 from agent.model import Histogram
 from agent.registries import RegistryProbe
-from agent.settings import RegistrySettings
+from agent.settings import RegistrySettings, Settings
 from agent.story import Story
 from runtime.engine import Insecure
 from runtime.model import RateLimit, RegistryTiming
 from runtime.registry_trust import Trust
+from tests.agent.running import NOBODY
 from tests.runtime.servers import http, serving
 from tests.support.certificates import self_signed
 from tests.support.faulty_registry import faulty_registry
@@ -209,6 +213,33 @@ def test_an_answer_that_no_registry_gives_is_a_failure_and_no_error() -> None:
         looked_at, lifecycle = probe(f"127.0.0.1:{server.port}/a:1")
         looked_at.look(NEVER)
     assert looked_at.errors == 0 and (f"127.0.0.1:{server.port}", "manifest") in timed(lifecycle)
+
+
+def test_an_agent_without_an_engine_exposes_a_registrys_phases_and_its_headroom(tmp_path: Path) -> None:
+    with faulty_registry() as registry:
+        chosen = Settings(
+            interval_seconds=1.0, listen="127.0.0.1:0", server=NOBODY, engine=f"unix://{tmp_path}/none.sock",
+            registries=RegistrySettings(interval_seconds=1.0, references=(registry.image("rationed/1"),)),
+        )  # fmt: skip
+        home = Home(tmp_path)
+        agent = Agent(chosen, home, {}, Clock())
+        agent.start()
+        try:
+            at = f'registry="{registry.address}",service="platform"}}'
+            text = until(
+                lambda: f"ratelimit_remaining{{{at} 76.0" in (told := exposed(agent)) and told, what="the gauge"
+            )
+        finally:
+            agent.stop()
+            home.close()
+    assert f"midwatch_registry_ratelimit_limit{{{at} 100.0" in text
+    for phase in ("total", "dns", "connect", "manifest", "blob"):
+        assert f'midwatch_registry_request_duration_seconds_count{{phase="{phase}",{at}' in text
+
+
+def exposed(agent: Agent) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{agent.metrics_port}/metrics", timeout=10) as answer:
+        return bytes(answer.read()).decode()
 
 
 @pytest.mark.engine

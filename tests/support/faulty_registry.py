@@ -170,8 +170,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             alien = {"architecture": "s390x", "os": "linux"}
             listed = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**entry, "platform": alien}]}
             body, media = json.dumps(listed).encode(), INDEX
+        limits = {"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "76;w=21600"} if kind == "rationed" else {}
         sent = body.replace(b"layers", b"slayer") if kind == "corrupt-manifest" else body
-        self._send(200, sent, media, {"Docker-Content-Digest": digest_of(body)})
+        self._send(200, sent, media, {"Docker-Content-Digest": digest_of(body), **limits})
 
     def _blob(self, kind: str, repository: str, part: str, data: bytes) -> None:
         if kind == f"corrupt-{part}":
