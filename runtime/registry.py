@@ -111,7 +111,8 @@ def time_manifest(
     answered: while the tag means the same manifest only its head is asked for.
     """
     watch = Stopwatch(monotonic, timeout_seconds)
-    look = _Look(repository, credentials if credentials is not None and credentials.password else None, watch)
+    usable = credentials if credentials is not None and (credentials.password or credentials.identity_token) else None
+    look = _Look(repository, usable, watch)
     began, line = monotonic(), None
     failure: Exception | None = None
     blob_failure: Exception | None = None

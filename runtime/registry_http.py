@@ -33,6 +33,13 @@ class Answer(NamedTuple):
         return f"HTTP {self.status} {http.client.responses.get(self.status, '')}".strip()
 
 
+class _Question(NamedTuple):
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
 class Refused(Exception):
     """The registry's answer is not what was asked for; `answer` is None where there is more to it than a status."""
 
@@ -113,11 +120,11 @@ class Line:
         self.target, self.watch = target, watch
         self._connection: http.client.HTTPConnection | None = None
 
-    def ask(self, phase: str, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+    def ask(self, phase: str, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """One request; the name, the connection and TLS are timed as phases of their own."""
         connection = self._open()
         with self.watch.phase(phase):
-            return _ask(connection, method, path, headers, self.watch)
+            return _ask(connection, _Question(method, path, headers, body), self.watch)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -170,14 +177,12 @@ def _wrapped(sock: socket.socket, tls: ssl.SSLContext, host: str) -> ssl.SSLSock
         raise
 
 
-def _ask(
-    connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str], watch: Stopwatch
-) -> Answer:
+def _ask(connection: http.client.HTTPConnection, question: _Question, watch: Stopwatch) -> Answer:
     # A server that sends a byte at a time never exceeds a read's own timeout: at the deadline the socket is cut.
     timer = threading.Timer(watch.left_seconds(), _cut, (connection.sock,))
     timer.start()
     try:
-        answer = _exchange(connection, method, path, headers)
+        answer = _exchange(connection, question)
     finally:
         timer.cancel()
     # The library takes an answer that was cut within its headers for a whole one.
@@ -190,10 +195,9 @@ def _cut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def _exchange(connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str]) -> Answer:
-    connection.request(
-        method, urllib.parse.quote(path, safe="/:@?=&%+,"), headers={"User-Agent": "midwatch", **headers}
-    )
+def _exchange(connection: http.client.HTTPConnection, question: _Question) -> Answer:
+    path = urllib.parse.quote(question.path, safe="/:@?=&%+,")
+    connection.request(question.method, path, question.body, {"User-Agent": "midwatch", **question.headers})
     with connection.getresponse() as response:
         body = response.read(MAX_ANSWER_BYTES)
         told = {name.lower(): value for name, value in response.getheaders()}

@@ -22,7 +22,7 @@ def authorization(
     scheme = challenge.partition(" ")[0].lower()
     usable = credentials if target.private else None
     if scheme == "basic":
-        if usable is None:
+        if usable is None or not usable.password:
             raise Refused("HTTP 401 Unauthorized: the registry asks for a password; run docker login", answer)
         return _basic(usable)
     if scheme == "bearer":
@@ -39,17 +39,28 @@ def _basic(credentials: Credentials) -> str:
 def _token(challenge: str, repository: str, credentials: Credentials | None, target: Target, watch: Stopwatch) -> str:
     asked = dict(_PARAMETER.findall(challenge))
     realm = urllib.parse.urlsplit(asked.get("realm", ""))
-    query = {"service": asked.get("service", ""), "scope": asked.get("scope") or f"repository:{repository}:pull"}
-    path = f"{realm.path or '/'}?{urllib.parse.urlencode(query)}"
+    wanted = {"service": asked.get("service", ""), "scope": asked.get("scope") or f"repository:{repository}:pull"}
     line = Line(_token_server(realm, target), watch)
     try:
-        headers = {} if credentials is None else {"Authorization": _basic(credentials)}
-        answer = line.ask("token", "GET", path, headers)
+        answer = _asked_for_token(line, realm.path or "/", wanted, credentials)
     finally:
         line.close()
     if answer.status != 200:
         raise Refused(f"token: {answer.said}", answer)
     return _token_in(answer.body)
+
+
+def _asked_for_token(line: Line, path: str, wanted: dict[str, str], credentials: Credentials | None) -> Answer:
+    if credentials is not None and credentials.identity_token:
+        # https://distribution.github.io/distribution/spec/auth/oauth/
+        form = {
+            **wanted, "grant_type": "refresh_token", "client_id": "midwatch",
+            "refresh_token": credentials.identity_token,
+        }  # fmt: skip
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return line.ask("token", "POST", path, headers, urllib.parse.urlencode(form).encode())
+    told = {} if credentials is None else {"Authorization": _basic(credentials)}
+    return line.ask("token", "GET", f"{path}?{urllib.parse.urlencode(wanted)}", told)
 
 
 def _token_server(realm: urllib.parse.SplitResult, target: Target) -> Target:

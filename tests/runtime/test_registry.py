@@ -81,6 +81,21 @@ def test_a_token_is_fetched_with_the_credentials_and_timed_as_a_phase() -> None:
     assert f"Authorization: Basic {base64.b64encode(b'me:secret').decode()}" in tokens.requests[0]
 
 
+def test_an_identity_token_is_changed_for_a_token_of_the_repository_and_never_sent_to_the_registry() -> None:
+    with serving(lambda _head: http("200 OK", json.dumps({"access_token": "tok"}).encode())) as tokens:
+        challenge = f'WWW-Authenticate: Bearer realm="http://127.0.0.1:{tokens.port}/t",service="r"'
+        with serving(
+            lambda head: http("200 OK") if "Authorization: Bearer tok" in head else http("401 No", b"", challenge)
+        ) as server:
+            timing = timed(server.port, credentials=Credentials("", identity_token="id&secret"))
+    assert timing.ok and "token" in timing.phases
+    assert tokens.requests[0].startswith("POST /t HTTP/1.1\r\n")
+    assert not any("secret" in head for head in server.requests)
+    with serving(lambda _head: http("401 No", b"", 'WWW-Authenticate: Basic realm="r"')) as server:
+        timing = timed(server.port, credentials=Credentials("", identity_token="id"))
+    assert "run docker login" in (timing.message or "") and timing.outcome == "unauthorized"
+
+
 def test_a_registry_with_a_password_gets_it_and_without_one_says_what_to_do() -> None:
     wanted = base64.b64encode(b"me:secret").decode()
     with serving(
