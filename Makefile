@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Modules are compiled when they are first imported: a third of the time of the installation otherwise
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 BROWSER_CODE := $(wildcard hatch_build.py dashboards/frontend/package*.json dashboards/frontend/*.mjs dashboards/frontend/src/* dashboards/frontend/src/*/*)
-TEST_PACKAGES := docker.io iptables docker-registry busybox-static prometheus prometheus-alertmanager chromium
+TEST_PACKAGES := docker.io iptables iproute2 docker-registry busybox-static prometheus prometheus-alertmanager chromium
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)

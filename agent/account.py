@@ -134,7 +134,7 @@ def to_json(account: Account) -> dict[str, Any]:
 def from_json(data: dict[str, Any]) -> Account:
     """An account of a checkpoint; raises KeyError, TypeError or ValueError where it is not one.
 
-    A histogram whose bounds have changed since begins anew.
+    A series whose labels or bounds have changed since begins anew.
     """
     namespace, name = data["service"]
     account = Account(
@@ -145,12 +145,17 @@ def from_json(data: dict[str, Any]) -> Account:
         bool(data["active"]),
     )
     for metric, labels, start_ms, value in data["counters"]:
-        account.counters[metric, _labels(labels)] = Counter(int(start_ms), int(value))
+        if _labelled_as_now(metric, labels):
+            account.counters[metric, _labels(labels)] = Counter(int(start_ms), int(value))
     for metric, labels, start_ms, counts, sum_us in data["distributions"]:
-        if metric in OWN and len(counts) == len(OWN[metric].bounds) + 1:
+        if _labelled_as_now(metric, labels) and len(counts) == len(OWN[metric].bounds) + 1:
             kept = Distribution(int(start_ms), [int(count) for count in counts], int(sum_us))
             account.distributions[metric, _labels(labels)] = kept
     return account
+
+
+def _labelled_as_now(metric: str, pairs: list[list[str]]) -> bool:
+    return metric in OWN and {name for name, _ in pairs} == set(OWN[metric].labels)
 
 
 def _labels(pairs: list[list[str]]) -> Labels:

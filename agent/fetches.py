@@ -20,8 +20,14 @@ def pull_event(service: ServiceName, pull: Pull) -> Event:
         "seconds": pull.seconds,
         "bytes": pull.bytes,
         "message": (pull.message or "")[:MAX_MESSAGE_CHARS],
+        "retries": pull.retries,
+        "layers": len(pull.layers),
+        "layers_cached": pull.layers_cached,
+        **{f"{phase}_seconds": seconds for phase, seconds in pull.phases.items()},
         "quality": "exact",
     }
+    if pull.bytes_per_second is not None:
+        facts["bytes_per_second"] = round(pull.bytes_per_second)
     at_ms = pull.at_ms + round(pull.seconds * 1000)
     said = f": {pull.message[:MAX_MESSAGE_CHARS]}" if pull.message else ""
     return Event("image.pull", at_ms, Resource(service), f"pull of {reference} ended: {pull.outcome}{said}", facts)

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 from agent import account as rows
 from agent.account import Account, Key
-from agent.model import Points
-from runtime.model import PLATFORM, Build, Pull, PullOutcome, RegistryTiming, ServiceName
+from agent.model import Labels, Points
+from runtime.model import PLATFORM, Build, Pull, PullOutcome, PullQuality, RegistryTiming, ServiceName
 
 By = Literal["policy", "manual", "midwatch"]
 ExitReason = Literal["ok", "error", "oom", "signal", "stopped"]
@@ -20,6 +20,9 @@ Segment = Literal["queue", "pull", "create", "start", "ready", "total"]
 PULLS = "midwatch_image_pulls_total"
 PULL_SECONDS = "midwatch_image_pull_duration_seconds"
 PULL_BYTES = "midwatch_image_pull_bytes_total"
+PULL_LAYERS = "midwatch_image_pull_layers_total"
+PULL_RETRIES = "midwatch_image_pull_retries_total"
+PULL_THROUGHPUT = "midwatch_image_pull_throughput_bytes_per_second"
 BUILD_SECONDS = "midwatch_image_build_seconds"
 COLD_START = "midwatch_cold_start_seconds"
 COLD_START_ERROR = "midwatch_cold_start_error_seconds"
@@ -109,14 +112,14 @@ class Ledger:
         with self._lock:
             account, now = self._account(service), self._now_ms()
             at = (("registry", registry), ("repository", repository))
-            if (PULL_BYTES, at) in account.counters:
-                return True
-            if sum(name == PULL_BYTES for name, _ in account.counters) >= self._max_repositories:
-                self._dropped["image repositories"] = self._dropped.get("image repositories", 0) + 1
+            if not self._has_room(account, PULL_BYTES, at):
                 return False
             for outcome in get_args(PullOutcome):
-                account.add((PULLS, (*at, ("outcome", outcome))), 0, now)
+                account.add((PULLS, (*at, ("outcome", outcome), ("quality", "exact"))), 0, now)
+            for source in ("registry", "cache"):
+                account.add((PULL_LAYERS, (*at, ("source", source))), 0, now)
             account.add((PULL_BYTES, at), 0, now)
+            account.add((PULL_RETRIES, at), 0, now)
             return True
 
     def pull(self, pull: Pull, service: ServiceName) -> None:
@@ -127,11 +130,44 @@ class Ledger:
                 return
             self.revision += 1
             account, now = self._account(service), self._now_ms()
-            account.add((PULLS, (*at, ("outcome", pull.outcome))), 1, now)
+            account.add((PULLS, (*at, ("outcome", pull.outcome), ("quality", "exact"))), 1, now)
             account.add((PULL_BYTES, at), pull.bytes, now)
+            account.add((PULL_RETRIES, at), pull.retries, now)
+            if pull.outcome in ("ok", "cached"):
+                account.add((PULL_LAYERS, (*at, ("source", "cache"))), pull.layers_cached, now)
+                account.add((PULL_LAYERS, (*at, ("source", "registry"))), len(pull.layers) - pull.layers_cached, now)
             if pull.outcome == "ok":
-                for phase, seconds in pull_phases(pull).items():
-                    account.observe((PULL_SECONDS, (("phase", phase),)), seconds, now)
+                self._observe_pull(account, at, pull_phases(pull), "exact")
+                if pull.bytes_per_second is not None:
+                    account.observe((PULL_THROUGHPUT, at), pull.bytes_per_second, now)
+
+    def pull_by_others(self, registry: str, repository: str, outcome: PullOutcome, seconds: float | None) -> None:
+        """Counts one pull that somebody else issued; `seconds` is None where the engine does not tell."""
+        at = (("registry", registry), ("repository", repository))
+        with self._lock:
+            account, now = self._account(PLATFORM), self._now_ms()
+            if not self._has_room(account, PULLS, (*at, ("outcome", "ok"), ("quality", "derived"))):
+                return
+            self.revision += 1
+            for known in ("ok", "cached"):
+                account.add((PULLS, (*at, ("outcome", known), ("quality", "derived"))), 0, now)
+            account.add((PULLS, (*at, ("outcome", outcome), ("quality", "derived"))), 1, now)
+            if outcome == "ok" and seconds is not None:
+                self._observe_pull(account, at, {"total": seconds}, "derived")
+
+    def _has_room(self, account: Account, name: str, labels: Labels) -> bool:
+        """False where a repository is new and the bound of repositories is reached, which is counted."""
+        if (name, labels) in account.counters:
+            return True
+        present = {has[:2] for known, has in account.counters if known == name}
+        if len(present) < self._max_repositories:
+            return True
+        self._dropped["image repositories"] = self._dropped.get("image repositories", 0) + 1
+        return False
+
+    def _observe_pull(self, account: Account, at: Labels, phases: Mapping[str, float], quality: PullQuality) -> None:
+        for phase, seconds in phases.items():
+            account.observe((PULL_SECONDS, (*at, ("phase", phase), ("quality", quality))), seconds, self._now_ms())
 
     def build(self, service: ServiceName, build: Build) -> None:
         """Counts one build that we ran; a failed one in +Inf alone."""
@@ -141,11 +177,13 @@ class Ledger:
             self._account(service).observe((BUILD_SECONDS, ()), seconds, self._now_ms())
 
     def registry(self, timing: RegistryTiming) -> None:
-        """Counts one manifest request by phase; a failed one in +Inf of `total` alone."""
+        """Counts one manifest request by phase; a failed one in +Inf of `total` alone, a failed blob of `blob`."""
         with self._lock:
             self.revision += 1
             account, now = self._account(PLATFORM), self._now_ms()
-            phases = {"total": timing.total_seconds if timing.ok else None, **timing.phases}
+            phases: dict[str, float | None] = {"total": timing.total_seconds if timing.ok else None, **timing.phases}
+            if timing.blob_message is not None:
+                phases["blob"] = None
             for phase, seconds in phases.items():
                 account.observe((REGISTRY, (("registry", timing.registry), ("phase", phase))), seconds, now)
 
@@ -245,11 +283,5 @@ class Ledger:
 
 
 def pull_phases(pull: Pull) -> dict[str, float]:
-    """Seconds by phase; layers wait and download side by side, so the longest counts, and extract in turn."""
-    seen = {
-        "wait": [layer.wait_seconds for layer in pull.layers if layer.wait_seconds is not None],
-        "download": [layer.download_seconds for layer in pull.layers if layer.download_seconds is not None],
-        "extract": [layer.extract_seconds for layer in pull.layers if layer.extract_seconds is not None],
-    }
-    together = {name: (sum if name == "extract" else max)(seconds) for name, seconds in seen.items() if seconds}
-    return {"total": pull.seconds, **together}
+    """Seconds of a pull by phase, and in `total`."""
+    return {"total": pull.seconds, **{str(phase): seconds for phase, seconds in pull.phases.items()}}

@@ -15,14 +15,14 @@ from dataclasses import replace
 from typing import TypeVar
 
 from agent.book import FAILED_CHECKS, Declared, Record
-from agent.model import Event, Resource
+from agent.model import Event
 from agent.presence import REMOVED_AFTER_MS, tell_presence
+from agent.pull_watch import PullWatch
 from agent.resync import resync
 from agent.set_back import Steps, set_back
 from agent.story import Story, watch_of
 from agent.transitions import apply, container_told_of
-from runtime.identity import bounded, registry_of
-from runtime.model import PLATFORM, Container, EngineEvent, Pull, ServiceName
+from runtime.model import Container, EngineEvent, Pull, ServiceName
 from runtime.oom_book import OomKill
 
 KEEP_GONE_MS = 300_000
@@ -62,7 +62,7 @@ class Lifecycle:
         self._lock = threading.RLock()
         self._seen: OrderedDict[tuple[int, str, str], None] = OrderedDict()
         self._waiting_kills: list[OomKill] = []
-        self._our_pulls: dict[str, int] = {}
+        self.pulls = PullWatch(now_ms)
         self.last_event_ns: int | None = None
         """Up to where events were taken in: the stream goes on from there after a gap."""
         self.watched_ms: int | None = None
@@ -75,7 +75,7 @@ class Lifecycle:
             if not self._is_new(event):
                 return None
             if event.kind == "image":
-                self._image(event)
+                self.pulls.event(event)
                 return None
             record = self._record(event, container)
             if record is not None:
@@ -187,11 +187,6 @@ class Lifecycle:
             now = self._now_ms()
             self.story.our_work(container_id, now, now + OUR_WORK_MS)
 
-    def our_pull(self, reference: str) -> None:
-        """We pull this: the engine's event of it tells nothing new."""
-        with self._lock:
-            self._our_pulls[reference] = self._now_ms() + OUR_WORK_MS
-
     def tick(self) -> list[Event]:
         """Settles what is due and publishes what is desired and healthy; the events to ship."""
         with self._lock:
@@ -268,7 +263,7 @@ class Lifecycle:
             self.watched_ms = None if self.watched_ms is None else min(self.watched_ms, now)
             if self.last_event_ns is not None:
                 self.last_event_ns = min(self.last_event_ns, now * 1_000_000)
-            self._our_pulls = {name: min(until, now + OUR_WORK_MS) for name, until in self._our_pulls.items()}
+            self.pulls.set_back()
 
     def _mind_clock(self) -> int:
         """Notes where the clock was set; the time now."""
@@ -320,15 +315,6 @@ class Lifecycle:
         if record.watch == "none":
             record.watch = watch_of(container)
 
-    def _image(self, event: EngineEvent) -> None:
-        if event.action != "pull" or self._now_ms() <= self._our_pulls.get(event.id, -1):
-            return
-        named, reference = registry_of(event.id), bounded(event.id)
-        facts = {"registry": named.registry, "repository": named.repository, "reference": reference}
-        body = f"{reference} was pulled by someone"
-        at_ms = event.time_ns // 1_000_000
-        self.story.emit(Event("image.pull", at_ms, Resource(PLATFORM), body, {**facts, "quality": "derived"}))
-
     def _claim_kills(self) -> None:
         waiting, self._waiting_kills = self._waiting_kills, []
         for kill in waiting:
@@ -345,7 +331,6 @@ class Lifecycle:
         late = [key for key, one in book.records.items() if one.gone_ms and now_ms - one.gone_ms > KEEP_GONE_MS]
         for container_id in late:
             book.drop(container_id)
-        self._our_pulls = {name: until for name, until in self._our_pulls.items() if until >= now_ms}
 
     def _give_up_waiting(self, now_ms: int) -> None:
         for record in self.story.book.records.values():

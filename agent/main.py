@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from agent.lifecycle import Lifecycle
 from agent.logs import LogFollowers, LogLimits
 from agent.memory import Memory
 from agent.model import Event, NodeIdentity, Resource
+from agent.node_images import NodeImages
+from agent.others_pulls import OthersPulls
 from agent.own import Own, process_cost
 from agent.owner import Owner
 from agent.projects import ProjectFolder
@@ -44,6 +47,7 @@ from agent.threads import Threads
 from runtime.credentials import credentials_for
 from runtime.discover import find_engine
 from runtime.engine import Engine
+from runtime.engine_metrics import metrics_url, pull_actions
 from runtime.engine_streams import LogStream
 from runtime.errors import EngineUnavailable
 from runtime.kept import raise_file_limit
@@ -135,8 +139,9 @@ class Agent:
         self.scraper = self._scraper()
         self.scrape_errors = 0
         self.registries = RegistryProbe(
-            settings.registries, self._images, self._credentials, self.ledger, self.lifecycle, clock
+            settings.registries, self._images(), self._credentials, self.ledger, self.lifecycle, clock
         )
+        self.others_pulls = self._others_pulls()
         self.http = httpx.Client(timeout=HTTP_TIMEOUT, trust_env=False)
         url = settings.server or DEFAULT_SERVER
         self.shipper = Shipper(self.spool, self.node.node_id, url, settings.token, self.http)
@@ -162,6 +167,7 @@ class Agent:
         self._work.start("rounds", self.rounds.run, self._stopping)
         self._work.start("reconcile", self.reconciler.run, self._stopping)
         self._work.start("registries", self.registries.run, self._stopping)
+        self._work.start("pulls", self.others_pulls.run, self._stopping)
         if self.scraper is not None:
             self._work.start("scrape", self._scrape, self._stopping)
         if self.settings.layers.measure:
@@ -332,9 +338,22 @@ class Agent:
     def _commands(self) -> AgentCommands:
         return AgentCommands(self.reconciler, self.lifecycle, self.ledger, self.environ, self.status)
 
-    def _images(self) -> Iterator[str]:
+    def _images(self) -> NodeImages:
+        return NodeImages(
+            lambda: self.watch.link.engine,
+            self._declared_images,
+            lambda: self.lifecycle.look(lambda record: record.container),
+            self.clock,
+        )
+
+    def _declared_images(self) -> Iterator[str]:
         for handed, _ in self.reconciler.projects().values():
             yield from (spec.image for spec in handed.project.services if spec.build is None)
+
+    def _others_pulls(self) -> OthersPulls:
+        url = self.settings.engine_metrics or metrics_url()
+        actions = None if url is None else partial(pull_actions, url)
+        return OthersPulls(lambda: self.watch.link.engine, self.lifecycle, self.ledger, self.clock, actions)
 
     def _credentials(self, registry: str) -> Any:
         return credentials_for(registry, self.environ)

@@ -16,6 +16,7 @@ class Metric(NamedTuple):
 
 COLD_START_BOUNDS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
 PULL_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+THROUGHPUT_BOUNDS = (1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7, 1e8, 2.5e8, 5e8, 1e9)
 BUILD_BOUNDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0)
 REGISTRY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -27,10 +28,31 @@ OWN: dict[str, Metric] = {
     "midwatch_container_restarts_total": Metric("counter", "Restarts of containers.", ("by",)),
     "midwatch_container_exits_total": Metric("counter", "Ends of containers.", ("reason",)),
     "midwatch_oom_kills_total": Metric("counter", "Processes that the kernel killed for memory.", ("cause", "victim")),
-    "midwatch_image_pulls_total": Metric("counter", "Image pulls that ended.", ("registry", "repository", "outcome")),
-    "midwatch_image_pull_duration_seconds": Metric("histogram", "Time of an image pull.", ("phase",), PULL_BOUNDS),
+    "midwatch_image_pulls_total": Metric(
+        "counter",
+        "Image pulls that ended; quality derived: pulls by others, as far as the engine tells of them.",
+        ("registry", "repository", "outcome", "quality"),
+    ),
+    "midwatch_image_pull_duration_seconds": Metric(
+        "histogram",
+        "Time of an image pull that fetched the image; the phases add up to the total.",
+        ("registry", "repository", "phase", "quality"),
+        PULL_BOUNDS,
+    ),
     "midwatch_image_pull_bytes_total": Metric(
         "counter", "Compressed bytes that pulls fetched.", ("registry", "repository")
+    ),
+    "midwatch_image_pull_layers_total": Metric(
+        "counter", "Layers of images that were pulled, by where they came from.", ("registry", "repository", "source")
+    ),
+    "midwatch_image_pull_retries_total": Metric(
+        "counter", "Transfers of layers that the engine began anew.", ("registry", "repository")
+    ),
+    "midwatch_image_pull_throughput_bytes_per_second": Metric(
+        "histogram",
+        "Fetched bytes of a pull over the time in which it downloaded.",
+        ("registry", "repository"),
+        THROUGHPUT_BOUNDS,
     ),
     "midwatch_image_build_seconds": Metric("histogram", "Time of an image build.", (), BUILD_BOUNDS),
     "midwatch_cold_start_seconds": Metric(
@@ -48,9 +70,18 @@ OWN: dict[str, Metric] = {
     "midwatch_oom_kills_host_total": Metric("counter", "Kernel OOM kills of processes in no container."),
     "midwatch_registry_request_duration_seconds": Metric(
         "histogram",
-        "Time of a manifest request; a failed one counts in +Inf alone.",
+        "Time of a manifest request by phase, and of a small blob; a failed one counts in +Inf alone.",
         ("registry", "phase"),
         REGISTRY_BOUNDS,
+    ),
+    "midwatch_registry_ratelimit_limit": Metric(
+        "gauge", "Pulls that the registry allows in its window, where it says so.", ("registry",)
+    ),
+    "midwatch_registry_ratelimit_remaining": Metric(
+        "gauge", "Pulls that the registry still allows in its window, where it says so.", ("registry",)
+    ),
+    "midwatch_registry_ratelimit_window_seconds": Metric(
+        "gauge", "Length of the registry's window, where it says so.", ("registry",)
     ),
     "midwatch_engine_up": Metric("gauge", "1 where the container engine answers."),
     "midwatch_capability": Metric("gauge", "1 where the node can measure what is named.", ("name",)),
@@ -100,8 +131,9 @@ EVENTS: dict[str, str] = {
     "container.unhealthy": "A health check failed.",
     "container.destroy": "A container was removed.",
     "image.pull": (
-        "A pull ended: attributes registry, repository, reference, outcome, seconds, bytes, message, quality "
-        "(exact, or derived from the engine's event of a pull by others, which has no outcome)."
+        "A pull ended: attributes registry, repository, reference, outcome, seconds, bytes, message, retries, layers, "
+        "layers_cached, bytes_per_second, resolve_seconds, wait_seconds, download_seconds, verify_seconds, "
+        "extract_seconds, quality (exact, or derived: a pull by others, of which the engine tells but that it worked)."
     ),
     "image.build": "A build ended: attributes reference, seconds, ok, message.",
     "deploy": "A service was made or changed: attributes image, previous_image, digest, ok, seconds, reason.",
@@ -110,7 +142,7 @@ EVENTS: dict[str, str] = {
         "first_seen_ms, and label.midwatch.* for each of its midwatch labels."
     ),
     "service.removed": "A service is no longer watched or declared.",
-    "registry.request": "A probe of a registry failed: attributes registry, phase, message.",
+    "registry.request": "A probe of a registry failed: attributes registry, phase, outcome, message.",
 }
 """Names of events in OTLP logs; the label `service` and the rest travel as resource attributes."""
 

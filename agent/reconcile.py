@@ -227,7 +227,11 @@ class Reconciler:
         if isinstance(action, (Create, Recreate)):
             self._lifecycle.queued(service, progress.queue_seconds(action.service, began))
         hands = Hands(engine, self._clock.now_ms, self._credentials, lambda: self._stopping, self._owner.labels)
-        outcome = apply(action, handed.project.name, hands)
+        outcome = None
+        try:
+            outcome = apply(action, handed.project.name, hands)
+        finally:
+            self._ended(action, outcome)
         now = self._clock.now_ms()
         if isinstance(action, (PullImage, BuildImage)):
             progress.fetched[action.service] = self._clock.monotonic() - began
@@ -246,11 +250,16 @@ class Reconciler:
             case Start(container=container) | Remove(container=container) | Recreate(container=container):
                 self._lifecycle.our_work(container.id)
             case PullImage(image=image):
-                self._lifecycle.our_pull(image)
+                self._lifecycle.pulls.begin(image)
+
+    def _ended(self, action: Action, outcome: Outcome | None) -> None:
+        if isinstance(action, PullImage):
+            pull = outcome.pull if outcome is not None else None
+            reached = pull is not None and pull.outcome != "bad_reference"
+            self._lifecycle.pulls.end(action.image, reached_engine=reached)
 
     def _count(self, service: ServiceName, outcome: Outcome) -> None:
         if outcome.pull is not None:
-            self._lifecycle.our_pull(outcome.pull.reference)
             self._ledger.pull(outcome.pull, service)
             self._lifecycle.emit(pull_event(service, outcome.pull))
             if outcome.pull.outcome == "ok":

@@ -17,6 +17,7 @@ Sample = tuple[str, Labels, float]
 def counted_elsewhere(agent: Agent) -> Iterator[Sample]:
     """Every counter and gauge that a part keeps itself."""
     yield "midwatch_engine_up", (), float(agent.watch.link.engine is not None)
+    yield from agent.registries.samples()
     yield from _shipping(agent)
     yield from _losses(agent)
     yield from _errors(agent)
@@ -45,6 +46,7 @@ def _losses(agent: Agent) -> Iterator[Sample]:
     lost.update({(what, "bound"): n for what, n in dict(agent.lifecycle.story.dropped).items()})
     lost["engine events", "queue"] = agent.watch.overflows
     lost["sizes of layers", "time"] = agent.layers.out_of_time
+    lost["pulls by others", "bound"] = agent.lifecycle.pulls.dropped
     lost["checkpoints", "disk"] = agent.memory.failures
     lost.update(dict(agent.logs.dropped) if agent.logs else {})
     lost.update({(what, "bound"): n for what, n in agent.oom.lost.items()} if agent.oom else {})
@@ -58,6 +60,7 @@ def _errors(agent: Agent) -> Iterator[Sample]:
         "reconcile": agent.reconciler.errors,
         "probes": agent.probes.errors,
         "registries": agent.registries.errors,
+        "pulls": agent.others_pulls.errors,
         "rounds": agent.rounds.failed,
         "logs": agent.logs.errors if agent.logs else 0,
         "oom": agent.oom.errors if agent.oom else 0,

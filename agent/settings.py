@@ -88,13 +88,13 @@ class LabelSettings(BaseModel):
 
 
 class RegistrySettings(BaseModel):
-    """How the registries are looked at that the images of declared services come from."""
+    """How the registries are looked at that the images of this node come from."""
 
     model_config = _STRICT
 
     interval_seconds: float = Field(15.0, ge=1, le=3600, description="Time between two looks at a registry.")
     references: tuple[str, ...] = Field((), strict=False, description="Further images whose registries are looked at.")
-    most: int = Field(20, ge=1, le=200, description="Most images looked at.")
+    most: int = Field(20, ge=1, le=200, description="Most registries looked at; those that are needed here first.")
 
 
 class ReadinessSettings(BaseModel):
@@ -118,6 +118,9 @@ class Settings(BaseModel):
     interval_seconds: float = Field(5.0, ge=1, le=60, description="Time between two collection rounds.")
     node: str | None = Field(None, min_length=1, max_length=200, description="This node's name; the host's by default.")
     engine: str | None = Field(None, description="URL of the container engine; found by itself by default.")
+    engine_metrics: str | None = Field(
+        None, pattern="^http://", description="URL of the engine's own metrics; its daemon.json tells by default."
+    )
     listen: str = Field("127.0.0.1:9640", description="Address of the agent's /metrics.")
     listen_token: str | None = Field(
         None, min_length=16, description="Bearer token of /metrics; needed to listen beyond this machine."

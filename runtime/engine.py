@@ -17,7 +17,7 @@ from docker.utils import kwargs_from_env
 from runtime.credentials import Credentials
 from runtime.engine_errors import as_ours, gone_is_fine, none_if_missing, short
 from runtime.engine_images import Clock, Monotonic, build_image, pull_image
-from runtime.engine_json import CONTAINER_ACTIONS, IMAGE_ACTIONS, container_of
+from runtime.engine_json import CONTAINER_ACTIONS, IMAGE_ACTIONS, container_of, references_of
 from runtime.engine_logs import MAX_LINE_BYTES
 from runtime.engine_streams import EventStream, LogStream, reaches_back
 from runtime.errors import EngineRefused
@@ -43,6 +43,13 @@ class EngineInfo(NamedTuple):
     cgroup_version: str
     memory_bytes: int
     cpus: int
+
+
+class Insecure(NamedTuple):
+    """Registries whose certificate the engine does not check, and that it speaks plain HTTP with where it must."""
+
+    names: frozenset[str]
+    networks: tuple[str, ...]
 
 
 class Image(NamedTuple):
@@ -274,6 +281,22 @@ class Engine:
         digests = found.get("RepoDigests") or []
         digest = digests[0].partition("@")[2] if digests else None
         return Image(found["Id"], digest, int(found.get("Size") or 0))
+
+    def pulled_images(self) -> dict[str, tuple[str, ...]]:
+        """References by image id, of all local images that a registry knows: one for each of an image's repositories.
+
+        What was built here and never pushed has none.
+        """
+        with as_ours(self.url, "listing images"):
+            return references_of(cast(Any, self._client).images())
+
+    def insecure_registries(self) -> Insecure:
+        """Which registries the engine was told not to ask for a certificate."""
+        with as_ours(self.url, "asking the engine about its registries"):
+            told = self._client.info().get("RegistryConfig") or {}
+        indexes = told.get("IndexConfigs") or {}
+        names = frozenset(name for name, index in indexes.items() if not index.get("Secure", True))
+        return Insecure(names, tuple(told.get("InsecureRegistryCIDRs") or ()))
 
     def image_ids(self, references: Iterable[str]) -> dict[str, str | None]:
         """The id of each reference's local image; None for one that is not there."""

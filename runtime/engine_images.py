@@ -16,7 +16,8 @@ from runtime.credentials import Credentials
 from runtime.engine_errors import said
 from runtime.identity import Reference, registry_of
 from runtime.model import Build, BuildSpec, Pull, PullOutcome
-from runtime.pull import PullState, classify, outcome_of, step, tidy, timings
+from runtime.pull import PullState, outcome_of, passed, phases, step, timings
+from runtime.pull_failures import classify, tidy
 
 Clock = Callable[[], int]
 """The time now in milliseconds UTC."""
@@ -36,7 +37,7 @@ def pull_image(
 ) -> Pull:
     """One pull to its end; `seconds` runs on the monotonic clock from the request on."""
     named, at_ms, began = registry_of(reference), clock(), monotonic()
-    state, message = PullState(), None
+    state, message = PullState(at_ms), None
     outcome: PullOutcome | None = None
     try:
         # Leaving the stream early closes the connection, and that is how the engine is told to cancel.
@@ -49,12 +50,14 @@ def pull_image(
     except APIError as error:
         outcome, message = _refused(error, named)
     except _SILENT:
-        outcome, message = "unreachable", "the engine told of no progress for too long"
+        outcome, message = "timeout", "the engine told of no progress for too long"
     except DockerException as error:
         outcome, message = "bad_reference", tidy(str(error))
     if outcome is None:
         outcome, message = outcome_of(state, named)
-    return _finished(reference, named, outcome, message, state, at_ms, monotonic() - began)
+    seconds = monotonic() - began
+    state = passed(state, at_ms + round(seconds * 1000))
+    return _finished(reference, named, outcome, message, state, at_ms, seconds)
 
 
 def _pulling(
@@ -90,7 +93,7 @@ def _finished(
     fetched = sum(layer.bytes for layer in layers)
     return Pull(
         reference, named.registry, named.repository, outcome, at_ms, seconds, fetched, layers, state.digest,
-        message, state.retries,
+        message, state.retries, phases(state),
     )  # fmt: skip
 
 

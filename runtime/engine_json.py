@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -20,6 +21,7 @@ IMAGE_ACTIONS = ("pull", "tag", "untag", "delete", "import", "load")
 
 DEFAULT_HEALTH_INTERVAL_SECONDS = 30.0
 MAX_LABELS = 200
+MAX_IMAGES = 5_000
 MAX_LABEL_CHARS = 4096
 _FIRST_PREFIXES = ("io.midwatch.", "midwatch.")
 _FIRST_LABELS = (COMPOSE_PROJECT_LABEL, COMPOSE_SERVICE_LABEL)
@@ -86,6 +88,21 @@ def event_of(line: Json) -> EngineEvent | None:
     attributes = _labels(actor.get("Attributes") or {})
     time_ns = int(line.get("timeNano") or int(line.get("time") or 0) * 10**9)
     return EngineEvent(time_ns, str(actor.get("ID") or ""), action, kind, attributes)  # type: ignore[arg-type]
+
+
+def references_of(images: Iterable[Json]) -> dict[str, tuple[str, ...]]:
+    """What `GET /images/json` answers as references by image id, of those that a registry knows; bounded in number.
+
+    A repository is named by its tag where it has one here, else by its digest.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for image in itertools.islice(images, MAX_IMAGES):
+        tags = {str(tag).rpartition(":")[0]: str(tag) for tag in image.get("RepoTags") or ()}
+        digests = [str(digest) for digest in image.get("RepoDigests") or () if not str(digest).startswith("<none>")]
+        named = dict.fromkeys(tags.get(digest.partition("@")[0], digest) for digest in digests)
+        if named:
+            found[str(image.get("Id") or "")] = tuple(named)
+    return found
 
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -76,9 +76,12 @@ class EngineEvent(NamedTuple):
 
 
 PullOutcome = Literal[
-    "ok", "cached", "not_found", "unauthorized", "rate_limited", "unreachable",
-    "corrupt", "disk_full", "bad_reference", "cancelled", "error",
+    "ok", "cached", "not_found", "unauthorized", "rate_limited", "unreachable", "dns", "tls", "timeout",
+    "corrupt", "disk_full", "no_platform", "bad_reference", "cancelled", "error",
 ]  # fmt: skip
+PullPhase = Literal["resolve", "wait", "download", "verify", "extract"]
+PullQuality = Literal["exact", "derived"]
+"""How a pull is known: from its own stream, or from what the engine says of pulls that others made."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class LayerTiming:
     id: str
     wait_seconds: float | None
     download_seconds: float | None
+    verify_seconds: float | None
     queue_seconds: float | None
     extract_seconds: float | None
     bytes: int
@@ -109,6 +113,19 @@ class Pull:
     digest: str | None
     message: str | None
     retries: int = 0
+    phases: Mapping[PullPhase, float] = field(default_factory=dict)
+    """Seconds by phase, of those that were seen; of a pull that was seen to its end they add up to `seconds`."""
+
+    @property
+    def layers_cached(self) -> int:
+        """Layers that the engine had already."""
+        return sum(layer.cached for layer in self.layers)
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """Fetched bytes over the time in which any layer was downloaded; None where nothing was, or in no time."""
+        seconds = self.phases.get("download", 0.0)
+        return self.bytes / seconds if self.bytes > 0 and seconds > 0 else None
 
     @property
     def networked(self) -> bool:
@@ -233,8 +250,26 @@ class Project:
     volumes: tuple[str, ...]
 
 
+class KnownBlob(NamedTuple):
+    """The small blob of an image as its manifest of this digest names it; None where it names none."""
+
+    manifest: str
+    blob: str | None
+
+
+class RateLimit(NamedTuple):
+    """What a registry says of how much it allows: requests in a window; None where it does not say."""
+
+    limit: int | None
+    remaining: int | None
+    window_seconds: int | None
+
+
 class RegistryTiming(NamedTuple):
-    """One manifest request to a registry; seconds by phase, None where the phase was not reached."""
+    """One manifest request to a registry and, where it worked, the fetch of a small blob.
+
+    `total_seconds` is the manifest's; `phases` holds seconds of those that were reached, `blob` only where it worked.
+    """
 
     registry: str
     at_ms: int
@@ -242,3 +277,11 @@ class RegistryTiming(NamedTuple):
     total_seconds: float
     phases: Mapping[str, float]
     message: str | None
+    outcome: PullOutcome = "ok"
+    """The class of the failure, of the manifest or else of the blob, in the words that pulls have for theirs."""
+    blob_message: str | None = None
+    """Why the blob could not be fetched; None where it was, or there is none to fetch."""
+    known: KnownBlob | None = None
+    rate_limit: RateLimit | None = None
+    retry_after_seconds: float | None = None
+    """How long the registry asks not to be asked again."""

@@ -1,76 +1,79 @@
-"""A pull as the engine tells of it: layer timings out of its lines, and the class of a failure.
+"""A pull as the engine tells of it: where its time went, what it fetched, and how it ended.
 
-The lines carry no time: each is stamped on receipt. Any phase may be missing, and none is required; what was not
-seen stays None. Totals are compressed bytes; after a broken transfer `total` shrinks to what remains, so the first
-one stands.
+The lines carry no time: each is stamped on receipt. Any status may be missing, and none is required; what was not
+seen stays absent. Totals are compressed bytes; a transfer that goes on after it broke tells what remains.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from runtime.identity import Reference
-from runtime.model import LayerTiming, PullOutcome
+from runtime.model import LayerTiming, PullOutcome, PullPhase
+from runtime.pull_failures import classify, tidy
 
 MAX_LAYERS = 512
-MAX_MESSAGE_CHARS = 500
+
+Stage = Literal["listed", "downloading", "verifying", "downloaded", "extracting", "done", "cached", "retrying"]
 
 _LAYER_ID = re.compile(r"[0-9a-f]{12}")
 _RETRY = re.compile(r"Retrying in (\d+) second")
-_USERINFO = re.compile(r"://[^/\s@]+@")
-
-# The first row that matches names the outcome; matched on the message without the image's own name.
-_FAILURES: tuple[tuple[PullOutcome, str], ...] = (
-    ("rate_limited", r"toomanyrequests|too many requests|HTTP 429|status: 429|pull rate limit"),
-    ("bad_reference", r"invalid reference format|invalid repository name|repository name must be|invalid tag"),
-    ("disk_full", r"no space left on device|disk quota exceeded"),
-    ("corrupt", r"verification failed|invalid tar header|unexpected commit digest|invalid checksum|gzip: invalid"),
-    ("unauthorized", r"no basic auth credentials|unauthorized|authentication required|access denied|denied:"
-                     r"|incorrect username or password|insufficient_scope|40[13] (unauthorized|forbidden)"),
-    ("unreachable", r"connection refused|no such host|timeout|timed out|deadline exceeded|network is unreachable"
-                    r"|no route to host|connection reset|\bEOF\b|broken pipe|server misbehaving|name resolution"
-                    r"|x509|tls: |HTTP response to HTTPS client|proxyconnect|failed after attempts"
-                    r"|HTTP status: 5\d\d|HTTP 5\d\d|service unavailable|bad gateway"),
-    ("not_found", r"manifest unknown|name unknown|blob unknown|not found|does not exist|no matching manifest"
-                  r"|unknown blob"),
-    ("cancelled", r"context canceled|operation was canceled"),
-)  # fmt: skip
-
-_BY_STATUS: Mapping[int, PullOutcome] = {
-    400: "bad_reference", 401: "unauthorized", 403: "unauthorized", 404: "not_found",
+_STAGES: Mapping[str, Stage] = {
+    "Pulling fs layer": "listed", "Waiting": "listed", "Downloading": "downloading",
+    "Verifying Checksum": "verifying", "Download complete": "downloaded", "Extracting": "extracting",
+    "Pull complete": "done", "Already exists": "cached",
 }  # fmt: skip
+_RANKS: Mapping[Stage, PullPhase] = {
+    "downloading": "download", "verifying": "verify", "extracting": "extract", "listed": "wait", "retrying": "wait",
+    "downloaded": "extract", "done": "extract",
+}  # fmt: skip
+"""What a pull is busy with while a layer is at a stage, the most telling first."""
 
 
 class Layer(NamedTuple):
     """What was seen of one layer; times in milliseconds, None where not seen."""
 
+    stage: Stage = "listed"
     listed_ms: int | None = None
     download_ms: int | None = None
+    verify_ms: int | None = None
     downloaded_ms: int | None = None
     extract_ms: int | None = None
     done_ms: int | None = None
     first_total_bytes: int | None = None
+    total_bytes: int | None = None
+    """Of the attempt under way."""
     most_bytes: int = 0
-    cached: bool = False
+    """Of the attempt under way."""
+    past_bytes: int = 0
+    """Of attempts that broke."""
     retry_seconds: int | None = None
 
     @property
+    def cached(self) -> bool:
+        """True where the engine had it already."""
+        return self.stage == "cached"
+
+    @property
     def fetched_bytes(self) -> int:
-        """Compressed bytes that came over the network: the whole once it is down, else what was seen of it."""
+        """Compressed bytes that came over the network: of an attempt that is over all, else what was seen of it."""
         if self.cached:
             return 0
-        if self.downloaded_ms is not None or self.done_ms is not None:
-            return self.most_bytes if self.first_total_bytes is None else self.first_total_bytes
-        return self.most_bytes
+        complete = self.downloaded_ms is not None or self.done_ms is not None or self.verify_ms is not None
+        attempt = self.total_bytes if complete and self.total_bytes is not None else self.most_bytes
+        return self.past_bytes + attempt
 
 
 @dataclass(frozen=True)
 class PullState:
     """A pull under way: its layers in the order they were listed, and how it ended."""
 
+    at_ms: int | None = None
+    """Up to when `phases_ms` tells; None before the first line of a pull whose begin is unknown."""
+    phases_ms: Mapping[PullPhase, int] = field(default_factory=dict)
     layers: Mapping[str, Layer] = field(default_factory=dict)
     digest: str | None = None
     ended: PullOutcome | None = None
@@ -78,14 +81,35 @@ class PullState:
     retries: int = 0
 
 
+def busy_with(layers: Iterable[Layer]) -> PullPhase:
+    """What a pull is busy with: each of its moments belongs to one phase, so that phases add up to the whole.
+
+    While any layer is downloaded it downloads, else verifies, else extracts; else it waits for a free transfer, for a
+    layer's first byte or for the next try. Before there are layers, and where none is missing, it resolves.
+    """
+    stages = {layer.stage for layer in layers}
+    return next((phase for stage, phase in _RANKS.items() if stage in stages), "resolve")
+
+
+def passed(state: PullState, at_ms: int) -> PullState:
+    """The state with the time up to `at_ms` given to what the pull was busy with; a step back counts nothing."""
+    since = at_ms if state.at_ms is None else state.at_ms
+    phase = busy_with(state.layers.values())
+    spent = {**state.phases_ms, phase: state.phases_ms.get(phase, 0) + max(0, at_ms - since)}
+    return replace(state, at_ms=max(at_ms, since), phases_ms=spent)
+
+
 def step(state: PullState, line: Mapping[str, Any], at_ms: int) -> PullState:
-    """The state after one line of the stream; an unknown line changes nothing."""
+    """The state after one line of the stream; an unknown line changes nothing but the time."""
+    state = passed(state, at_ms)
     if "error" in line or "errorDetail" in line:
-        detail = line.get("errorDetail") or {}
-        return replace(state, error=str(detail.get("message") or line.get("error") or "no reason given"))
+        detail = line.get("errorDetail")
+        message = detail.get("message") if isinstance(detail, Mapping) else None
+        return replace(state, error=str(message or line.get("error") or "no reason given"))
     status, layer_id = str(line.get("status") or ""), str(line.get("id") or "")
     if _LAYER_ID.fullmatch(layer_id):
-        return _step_layer(state, layer_id, status, line.get("progressDetail") or {}, at_ms)
+        progress = line.get("progressDetail")
+        return _step_layer(state, layer_id, status, progress if isinstance(progress, Mapping) else {}, at_ms)
     if status.startswith("Digest: "):
         return replace(state, digest=status.removeprefix("Digest: ")[:200])
     if "Downloaded newer image" in status:
@@ -98,45 +122,59 @@ def step(state: PullState, line: Mapping[str, Any], at_ms: int) -> PullState:
 
 def _step_layer(state: PullState, layer_id: str, status: str, progress: Mapping[str, Any], at_ms: int) -> PullState:
     known = state.layers.get(layer_id)
-    if status.startswith("Pulling from") or (known is None and len(state.layers) >= MAX_LAYERS):
-        return state
-    layer = _measured(known or Layer(), status, progress)
     retry = _RETRY.match(status)
+    if retry is None and status not in _STAGES:
+        return state
+    if known is None and len(state.layers) >= MAX_LAYERS:
+        return state
+    layer = known or Layer()
     if retry is not None:
         seconds = int(retry[1])
         fresh = layer.retry_seconds is None or seconds > layer.retry_seconds
-        layer = layer._replace(retry_seconds=seconds)
+        layer = _broken(layer) if fresh else layer
+        layer = layer._replace(stage="retrying", retry_seconds=seconds)
         state = replace(state, retries=state.retries + fresh)
     else:
-        layer = _moved(layer._replace(retry_seconds=None), status, at_ms)
+        layer = _moved(_measured(layer._replace(retry_seconds=None), status, progress), _STAGES[status], at_ms)
     return replace(state, layers={**state.layers, layer_id: layer})
 
 
+def _broken(layer: Layer) -> Layer:
+    """An attempt is over: what came of it came, and the next one tells a total of its own."""
+    past = layer.past_bytes + layer.most_bytes
+    return layer._replace(past_bytes=past, most_bytes=0, total_bytes=None)
+
+
 def _measured(layer: Layer, status: str, progress: Mapping[str, Any]) -> Layer:
+    if status != "Downloading":
+        return layer
     total, current = progress.get("total"), progress.get("current")
-    if layer.first_total_bytes is None and isinstance(total, int) and total > 0:
-        layer = layer._replace(first_total_bytes=total)
-    if status == "Downloading" and isinstance(current, int):
+    if layer.total_bytes is None and isinstance(total, int) and total > 0:
+        first = layer.first_total_bytes or total
+        # The lines lag behind the bytes: where a transfer goes on, what remains tells exactly what had come.
+        past = max(layer.past_bytes, first - total)
+        layer = layer._replace(total_bytes=total, first_total_bytes=first, past_bytes=past)
+    if isinstance(current, int):
         layer = layer._replace(most_bytes=max(layer.most_bytes, current))
     return layer
 
 
-def _moved(layer: Layer, status: str, at_ms: int) -> Layer:
-    match status:
-        case "Pulling fs layer" | "Waiting" if layer.listed_ms is None:
+def _moved(layer: Layer, stage: Stage, at_ms: int) -> Layer:
+    layer = layer._replace(stage=stage)
+    match stage:
+        case "listed" if layer.listed_ms is None:
             return layer._replace(listed_ms=at_ms)
-        case "Downloading" if layer.download_ms is None:
+        case "downloading" if layer.download_ms is None:
             return layer._replace(download_ms=at_ms)
-        case "Verifying Checksum" if layer.download_ms is None:
-            return layer._replace(download_ms=at_ms)
-        case "Download complete" if layer.downloaded_ms is None:
+        case "verifying" if layer.verify_ms is None:
+            began = at_ms if layer.download_ms is None else layer.download_ms
+            return layer._replace(download_ms=began, verify_ms=at_ms)
+        case "downloaded" if layer.downloaded_ms is None:
             return layer._replace(downloaded_ms=at_ms)
-        case "Extracting" if layer.extract_ms is None:
+        case "extracting" if layer.extract_ms is None:
             return layer._replace(extract_ms=at_ms)
-        case "Pull complete":
+        case "done":
             return layer._replace(done_ms=at_ms)
-        case "Already exists":
-            return layer._replace(cached=True)
     return layer
 
 
@@ -145,11 +183,18 @@ def timings(state: PullState) -> tuple[LayerTiming, ...]:
     return tuple(_timing(layer_id, layer) for layer_id, layer in state.layers.items())
 
 
+def phases(state: PullState) -> dict[PullPhase, float]:
+    """Seconds that the pull spent in each phase that it was in; together they are its whole time."""
+    return {phase: spent_ms / 1000 for phase, spent_ms in state.phases_ms.items()}
+
+
 def _timing(layer_id: str, layer: Layer) -> LayerTiming:
+    fetched_ms = layer.downloaded_ms if layer.verify_ms is None else layer.verify_ms
     return LayerTiming(
         id=layer_id,
         wait_seconds=_between(layer.listed_ms, layer.download_ms),
-        download_seconds=_between(layer.download_ms, layer.downloaded_ms),
+        download_seconds=_between(layer.download_ms, fetched_ms),
+        verify_seconds=_between(layer.verify_ms, layer.downloaded_ms),
         queue_seconds=_between(layer.downloaded_ms, layer.extract_ms),
         extract_seconds=_between(layer.extract_ms, layer.done_ms),
         bytes=layer.fetched_bytes,
@@ -170,30 +215,3 @@ def outcome_of(state: PullState, reference: Reference) -> tuple[PullOutcome, str
     if state.ended is None:
         return "error", "the engine's stream ended without a result"
     return state.ended, None
-
-
-def classify(message: str, reference: Reference, status: int | None = None) -> PullOutcome:
-    """The class of a failure's message, read without the image's name: names are the image's to choose."""
-    if status == 429:
-        return "rate_limited"
-    text = _without_names(message, reference)
-    found = next((outcome for outcome, pattern in _FAILURES if re.search(pattern, text, re.IGNORECASE)), None)
-    return found or _BY_STATUS.get(status or 0, "error")
-
-
-def _without_names(message: str, reference: Reference) -> str:
-    names = (reference.repository, reference.repository.removeprefix("library/"), f"{reference.registry}/")
-    return " ".join(word for word in message.split() if not _names_image(word, names, reference.tag))
-
-
-def _names_image(word: str, names: tuple[str, ...], tag: str) -> bool:
-    bare = word.strip("\"',;()").rstrip(":")
-    if "/v2/" in bare or names[2] in bare:
-        return True
-    return any(bare in (name, f"{name}:{tag}", f"{name}@{tag}") for name in names[:2])
-
-
-def tidy(message: str) -> str:
-    """A message fit for a log line: one line, bounded, without a URL's user and password."""
-    line = _USERINFO.sub("://", " ".join(message.split()))
-    return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"

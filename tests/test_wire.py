@@ -17,7 +17,7 @@ from agent import names
 from agent.borrowed import CADVISOR, NODE
 from agent.ledger import By, Cause, ExitReason, Segment, Victim
 from agent.spool import LEAST_VALUABLE_FIRST
-from runtime.model import PullOutcome
+from runtime.model import PullOutcome, PullPhase, PullQuality
 from runtime.procfs import CPU_MODES
 from service.selfmetrics import OWN_COUNTERS, OWN_GAUGES
 from slo.builtin import (
@@ -43,7 +43,8 @@ VALUES: dict[str, frozenset[str]] = {
     "segment": frozenset(get_args(Segment)),
     "outcome": frozenset(get_args(PullOutcome)),
     "mode": frozenset(CPU_MODES),
-    "phase": frozenset({"total", "wait", "download", "extract"}),
+    "phase": frozenset({"total", *get_args(PullPhase)}),
+    "quality": frozenset(get_args(PullQuality)),
     "what": frozenset(f"batch_{what}" for what in LEAST_VALUABLE_FIRST),
 }
 """Labels whose values are words of the agent; others are named by who runs the containers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,10 +27,7 @@ NONE = {"policy": 0, "manual": 0, "midwatch": 0}
 
 @pytest.fixture(params=[False, True], ids=["restarts all", "lets all live on"])
 def engine(request: pytest.FixtureRequest) -> Iterator[OwnEngine]:
-    with (
-        tempfile.TemporaryDirectory(prefix="mw-") as folder,
-        own_engine(Path(folder), live_restore=request.param) as it,
-    ):
+    with own_engine(tiny=True, **{"live-restore": request.param}) as it:
         yield it
 
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.ledger import Ledger, pull_phases
+from agent.ledger import Ledger
 from agent.model import Histogram, Points, Value
 from agent.names import OWN
-from runtime.model import PLATFORM, Build, LayerTiming, Pull, PullOutcome, RegistryTiming, ServiceName
+from runtime.model import PLATFORM, Build, LayerTiming, Pull, PullOutcome, PullPhase, RegistryTiming, ServiceName
 
 API = ServiceName("shop", "api")
+SOURCES = ("registry", "cache")
 BEGIN = 1_000_000
 
 
@@ -114,17 +117,66 @@ def test_a_pull_gives_every_outcome_of_its_repository() -> None:
     assert histograms(book.points(clock.now)) == {}
 
 
-def test_a_pull_that_worked_is_timed_by_phase() -> None:
-    layers = (
-        LayerTiming("a", 0.1, 1.0, 0.0, 0.5, 60, False),
-        LayerTiming("b", 0.3, 0.5, 0.0, 0.25, 40, False),
-        LayerTiming("c", None, None, None, None, 0, True),
-    )
-    assert pull_phases(pull("ok", layers=layers)) == {"total": 2.0, "wait": 0.3, "download": 1.0, "extract": 0.75}
+LAYERS = (
+    LayerTiming("a", 0.1, 1.0, 0.0, 0.0, 0.5, 60, False),
+    LayerTiming("b", 0.3, 0.5, 0.0, 0.0, 0.25, 40, False),
+    LayerTiming("c", None, None, None, None, None, 0, True),
+)
+SPLIT: dict[PullPhase, float] = {"resolve": 0.25, "wait": 0.25, "download": 1.0, "extract": 0.5}
+AT = (("registry", "r:5000"), ("repository", "api"))
+
+
+def test_a_pull_that_worked_is_timed_by_phase_and_repository_with_layers_retries_and_throughput() -> None:
     book, clock = ledger()
-    book.pull(pull("ok", layers=layers), API)
-    assert sum(histograms(book.points(clock.now))["midwatch_image_pull_duration_seconds", "download"].counts) == 1
+    book.pull(replace(pull("ok", layers=LAYERS), phases=SPLIT, retries=2), API)
+    found = histograms(book.points(clock.now))
+    times = {key[3]: value for key, value in found.items() if key[0] == "midwatch_image_pull_duration_seconds"}
+    assert {phase: value.sum for phase, value in times.items()} == {"total": 2.0, **SPLIT}
+    assert times["total"].labels == (*AT, ("phase", "total"), ("quality", "exact"))
+    fetched = found["midwatch_image_pull_throughput_bytes_per_second", "r:5000", "api"]
+    assert (fetched.sum, sum(fetched.counts)) == (100.0, 1)
     assert book.value(API, "midwatch_image_pull_bytes_total") == 100
+    assert book.value(API, "midwatch_image_pull_retries_total") == 2
+    layers = {source: book.value(API, "midwatch_image_pull_layers_total", source=source) for source in SOURCES}
+    assert layers == {"registry": 2, "cache": 1}
+
+
+def test_a_pull_that_fetched_nothing_has_no_throughput_and_a_failed_one_no_duration() -> None:
+    book, clock = ledger()
+    book.pull(replace(pull("cached"), bytes=0), API)
+    book.pull(replace(pull("timeout"), phases=SPLIT), API)
+    assert histograms(book.points(clock.now)) == {}
+
+
+def test_pulls_by_others_are_the_platforms_and_marked_as_derived() -> None:
+    book, clock = ledger(max_repositories=2)
+    book.pull_by_others("r:5000", "api", "ok", 1.5)
+    book.pull_by_others("r:5000", "api", "cached", 0.1)
+    book.pull_by_others("r:5000", "web", "ok", None)
+    book.pull_by_others("r:5000", "one-too-many", "ok", None)
+    counted = book.value(PLATFORM, "midwatch_image_pulls_total", quality="derived", repository="api", outcome="ok")
+    assert counted == book.value(PLATFORM, "midwatch_image_pulls_total", outcome="cached") == 1
+    assert book.value(PLATFORM, "midwatch_image_pulls_total") == 3 and book.dropped() == {"image repositories": 1}
+    (timed,) = histograms(book.points(clock.now), PLATFORM).values()
+    assert (timed.labels, timed.sum) == ((*AT, ("phase", "total"), ("quality", "derived")), 1.5)
+
+
+def test_series_of_a_checkpoint_whose_labels_are_others_now_begin_anew() -> None:
+    book, clock = ledger()
+    book.pull(pull("ok"), API)
+    told = book.to_json()
+    for account in told:
+        for counter in account["counters"]:
+            if counter[0] == "midwatch_image_pulls_total":
+                counter[1] = [pair for pair in counter[1] if pair[0] != "quality"]
+    again = Ledger(clock)
+    again.restore(told, complete=True)
+    assert again.value(API, "midwatch_image_pulls_total") == 0
+    assert again.value(API, "midwatch_image_pull_bytes_total") == 100
+    again.expect_pulls(API, "r:5000", "api")
+    assert values(again.points(clock.now))[
+        "midwatch_image_pulls_total", (*AT, ("outcome", "dns"), ("quality", "exact"))
+    ].value == 0  # fmt: skip
 
 
 def test_repositories_of_a_service_are_bounded_and_the_rest_is_counted_as_dropped() -> None:

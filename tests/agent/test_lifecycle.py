@@ -430,17 +430,6 @@ def test_a_service_whose_project_was_ended_is_dropped_with_its_last_container() 
     assert stage.names()[-1] == "service.removed"
 
 
-def test_a_pull_by_someone_is_told_of_and_ours_is_not_told_twice() -> None:
-    stage = Stage()
-    stage.lifecycle.our_pull("r:5000/mine:1")
-    for reference in ("r:5000/mine:1", "r:5000/theirs:1"):
-        stage.lifecycle.event(EngineEvent(stage.now * 1_000_000, reference, "pull", "image", {}))
-    pulls = [event for event in stage.settles().told if event.name == "image.pull"]
-    assert [(event.attributes["reference"], event.attributes["quality"]) for event in pulls] == [
-        ("r:5000/theirs:1", "derived")
-    ]
-
-
 # anything
 
 ACTIONS = st.sampled_from(
