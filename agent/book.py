@@ -61,6 +61,8 @@ class Record:
     counted_kills: int = 0
     """Kernel kills counted in the present run: a watch that begins anew goes on from there."""
     gone_ms: int | None = None
+    lost: Phase | None = None
+    """Where an inspection found it removed before its events were taken in: the phase that these go on from."""
     _current: tuple[object, Container] | None = field(default=None, repr=False, compare=False)
 
     @property

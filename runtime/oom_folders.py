@@ -42,6 +42,11 @@ class ContainerFolders:
         self._watched: set[Path] = set()
         self.refused = 0
 
+    @property
+    def watched(self) -> frozenset[Path]:
+        """The folders that may hold containers."""
+        return frozenset(self._watched)
+
     def scan(self) -> list[Came]:
         """Watches all there is; the containers found."""
         return list(self._enter(self._top, new=False)) if self._top else []

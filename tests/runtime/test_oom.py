@@ -12,12 +12,13 @@ import pytest
 
 from runtime.cgroup import CgroupPaths, Hierarchy, Layout, detect
 from runtime.node_capability import REMEDIES
-from runtime.oom import OomKill, OomWatcher
+from runtime.oom import OomKill, OomTotals, OomWatcher
 from runtime.procfs import mountinfo
 from tests.support.engine import EngineUnderTest
 from tests.support.waiting import until
 
 A = "a" * 64
+B = "b" * 64
 EAT = "dd if=/dev/zero of=/dev/null bs=200M count=1"
 
 
@@ -46,6 +47,17 @@ class Host:
         file = folder / "memory.events"
         file.write_bytes(told.read_bytes())
         return CgroupPaths(f"/docker/{container}", {}, folder)
+
+    def parent(self, kills: int) -> None:
+        """What the folder above all containers counts: theirs, also of those that are gone."""
+        (self.top / "docker/memory.events").write_text(f"oom 0\noom_kill {kills}\n")
+
+    def flash(self, *containers: str) -> None:
+        """Containers that are gone before anything of them can be read."""
+        for container in containers:
+            (self.top / "docker" / container).mkdir()
+        for container in containers:
+            (self.top / "docker" / container).rmdir()
 
     def says(self, line: str) -> None:
         with self.log.open("a") as file:
@@ -182,6 +194,47 @@ def test_kills_that_nobody_is_named_for_are_published(host: Host) -> None:
         assert told(kills, 1) == {A: 1}
         host.kill(2)
         until(lambda: watcher.totals.unattributed == 1)
+
+
+def test_a_container_that_vanished_unread_is_known_by_its_parents_count(host: Host) -> None:
+    host.parent(3)
+    host.events(B, 0)
+    with watching(host) as (watcher, kills):
+        host.kill(2)
+        host.parent(5)
+        host.flash(A)
+        assert told(kills, 2) == {A: 2}
+        host.kill(1)
+        host.events(B, 1)
+        host.parent(6)
+        assert told(kills, 1) == {B: 1}
+        until(lambda: watcher.totals == OomTotals(3, 0, 0))
+        assert kills.empty()
+
+
+def test_of_two_that_vanished_unread_neither_is_named(host: Host) -> None:
+    host.parent(0)
+    with watching(host) as (watcher, kills):
+        host.kill(1)
+        host.parent(1)
+        host.flash(A, B)
+        until(lambda: watcher.totals.unattributed == 1)
+        assert kills.empty()
+
+
+def test_what_a_parent_counts_beyond_the_hosts_total_is_nobodys(host: Host) -> None:
+    host.parent(0)
+    with watching(host) as (_, kills):
+        host.parent(1)
+        host.flash(A)
+        host.kill(1)
+        host.events(B, 1)
+        assert told(kills, 1) == {B: 1}
+        host.parent(2)
+        host.kill(1)
+        host.events(B, 2)
+        assert told(kills, 1) == {B: 1}
+        assert kills.empty()
 
 
 def test_a_host_without_sources_says_so(tmp_path: Path) -> None:
