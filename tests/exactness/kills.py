@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from tests.support.engine import EngineUnderTest
+from tests.support.stack import Stack
 
 EAT = "dd if=/dev/zero of=/dev/null bs=200M count=1"
 LIMIT = "16m"
@@ -53,6 +54,11 @@ def cause(engine: EngineUnderTest, image: str, service: str, kind: Kind, count: 
         return list(pool.map(lambda name: _one(engine, image, service, name, kind, more), names))
 
 
+def counted(agent: Stack, service: str, **labels: str) -> int:
+    """Kills of a service by the agent's /metrics."""
+    return int(agent.total("midwatch_oom_kills_total", service=service, **labels))
+
+
 def _one(engine: EngineUnderTest, image: str, service: str, name: str, kind: Kind, more: dict[str, Any]) -> Ended:
     container = engine.client.containers.create(
         image,
@@ -60,8 +66,7 @@ def _one(engine: EngineUnderTest, image: str, service: str, name: str, kind: Kin
         name=name,
         labels={**engine.labels, "midwatch.service": service},
         network_mode="none",
-        oom_score_adj=500,
-        **({"mem_limit": LIMIT, "memswap_limit": LIMIT} | more),
+        **({"mem_limit": LIMIT, "memswap_limit": LIMIT, "oom_score_adj": 500} | more),
     )
     container.start()
     code = int(container.wait()["StatusCode"])

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.exactness.kills import KINDS, Ended, Kind, cause
+from tests.exactness.kills import KINDS, Ended, Kind, cause, counted
 from tests.support import spooled
 from tests.support.engine import EngineUnderTest
 from tests.support.stack import Stack
@@ -38,19 +35,6 @@ class Caused(NamedTuple):
     def kills(self) -> int:
         """Kills by the containers' own account."""
         return sum(one.kills for one in self.ended)
-
-
-@pytest.fixture(scope="module")
-def agent(engine: EngineUnderTest) -> Iterator[Stack]:
-    """An agent that ships to nobody: all it tells stays in its spool."""
-    with tempfile.TemporaryDirectory(prefix="midwatch-") as folder:
-        stack = Stack(engine, Path(folder))
-        try:
-            stack.start_agent()
-            until(lambda: stack.total("midwatch_engine_up") == 1, what="the engine")
-            yield stack
-        finally:
-            stack.stop()
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +72,6 @@ def settled(agent: Stack, unattributed: float, done: list[Caused]) -> None:
     runs = sum(len(one.ended) for one in done)
     with suppress(AssertionError):
         until(lambda: sum(exits(agent, one.service).total() for one in done) >= runs, PATIENCE_SECONDS, every=0.25)
-
-
-def counted(agent: Stack, service: str) -> int:
-    return int(agent.total("midwatch_oom_kills_total", service=service))
 
 
 def exits(agent: Stack, service: str) -> Counter[str]:
