@@ -13,7 +13,7 @@ REMEDIES: dict[str, str] = {
     "blkio": "use cgroup v2; on v1 with a kernel from 6.10, devices are counted once a throttle limit was set on them",
     "psi": "boot with psi=1; on cgroup v1 mount a cgroup2 hierarchy beside it",
     "oom_counter": "use a kernel from 4.13, and run the agent with the host's cgroups visible",
-    "oom_notify": "run the agent as root, with the host's cgroups writable on v1",
+    "oom_notify": "run the agent as root, the host's cgroups writable on v1, and raise fs.inotify.max_user_instances",
     "oom_host_total": "use a kernel from 4.13",
     "kmsg": "run the agent as root, or set kernel.dmesg_restrict=0 and allow it /dev/kmsg",
 }

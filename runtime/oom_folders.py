@@ -95,6 +95,9 @@ class ContainerFolders:
         if len(self._watched) >= self._max_folders:
             self.refused += 1
             return False
+        if self._inotify.fd is None:  # nothing is told: whoever has it scans again and again
+            self._watched.add(folder)
+            return True
         try:
             watch = self._inotify.add(folder, _MASK)
         except OSError as error:

@@ -26,10 +26,10 @@ _BALANCE_MS = 100
 class OomWatch:
     """All sources of one node and the book that joins them."""
 
-    def __init__(self, layout: Layout, root: Path, log: Path) -> None:
+    def __init__(self, layout: Layout, root: Path, log: Path, inotify: Inotify) -> None:
         self._v1 = "memory" in layout.v1
         self._top = layout.v1["memory"] if self._v1 else layout.unified
-        self._inotify = Inotify()
+        self._inotify = inotify
         self._poll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._log = KernelLogReader(log)
@@ -85,7 +85,7 @@ class OomWatch:
         """Which sources there are; for any thread."""
         return {
             "oom_counter": self._top is not None,
-            "oom_notify": self._top is not None and self.counters.announced,
+            "oom_notify": self._top is not None and self.counters.announced and self._inotify.fd is not None,
             "oom_host_total": self._host_total() is not None,
             "kmsg": self._log.fd is not None,
         }
@@ -214,6 +214,9 @@ class OomWatch:
     def _sweep(self, now: int) -> None:
         """Reads every counter: a notice may have been lost, and where there are none this is all there is."""
         self._swept_ms = now
+        if self._inotify.fd is None:
+            for came in self._folders.rescan():
+                self._came(came, now)
         self._host_rise = self._rise()
         for container_id in self.counters:
             self._read_counter(container_id)

@@ -3,16 +3,18 @@ from __future__ import annotations
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runtime.cgroup import CgroupPaths, Hierarchy, Layout, detect
 from runtime.node_capability import REMEDIES
 from runtime.oom import OomKill, OomTotals, OomWatcher
+from runtime.oom_inotify import Inotify
 from runtime.procfs import mountinfo
 from tests.support.engine import EngineUnderTest
 from tests.support.waiting import until
@@ -65,7 +67,7 @@ class Host:
 
 
 @contextmanager
-def watching(host: Host, **options: Callable[[], int]) -> Iterator[tuple[OomWatcher, queue.Queue[OomKill]]]:
+def watching(host: Host, **options: Any) -> Iterator[tuple[OomWatcher, queue.Queue[OomKill]]]:
     kills: queue.Queue[OomKill] = queue.Queue()
     layout = Layout({}, Hierarchy(host.top, "/"))
     watcher = OomWatcher(layout, kills.put, root=host.root, log=host.root / "dev/none", **options)
@@ -235,6 +237,16 @@ def test_what_a_parent_counts_beyond_the_hosts_total_is_nobodys(host: Host) -> N
         host.events(B, 2)
         assert told(kills, 1) == {B: 1}
         assert kills.empty()
+
+
+def test_a_node_that_gives_no_notices_is_looked_at_each_second(host: Host) -> None:
+    host.events(A, 2)
+    with watching(host, inotify=Inotify(wanted=False)) as (watcher, kills):
+        assert watcher.capabilities()["oom_notify"] is False
+        host.kill(2)
+        host.events(A, 3)
+        host.events(B, 1)
+        assert told(kills, 2) == {A: 1, B: 1}
 
 
 def test_a_host_without_sources_says_so(tmp_path: Path) -> None:
