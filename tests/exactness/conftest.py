@@ -17,7 +17,7 @@ from tests.support.waiting import until
 def agent(engine: EngineUnderTest) -> Iterator[Stack]:
     """An agent that ships to nobody: all it tells stays in its spool."""
     with tempfile.TemporaryDirectory(prefix="midwatch-") as folder:
-        stack = Stack(engine, Path(folder))
+        stack = Stack(engine, Path(folder), start_seconds=240.0)
         try:
             stack.start_agent()
             until(lambda: stack.total("midwatch_engine_up") == 1, what="the engine")
