@@ -1,16 +1,18 @@
 # Midwatch: everything a clone needs. `make` alone says what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint wheel-test bench clean test-packages
+.PHONY: help up down test test-v2 test-exact lint wheel-test bench clean test-packages
 
 BIN := .venv/bin
 # Modules are compiled when they are first imported: a third of the time of the installation otherwise
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 BROWSER_CODE := $(wildcard hatch_build.py dashboards/frontend/package*.json dashboards/frontend/*.mjs dashboards/frontend/src/* dashboards/frontend/src/*/*)
 TEST_PACKAGES := docker.io iptables iproute2 docker-registry busybox-static prometheus prometheus-alertmanager chromium
+GUEST_PACKAGES := docker.io busybox-static qemu-system-x86 e2fsprogs
+GUEST_TESTS := -q -s -m engine tests/exactness tests/runtime/test_oom.py
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: .venv/.server ## Engine, service, agent and the demo shop, until dashboards are live (ARGS="--no-demo")
 	@$(BIN)/midwatch up $(ARGS)
@@ -20,6 +22,16 @@ down: ## Stop what `make up` started, and nothing else
 
 test: .venv/.dev test-packages lint wheel-test ## All checks and tests, on a real engine, a real Prometheus, a real browser
 	@MIDWATCH_TEST_REQUIRE=1 $(BIN)/python -m pytest -q --ignore=tests/benchmarks $(ARGS)
+
+test-v2: KILLS ?= 40
+test-exact: KILLS ?= 500
+test-v2: .venv/.dev ## The agent's OOM tests on cgroup v2, in a guest machine made from this one (KILLS=500)
+	@$(BIN)/python -m cli.packages $(GUEST_PACKAGES)
+	@MIDWATCH_TEST_KILLS=$(KILLS) $(BIN)/python -m tests.vm.guest $(GUEST_TESTS) $(ARGS)
+
+test-exact: .venv/.dev test-packages ## OOM kills by the hundred against the number that was caused (KILLS=500)
+	@MIDWATCH_TEST_REQUIRE=1 MIDWATCH_TEST_KILLS=$(KILLS) \
+		$(BIN)/python -m pytest -q -s --timeout=3600 tests/exactness $(ARGS)
 
 lint: .venv/.dev ## Style, types, and who may import whom
 	@$(BIN)/ruff check .

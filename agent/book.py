@@ -67,6 +67,8 @@ class Record:
     """When the engine told that it was made."""
     before_seconds: float | None = None
     """What its first start took up to its start: queue, pull, create and start; None where that is no cold start."""
+    lost: Phase | None = None
+    """Where an inspection found it removed before its events were taken in: the phase that these go on from."""
     _current: tuple[object, Container] | None = field(default=None, repr=False, compare=False)
 
     @property

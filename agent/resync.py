@@ -54,7 +54,7 @@ def _note_config(story: Story, record: Record) -> None:
 
 
 def _caught_up(story: Story, record: Record, container: Container, now_ms: int) -> None:
-    record.gone_ms = None
+    record.gone_ms = record.lost = None
     new_run = _is_new_run(record, container)
     if not new_run and phase_of(container) == record.phase:
         _refreshed(story, record, container, now_ms)
@@ -124,10 +124,11 @@ def _end_of_found(story: Story, record: Record, now_ms: int) -> None:
 
 
 def _gone(story: Story, present: set[str], now_ms: int) -> None:
-    """Containers that were removed meanwhile: how their last run ended nobody can tell any more."""
+    """Containers that were removed meanwhile: how their last run ended only events can tell that still come."""
     for container_id, record in story.book.records.items():
         if container_id not in present and record.phase != "gone":
             story.advance(record.service, now_ms)
+            record.lost = record.phase
             record.phase, record.gone_ms, record.timed = "gone", now_ms, False
             story.tell("container.destroy", record, now_ms, f"{record.container.name} was found removed")
 

@@ -14,7 +14,7 @@ from agent.verdict import KillSeen
 from runtime.model import Container, ServiceName
 
 _RECORD = tuple(
-    field.name for field in fields(Record) if field.name not in ("container", "service", "kills", "_current")
+    field.name for field in fields(Record) if field.name not in ("container", "service", "kills", "lost", "_current")
 )
 _ENDING = tuple(field.name for field in fields(Ending) if field.name not in ("record", "kills"))
 _CONTAINER = frozenset(field.name for field in fields(Container))

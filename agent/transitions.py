@@ -14,6 +14,17 @@ from runtime.model import Container, EngineEvent
 
 def apply(story: Story, record: Record, event: EngineEvent, now_ms: int, *, fresh: bool) -> None:
     """Changes the story by one event of a container; `fresh` where it was inspected after the event."""
+    if record.lost is None:
+        _apply(story, record, event, now_ms, fresh=fresh)
+        return
+    # An inspection overtook the event: what it tells of still counts, but the container is gone.
+    record.phase, record.lost = record.lost, None
+    _apply(story, record, event, now_ms, fresh=fresh)
+    if record.phase != "gone":
+        record.lost, record.phase = record.phase, "gone"
+
+
+def _apply(story: Story, record: Record, event: EngineEvent, now_ms: int, *, fresh: bool) -> None:
     at_ms = event.time_ns // 1_000_000
     match event.action.partition(":")[0]:
         case "create":
@@ -130,6 +141,7 @@ def _health(story: Story, record: Record, status: str, at_ms: int) -> None:
 def _destroy(story: Story, record: Record, at_ms: int, now_ms: int) -> None:
     if record.phase == "gone":
         return
+    found = record.gone_ms is not None
     story.endings.stopped(record.container.id)
     if record.alive:
         record.stopped = record.killed = True
@@ -138,7 +150,8 @@ def _destroy(story: Story, record: Record, at_ms: int, now_ms: int) -> None:
     record.phase, record.gone_ms = "gone", at_ms
     if story.is_ours(record.container.id, at_ms):
         story.configs.taken_away(record.service, record.container)
-    story.tell("container.destroy", record, at_ms, f"{record.container.name} was removed")
+    if not found:
+        story.tell("container.destroy", record, at_ms, f"{record.container.name} was removed")
 
 
 def _number(text: str | None) -> int | None:

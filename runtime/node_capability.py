@@ -15,7 +15,7 @@ REMEDIES: dict[str, str] = {
     "network": "run the agent as root, in the host's pid namespace",
     "layers": "run the agent as root, with the engine's data folder visible at its own path",
     "oom_counter": "use a kernel from 4.13, and run the agent with the host's cgroups visible",
-    "oom_notify": "run the agent as root, with the host's cgroups writable on v1",
+    "oom_notify": "run the agent as root, the host's cgroups writable on v1, and raise fs.inotify.max_user_instances",
     "oom_host_total": "use a kernel from 4.13",
     "kmsg": "run the agent as root, or set kernel.dmesg_restrict=0 and allow it /dev/kmsg",
 }

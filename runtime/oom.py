@@ -18,6 +18,7 @@ from pathlib import Path
 
 from runtime.cgroup import CgroupPaths, Layout
 from runtime.oom_book import OomKill, OomTotals
+from runtime.oom_inotify import Inotify
 from runtime.oom_watch import OomWatch
 
 LOG = logging.getLogger(__name__)
@@ -42,10 +43,11 @@ class OomWatcher:
         root: Path = Path("/"),
         log: Path = Path("/dev/kmsg"),
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        inotify: Inotify | None = None,
     ) -> None:
         self._emit = emit
         self._clock_ms = clock_ms
-        self._watch = OomWatch(layout, root, log)
+        self._watch = OomWatch(layout, root, log, inotify or Inotify())
         self._commands: deque[Callable[[], None]] = deque()
         self._stopping = False
         self._totals = self._watch.book.totals

@@ -48,16 +48,18 @@ class OomTotals(NamedTuple):
 
 
 @dataclass
-class _Run:
-    """One run of a container; `counter` is the cgroup's, `baseline` what it said when the watch began.
+class Run:
+    """One run of a container; `counter` is the cgroup's, `baseline` what of it was counted before the watch began.
 
-    `logged` kills are the kernel log's by its own words; `details` may have more, which name kills and count none.
+    `opened_at` is what it said at first sight; `logged` kills are the kernel log's by its own words; `details` may
+    have more, which name kills and count none.
     """
 
     container_id: str
     opened_ms: int
     baseline: int
     counter: int
+    opened_at: int = 0
     closed_ms: int | None = None
     logged: int = 0
     details: list[Detail] = field(default_factory=list)
@@ -72,6 +74,11 @@ class _Run:
         return max(self.counter - self.baseline, self.logged, int(self.floored))
 
     @property
+    def since_opened(self) -> int:
+        """Kills since the watch of it began, without those of before that a checkpoint had not counted."""
+        return max(0, self.total - (self.opened_at - self.baseline))
+
+    @property
     def nameless(self) -> int:
         """Kills that the counter has, that were not told of yet, and that the log gave no name to."""
         return self.counter - self.baseline - max(len(self.details), self.emitted)
@@ -82,7 +89,7 @@ class OomBook:
 
     def __init__(self, *, has_log: bool = True) -> None:
         self.has_log = has_log
-        self._runs: dict[str, list[_Run]] = {}
+        self._runs: dict[str, list[Run]] = {}
         self._attributed = 0
         self._host = 0
         self._published = 0
@@ -90,10 +97,12 @@ class OomBook:
         self._gap_since_ms: int | None = None
         self._gap = 0
 
-    def open(self, container_id: str, now_ms: int, *, counter: int = 0, baseline: int = 0) -> None:
+    def open(self, container_id: str, now_ms: int, *, counter: int = 0, baseline: int = 0) -> Run:
         """A run began, or one that ran before the watch is seen first, with what its counter said then."""
         self.close(container_id, now_ms)
-        self._runs.setdefault(container_id, []).append(_Run(container_id, now_ms, baseline, counter))
+        run = Run(container_id, now_ms, baseline, counter, opened_at=baseline)
+        self._runs.setdefault(container_id, []).append(run)
+        return run
 
     def close(self, container_id: str, now_ms: int) -> None:
         """The run's cgroup is gone; what the log and the engine say of it later still counts."""
@@ -148,9 +157,14 @@ class OomBook:
         """The engine says that a kill happened in the run that it started then: the cgroup was made before that."""
         runs = [run for run in self._runs.get(container_id, ()) if run.opened_ms <= run_started_ms]
         if not runs:
-            self._runs.setdefault(container_id, []).insert(0, _Run(container_id, run_started_ms, 0, 0, now_ms))
+            self._runs.setdefault(container_id, []).insert(0, Run(container_id, run_started_ms, 0, 0, closed_ms=now_ms))
             runs = self._runs[container_id][:1]
         runs[-1].floor_at_ms = runs[-1].floor_at_ms or now_ms
+
+    def vanished(self, run: Run, kills: int, host_rise: int | None) -> None:
+        """Kills of a run that ended before its counter was read; they hold where the host's total leaves as many."""
+        if host_rise is None or host_rise - self._host - self._explained() >= kills:
+            run.counter += kills
 
     def due(self, now_ms: int, host_rise: int | None) -> list[OomKill]:
         """The kills to tell of now; `host_rise` is the exact number of kills on the host, None where unknown."""
@@ -182,11 +196,11 @@ class OomBook:
             nameless[0].details += [detail for _, detail in self._unplaced[:count]]
             del self._unplaced[:count]
 
-    def _last(self, container_id: str) -> _Run | None:
+    def _last(self, container_id: str) -> Run | None:
         runs = self._runs.get(container_id)
         return runs[-1] if runs else None
 
-    def _due(self, run: _Run, now_ms: int) -> Iterator[OomKill]:
+    def _due(self, run: Run, now_ms: int) -> Iterator[OomKill]:
         while run.emitted < min(run.total, len(run.details)):
             detail = run.details[run.emitted]
             run.emitted += 1
@@ -235,5 +249,5 @@ class OomBook:
             self._gap_since_ms = None
 
 
-def _waits(run: _Run) -> bool:
+def _waits(run: Run) -> bool:
     return run.waiting_since_ms is not None or run.floor_at_ms is not None or run.total > run.emitted

@@ -113,6 +113,11 @@ class OomCounters:
         }
         return [came for came, _ in self._late.values()]
 
+    @property
+    def waits_for_late(self) -> bool:
+        """True while there is a folder whose counter may still come."""
+        return any(came.folder.exists() for came, _ in self._late.values())
+
     def wait_ms(self) -> int | None:
         """How soon something is to be read again, None where nothing is."""
         return HOT_WAIT_MS if self._hot else LATE_WAIT_MS if self._late else None

@@ -42,6 +42,11 @@ class ContainerFolders:
         self._watched: set[Path] = set()
         self.refused = 0
 
+    @property
+    def watched(self) -> frozenset[Path]:
+        """The folders that may hold containers."""
+        return frozenset(self._watched)
+
     def scan(self) -> list[Came]:
         """Watches all there is; the containers found."""
         return list(self._enter(self._top, new=False)) if self._top else []
@@ -90,6 +95,9 @@ class ContainerFolders:
         if len(self._watched) >= self._max_folders:
             self.refused += 1
             return False
+        if self._inotify.fd is None:  # nothing is told: whoever has it scans again and again
+            self._watched.add(folder)
+            return True
         try:
             watch = self._inotify.add(folder, _MASK)
         except OSError as error:

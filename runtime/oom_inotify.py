@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,33 +31,44 @@ class Notice(NamedTuple):
 
 
 class Inotify:
-    """One inotify instance; its `fd` is readable when there are events."""
+    """One inotify instance; its `fd` is readable when there are events.
 
-    def __init__(self) -> None:
+    It is None where the node's limit of instances is reached (`fs.inotify.max_user_instances`): nothing is told then.
+    """
+
+    def __init__(self, *, wanted: bool = True) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        self.fd: int | None = None
+        if wanted:
+            with suppress(OSError):
+                self.fd = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
     def add(self, path: Path, mask: int) -> int:
         """Begins to watch; the number of the watch. Raises OSError, ENOSPC where the node's limit is reached."""
+        if self.fd is None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return self._checked(self._libc.inotify_add_watch(self.fd, os.fsencode(path), mask))
 
     def remove(self, watch: int) -> None:
         """Ends a watch, which may have ended by itself."""
-        self._libc.inotify_rm_watch(self.fd, watch)
+        if self.fd is not None:
+            self._libc.inotify_rm_watch(self.fd, watch)
 
     def read(self) -> list[Notice]:
         """All events that are there."""
         found: list[Notice] = []
-        while True:
+        while self.fd is not None:
             try:
                 text = os.read(self.fd, _BUFFER)
             except BlockingIOError:
                 return found
             found += _notices(text)
+        return found
 
     def close(self) -> None:
         """Ends all watches."""
-        os.close(self.fd)
+        if self.fd is not None:
+            os.close(self.fd)
 
     @staticmethod
     def _checked(result: int) -> int:

@@ -22,6 +22,7 @@ class OomSource:
         self.watch: int | None = None
         self._inotify = inotify
         self._ooms = 0
+        self._touched = False
         self._parse: Callable[[bytes, str], int | None] = cgroup_v1.oom_kills if v1 else cgroup_v2.oom_kills
         self._file = KeptFile(folder / ("memory.oom_control" if v1 else "memory.events"), Allowance(1))
         if not self._file.gone:
@@ -70,15 +71,20 @@ class OomSource:
             return None
 
     def oom_began(self) -> bool:
-        """True where a notice means an OOM: always on v1; on v2 a limit that is only touched is announced too."""
+        """True where a notice means an OOM: always on v1; on v2 a limit that is only touched is announced too.
+
+        The first touch counts as one: a kernel holds further notices back for 10 ms, and what is killed as it
+        starts is gone by then.
+        """
         if self.wake_fd is not None:
             return True
+        first, self._touched = not self._touched, True
         try:
             ooms = flat_keyed(self._file.read() or b"", self._file.path).get(b"oom", 0)
         except ParseFault:
             return True
         risen, self._ooms = ooms > self._ooms, ooms
-        return risen
+        return risen or first
 
     def pids(self) -> set[int]:
         """The processes in it, as many as one read gives: a kill by the log alone can be told by its pid."""

@@ -15,19 +15,21 @@ from runtime.oom_counters import OomCounters
 from runtime.oom_folders import Came, ContainerFolders, Went
 from runtime.oom_inotify import Q_OVERFLOW, Inotify
 from runtime.oom_log import Attributor, KernelLogReader
+from runtime.oom_parents import OomParents
 from runtime.procfs import flat_keyed
 
 _SWEEP_MS = 1000
 _PENDING_WAIT_MS = 25
+_BALANCE_MS = 100
 
 
 class OomWatch:
     """All sources of one node and the book that joins them."""
 
-    def __init__(self, layout: Layout, root: Path, log: Path) -> None:
+    def __init__(self, layout: Layout, root: Path, log: Path, inotify: Inotify) -> None:
         self._v1 = "memory" in layout.v1
         self._top = layout.v1["memory"] if self._v1 else layout.unified
-        self._inotify = Inotify()
+        self._inotify = inotify
         self._poll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._log = KernelLogReader(log)
@@ -39,6 +41,10 @@ class OomWatch:
         self.book = OomBook(has_log=self._log.fd is not None)
         self.counters = OomCounters(self._poll, self._inotify, v1=self._v1)
         self._attributor = Attributor(root / "proc", self.book.knows)
+        self._parents = None if self._v1 else OomParents()
+        self._unread: dict[str, Came] = {}
+        self._uneven = False
+        self._balanced_ms = 0
         self._folders = ContainerFolders(self._inotify, self._top.mountpoint if self._top else None)
 
     def begin(self, now: int) -> None:
@@ -51,11 +57,15 @@ class OomWatch:
                 self._poll.register(fd, select.EPOLLIN)
         for came in self._folders.scan():
             self._came(came, now)
+        if self._parents is not None:
+            self._parents.begin(self._folders.watched)
 
     def close(self) -> None:
         """Closes all it holds."""
         for container_id in self.counters:
             self.counters.close(container_id)
+        if self._parents is not None:
+            self._parents.close()
         self._log.close()
         self._inotify.close()
         self._vmstat.close()
@@ -75,7 +85,7 @@ class OomWatch:
         """Which sources there are; for any thread."""
         return {
             "oom_counter": self._top is not None,
-            "oom_notify": self._top is not None and self.counters.announced,
+            "oom_notify": self._top is not None and self.counters.announced and self._inotify.fd is not None,
             "oom_host_total": self._host_total() is not None,
             "kmsg": self._log.fd is not None,
         }
@@ -102,6 +112,8 @@ class OomWatch:
             self._read_counter(container_id)
         if not 0 <= now - self._swept_ms < _SWEEP_MS:
             self._sweep(now)
+        if self._uneven and not 0 <= now - self._balanced_ms < _BALANCE_MS:
+            self._balance(now)
 
     def due(self, now: int) -> list[OomKill]:
         """The kills to tell of."""
@@ -147,6 +159,7 @@ class OomWatch:
         for notice in self._inotify.read():
             owner = self.counters.owner_of_watch(notice.watch)
             if notice.mask & Q_OVERFLOW:
+                self._unread.clear()
                 for came in self._folders.rescan():
                     self._came(came, now)
             elif owner is not None:
@@ -167,14 +180,31 @@ class OomWatch:
         if came.container_id in self.counters:
             self.end(came.container_id, now)
         counter = self.counters.open(came, now)
-        if counter is not None:
-            self.book.open(came.container_id, now, counter=counter, baseline=0 if came.new else counter)
+        if counter is None:
+            self._unread[came.container_id] = came
+            return
+        self._unread.pop(came.container_id, None)
+        self._opened(came, counter, now)
+
+    def _opened(self, came: Came, counter: int, now: int) -> None:
+        run = self.book.open(came.container_id, now, counter=counter, baseline=0 if came.new else counter)
+        if self._parents is not None:
+            self._parents.join(came.folder.parent, run, new=came.new)
 
     def _went(self, went: Went, now: int) -> None:
         """A notice may be old: the folder may be there again, with a counter of its own."""
+        self._uneven = True
+        self._end_unread(now)
         self._read_counter(went.container_id)
         if not self.counters.is_live(went.container_id) or not went.folder.exists():
             self.end(went.container_id, now)
+
+    def _end_unread(self, now: int) -> None:
+        """Containers that were gone before anything of theirs could be read ran all the same."""
+        for came in [came for came in self._unread.values() if not came.folder.exists()]:
+            del self._unread[came.container_id]
+            self._opened(came._replace(new=True), 0, now)
+            self.book.close(came.container_id, now)
 
     def _read_counter(self, container_id: str) -> None:
         value = self.counters.read(container_id)
@@ -184,12 +214,31 @@ class OomWatch:
     def _sweep(self, now: int) -> None:
         """Reads every counter: a notice may have been lost, and where there are none this is all there is."""
         self._swept_ms = now
+        if self._inotify.fd is None:
+            for came in self._folders.rescan():
+                self._came(came, now)
         self._host_rise = self._rise()
         for container_id in self.counters:
             self._read_counter(container_id)
             if not self.counters.is_live(container_id):
                 self.end(container_id, now)
         self._attributor.forget_others(set(self.counters))
+        self._uneven = True
+
+    def _balance(self, now: int) -> None:
+        """Parents are read before what is in them: what is counted in between is no excess."""
+        self._balanced_ms = now
+        if self._parents is None or self.counters.waits_for_late:
+            return
+        self._uneven = False
+        for container_id in self._parents.read():
+            self._read_counter(container_id)
+            if not self.counters.is_live(container_id):
+                self.end(container_id, now)
+        self._end_unread(now)
+        self._host_rise = self._rise()
+        for run, kills in self._parents.balance(now):
+            self.book.vanished(run, kills, self._host_rise)
 
     def _rise(self) -> int | None:
         total = self._host_total()

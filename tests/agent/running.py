@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import threading
 import time
 from collections.abc import Iterator
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-
 from agent.clock import Clock
 from agent.home import Home
 from agent.main import Agent
 from agent.settings import Settings
 from runtime.model import ServiceName
+from tests.support import spooled
 from tests.support.waiting import until
 
 NOBODY = "http://127.0.0.1:9"
@@ -60,32 +58,13 @@ class Running:
 
     def events(self, name: str, service: str | None = None) -> list[dict[str, Any]]:
         """The attributes of every event of that name that is spooled."""
-        spool = self.agent.spool
-        found = []
-        for path in sorted((self.data / "agent" / "spool" / "logs").glob("*-events-*.gz")):
-            request = ExportLogsServiceRequest.FromString(gzip.decompress(path.read_bytes()))
-            for group in request.resource_logs:
-                told = {one.key: one.value.string_value for one in group.resource.attributes}
-                full = "/".join(filter(None, (told.get("service.namespace"), told.get("service.name"))))
-                found += [
-                    {one.key: plain(one.value) for one in record.attributes}
-                    for scope in group.scope_logs
-                    for record in scope.log_records
-                    if record.event_name == name and service in (None, full)
-                ]
-        assert spool.waiting("logs") >= 0
-        return found
+        return [told.attributes for told in spooled.events(self.data, name) if service in (None, told.service)]
 
 
 def named(service: str) -> ServiceName:
     """`shop/api` or `api` as a service."""
     namespace, slash, name = service.partition("/")
     return ServiceName(namespace, name) if slash else ServiceName("", service)
-
-
-def plain(value: Any) -> Any:
-    """What an attribute holds."""
-    return getattr(value, value.WhichOneof("value"))
 
 
 @contextmanager

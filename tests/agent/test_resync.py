@@ -56,6 +56,25 @@ def test_an_event_that_an_inspection_overtook_changes_nothing() -> None:
     assert stage.dies(1).settles().counted("exits") == {"error": 1}
 
 
+def test_an_end_whose_container_an_inspection_found_removed_is_counted_when_it_is_told_of() -> None:
+    stage = stage_with(OLD)
+    stage.lifecycle.resync([])
+    assert totals(stage) == (0, 0)
+    stage.dies(137).kills().says("destroy").settles()
+    assert stage.counted("exits") == {"oom": 1}
+    assert totals(stage) == (0, 0)
+    assert stage.names().count("container.destroy") == 1
+
+
+def test_a_whole_life_that_is_told_of_after_its_container_was_found_removed_is_counted() -> None:
+    stage = Stage(container=replace(PLAIN, restart_policy="on-failure")).says("create")
+    stage.lifecycle.resync([])
+    stage.after(100).says("start").after(50).dies(1).after(100).says("start").after(50).dies(0).says("destroy")
+    assert stage.settles().counted("exits") == {"error": 1, "ok": 1}
+    assert stage.counted("restarts") == {"policy": 1}
+    assert totals(stage) == (0, 0)
+
+
 def test_the_events_of_a_gap_that_the_engine_remembers_leave_the_inspection_nothing_to_count() -> None:
     stage = stage_with(OLD).dies(1).after(200).says("start")
     started = stage.now

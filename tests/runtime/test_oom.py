@@ -3,21 +3,24 @@ from __future__ import annotations
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runtime.cgroup import CgroupPaths, Hierarchy, Layout, detect
 from runtime.node_capability import REMEDIES
-from runtime.oom import OomKill, OomWatcher
+from runtime.oom import OomKill, OomTotals, OomWatcher
+from runtime.oom_inotify import Inotify
 from runtime.procfs import mountinfo
 from tests.support.engine import EngineUnderTest
 from tests.support.waiting import until
 
 A = "a" * 64
+B = "b" * 64
 EAT = "dd if=/dev/zero of=/dev/null bs=200M count=1"
 
 
@@ -47,13 +50,24 @@ class Host:
         file.write_bytes(told.read_bytes())
         return CgroupPaths(f"/docker/{container}", {}, folder)
 
+    def parent(self, kills: int) -> None:
+        """What the folder above all containers counts: theirs, also of those that are gone."""
+        (self.top / "docker/memory.events").write_text(f"oom 0\noom_kill {kills}\n")
+
+    def flash(self, *containers: str) -> None:
+        """Containers that are gone before anything of them can be read."""
+        for container in containers:
+            (self.top / "docker" / container).mkdir()
+        for container in containers:
+            (self.top / "docker" / container).rmdir()
+
     def says(self, line: str) -> None:
         with self.log.open("a") as file:
             file.write(f"3,1,2,-;{line}\n")
 
 
 @contextmanager
-def watching(host: Host, **options: Callable[[], int]) -> Iterator[tuple[OomWatcher, queue.Queue[OomKill]]]:
+def watching(host: Host, **options: Any) -> Iterator[tuple[OomWatcher, queue.Queue[OomKill]]]:
     kills: queue.Queue[OomKill] = queue.Queue()
     layout = Layout({}, Hierarchy(host.top, "/"))
     watcher = OomWatcher(layout, kills.put, root=host.root, log=host.root / "dev/none", **options)
@@ -182,6 +196,57 @@ def test_kills_that_nobody_is_named_for_are_published(host: Host) -> None:
         assert told(kills, 1) == {A: 1}
         host.kill(2)
         until(lambda: watcher.totals.unattributed == 1)
+
+
+def test_a_container_that_vanished_unread_is_known_by_its_parents_count(host: Host) -> None:
+    host.parent(3)
+    host.events(B, 0)
+    with watching(host) as (watcher, kills):
+        host.kill(2)
+        host.parent(5)
+        host.flash(A)
+        assert told(kills, 2) == {A: 2}
+        host.kill(1)
+        host.events(B, 1)
+        host.parent(6)
+        assert told(kills, 1) == {B: 1}
+        until(lambda: watcher.totals == OomTotals(3, 0, 0))
+        assert kills.empty()
+
+
+def test_of_two_that_vanished_unread_neither_is_named(host: Host) -> None:
+    host.parent(0)
+    with watching(host) as (watcher, kills):
+        host.kill(1)
+        host.parent(1)
+        host.flash(A, B)
+        until(lambda: watcher.totals.unattributed == 1)
+        assert kills.empty()
+
+
+def test_what_a_parent_counts_beyond_the_hosts_total_is_nobodys(host: Host) -> None:
+    host.parent(0)
+    with watching(host) as (_, kills):
+        host.parent(1)
+        host.flash(A)
+        host.kill(1)
+        host.events(B, 1)
+        assert told(kills, 1) == {B: 1}
+        host.parent(2)
+        host.kill(1)
+        host.events(B, 2)
+        assert told(kills, 1) == {B: 1}
+        assert kills.empty()
+
+
+def test_a_node_that_gives_no_notices_is_looked_at_each_second(host: Host) -> None:
+    host.events(A, 2)
+    with watching(host, inotify=Inotify(wanted=False)) as (watcher, kills):
+        assert watcher.capabilities()["oom_notify"] is False
+        host.kill(2)
+        host.events(A, 3)
+        host.events(B, 1)
+        assert told(kills, 2) == {A: 1, B: 1}
 
 
 def test_a_host_without_sources_says_so(tmp_path: Path) -> None:

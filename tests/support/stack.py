@@ -23,13 +23,14 @@ from tests.support.waiting import until
 
 @dataclass
 class Stack:
-    """`configuration` is written as midwatch.yaml before a process starts."""
+    """`configuration` is written as midwatch.yaml before a process starts; each has `start_seconds` to answer."""
 
     engine: EngineUnderTest
     data: Path
     server_port: int = field(default_factory=free_port)
     agent_port: int = field(default_factory=free_port)
     configuration: dict[str, dict[str, Any]] = field(default_factory=dict)
+    start_seconds: float = 60.0
 
     @property
     def url(self) -> str:
@@ -54,12 +55,12 @@ class Stack:
     def start_server(self) -> None:
         """Start the service and wait until it is ready."""
         self._run("server")
-        self._process("server").wait(lambda: self.answers("/readyz"), 60.0, "see the log")
+        self._process("server").wait(lambda: self.answers("/readyz"), self.start_seconds, "see the log")
 
     def start_agent(self) -> None:
         """Start the agent and wait until its socket answers."""
         self._run("agent")
-        self._process("agent").wait(self._agent_answers, 60.0, "see the log")
+        self._process("agent").wait(self._agent_answers, self.start_seconds, "see the log")
 
     def kill(self, name: str) -> None:
         """End a process as a crash does."""
