@@ -22,7 +22,8 @@ from agent.exposition_server import CannotListen, MetricsServer
 from agent.home import Home, HomeTaken
 from agent.ledger import LONGEST_STEP_MS, Ledger
 from agent.lifecycle import Lifecycle
-from agent.logs import LogFollowers, LogLimits
+from agent.log_bounds import LogLimits
+from agent.logs import LogFollowers
 from agent.memory import Memory
 from agent.model import Event, NodeIdentity, Resource
 from agent.own import Own, process_cost
@@ -261,6 +262,8 @@ class Agent:
             followers=settings.containers,
             lines_per_second=settings.lines_per_second,
             burst_lines=settings.burst_lines,
+            bytes_per_second=settings.bytes_per_second,
+            burst_bytes=round(8 * settings.bytes_per_second),
         )
         since_ms = self.memory.saved_ms or self.clock.now_ms()
         return LogFollowers(self._open_log, self.clock.now_ms, since_ms, self.memory.positions, limits)

@@ -45,6 +45,14 @@ _IDENTITY_KEYS = ("service.namespace", "service.name", "container.name", "contai
 _TABLES = (names.OWN, CADVISOR, NODE)
 _KINDS: dict[str, str] = {name: metric.kind for table in _TABLES for name, metric in table.items()}
 
+_EVENT_SEVERITIES = {
+    "container.oom_kill": SeverityNumber.SEVERITY_NUMBER_ERROR,
+    "container.unhealthy": SeverityNumber.SEVERITY_NUMBER_WARN,
+    "agent.gap": SeverityNumber.SEVERITY_NUMBER_WARN,
+    "registry.request": SeverityNumber.SEVERITY_NUMBER_WARN,
+}
+"""Events that are faults whatever their attributes say; all others are information."""
+
 _STARTED = struct.Struct("<BQBQBd")
 _UNSTARTED = struct.Struct("<BQBd")
 _START_TAG, _TIME_TAG, _DOUBLE_TAG = 0x11, 0x19, 0x21
@@ -191,7 +199,7 @@ def _event_record(event: Event) -> LogRecord:
     return LogRecord(
         time_unix_nano=event.at_ms * _NS_PER_MS,
         observed_time_unix_nano=event.at_ms * _NS_PER_MS,
-        severity_number=SeverityNumber.SEVERITY_NUMBER_INFO,
+        severity_number=_EVENT_SEVERITIES.get(event.name, SeverityNumber.SEVERITY_NUMBER_INFO),
         body=_any(event.body),
         attributes=[_attribute("event.name", event.name), *attributes],
         event_name=event.name,
@@ -202,6 +210,10 @@ def _line_record(line: LogLine) -> LogRecord:
     return LogRecord(
         time_unix_nano=line.at_ms * _NS_PER_MS,
         body=_any(line.text),
+        severity_number=SeverityNumber.ValueType(line.lifted.severity),
+        severity_text=_clean(line.lifted.severity_text),
+        trace_id=line.lifted.trace_id,
+        span_id=line.lifted.span_id,
         attributes=[_attribute("log.iostream", line.stream)],
     )
 

@@ -181,6 +181,7 @@ class Rounds:
         points = parts.collector.collect(targets, now_ms)
         points += parts.ledger.points(now_ms)
         points.append(parts.own.points(now_ms))
+        points += parts.logs.points(now_ms) if parts.logs is not None else []
         self._latest = (now_ms, points)
         return points
 

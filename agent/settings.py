@@ -28,6 +28,9 @@ class LogSettings(BaseModel):
     containers: int = Field(200, ge=1, le=5000, description="Most containers whose logs are followed at once.")
     lines_per_second: float = Field(200.0, gt=0, le=100_000, description="Lines a second taken of one container.")
     burst_lines: int = Field(1_000, ge=1, le=1_000_000, description="Lines of one container taken at once.")
+    bytes_per_second: float = Field(
+        256 * 1024.0, ge=1024, le=1 << 30, description="Bytes of lines a second taken of one container."
+    )
 
 
 class SpoolSettings(BaseModel):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.engine_logs import Frame, RawLine, frames, lines, stamped, tty_frames
+from runtime.engine_json import time_ms
+from runtime.engine_logs import PARTIAL_BYTES, Frame, RawLine, frames, lines, stamped, tty_frames
 
 STAMP = b"1970-01-01T00:00:01.500000000Z "
+LATER = STAMP.replace(b"01.5", b"02.5")
 
 
 def framed(stream: int, payload: bytes) -> bytes:
@@ -35,9 +40,35 @@ def test_a_line_has_its_time_and_its_stream_and_no_newline() -> None:
 
 
 def test_a_message_in_several_frames_is_one_line_with_the_first_ones_time() -> None:
-    later = STAMP.replace(b"01.5", b"02.5")
-    sent = [Frame("stdout", STAMP + b"one "), Frame("stderr", STAMP + b"aside\n"), Frame("stdout", later + b"line\n")]
+    sent = [Frame("stdout", STAMP + b"one "), Frame("stderr", STAMP + b"aside\n"), Frame("stdout", STAMP + b"line\n")]
     assert list(lines(sent)) == [RawLine(1500, "stderr", b"aside"), RawLine(1500, "stdout", b"one line")]
+
+
+def test_full_parts_are_one_line_also_where_each_has_a_stamp_of_its_own() -> None:
+    part = b"x" * PARTIAL_BYTES
+    sent = [Frame("stdout", STAMP + part), Frame("stdout", LATER + part), Frame("stdout", LATER + b"end\n")]
+    assert list(lines(sent)) == [RawLine(1500, "stdout", part + part + b"end")]
+
+
+def test_the_last_line_of_a_run_without_newline_is_not_joined_with_the_next_runs_first() -> None:
+    sent = [Frame("stdout", STAMP + b"killed he"), Frame("stdout", LATER + b"ready\n")]
+    assert list(lines(sent)) == [RawLine(1500, "stdout", b"killed he"), RawLine(2500, "stdout", b"ready")]
+
+
+def test_two_runs_that_ended_without_newline_left_two_lines() -> None:
+    sent = [Frame("stdout", STAMP + b"one"), Frame("stdout", LATER + b"two")]
+    assert [line.text for line in lines(sent)] == [b"one", b"two"]
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2199, 1, 1)), st.integers(0, 999))
+def test_a_stamp_is_the_same_time_however_it_is_read(at: datetime, nanos: int) -> None:
+    text = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}{nanos:03d}Z".zfill(30)
+    assert stamped(text.encode() + b" x").at_ms == time_ms(text)
+
+
+@pytest.mark.parametrize("stamp", [b"2026-13-01T00:00:00.000000000Z", b"2026-01-01T00:00:00.00000000xZ", b"x" * 30])
+def test_a_stamp_that_is_no_time_is_text(stamp: bytes) -> None:
+    assert stamped(stamp + b" x") == (b"", None, stamp + b" x")
 
 
 def test_a_line_beyond_the_bound_is_cut_and_says_so() -> None:
@@ -63,5 +94,5 @@ def test_a_terminals_stream_is_cut_into_lines_and_an_endless_one_at_the_bound() 
 
 
 def test_a_line_that_only_looks_stamped_stays_as_it_is() -> None:
-    assert stamped(b"hello world") == (None, b"hello world")
-    assert stamped(b"") == (None, b"")
+    assert stamped(b"hello world") == (b"", None, b"hello world")
+    assert stamped(b"") == (b"", None, b"")
