@@ -32,7 +32,8 @@ from agent.reconcile import Reconciler
 from agent.registries import RegistryProbe
 from agent.rounds import Outbox, Parts, Rounds
 from agent.runs import Runs
-from agent.scrape import ScrapeLimits, Scraper
+from agent.scrape import ScrapeLimits
+from agent.scraper import Scraper
 from agent.selfmetrics import counted_elsewhere
 from agent.settings import DEFAULT_SERVER, Settings, host_and_port
 from agent.ship import Shipper
@@ -275,12 +276,21 @@ class Agent:
         settings = self.settings.scrape
         if not settings.enabled:
             return None
-        limits = ScrapeLimits(samples=settings.samples, timeout_seconds=settings.timeout_seconds)
+        limits = ScrapeLimits(
+            samples=settings.samples,
+            lines=10 * settings.samples,
+            series=settings.series,
+            round_samples=settings.round_samples,
+            timeout_seconds=settings.timeout_seconds,
+        )
         return Scraper(self.clock.now_ms, limits)
 
     def _scrape(self, stop: threading.Event) -> None:
-        scraper = self.scraper
-        while scraper is not None and not stop.wait(self.settings.interval_seconds):
+        scraper, clock, interval = self.scraper, self.clock, self.settings.interval_seconds
+        due = clock.monotonic() + interval
+        while scraper is not None and not stop.wait(max(0.0, due - clock.monotonic())):
+            # As the rounds: a steady beat, whose missed beats are left out.
+            due = max(due + interval, clock.monotonic())
             try:
                 self.outbox.points(scraper.round(self.rounds.pairs()))
             except Exception:  # the loop must outlive what one container exposes: counted and logged

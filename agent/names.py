@@ -95,5 +95,5 @@ EVENTS: dict[str, str] = {
 """Names of events in OTLP logs; the label `service` and the rest travel as resource attributes."""
 
 RESERVED_PREFIXES = ("midwatch_", "container_", "node_", "machine_")
-RESERVED_NAMES = ("up", "ALERTS", "ALERTS_FOR_STATE")
+RESERVED_NAMES = ("up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS", "ALERTS_FOR_STATE")
 """Names that a container's own metrics may not use."""

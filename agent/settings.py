@@ -49,7 +49,9 @@ class ScrapeSettings(BaseModel):
     model_config = _STRICT
 
     enabled: bool = Field(True, description="Scrape containers whose labels ask for it.")
-    samples: int = Field(2_000, ge=1, le=100_000, description="Most samples taken of one container.")
+    samples: int = Field(2_000, ge=1, le=100_000, description="Most samples taken of one container at once.")
+    series: int = Field(10_000, ge=1, le=1_000_000, description="Most distinct series taken of one container in a day.")
+    round_samples: int = Field(100_000, ge=1, le=10_000_000, description="Most samples taken of all in one round.")
     timeout_seconds: float = Field(3.0, gt=0, le=60, description="Longest time of one scrape.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -16,6 +17,7 @@ MAX_FRAME_BYTES = 1024 * 1024
 _HEADER_BYTES = 8
 _STAMP_BYTES = 64
 _LONGEST_STAMP = 40
+REMEMBERED_LINES = 1024
 _STREAMS: dict[int, Stream] = {0: "stdout", 1: "stdout", 2: "stderr"}
 
 
@@ -53,11 +55,20 @@ def frames(chunks: Iterable[bytes], max_frame_bytes: int = MAX_FRAME_BYTES) -> I
 
 
 def tty_frames(chunks: Iterable[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Frame]:
-    """Frames of a container with a terminal, whose stream has none: one a line, a line without end cut at the bound."""
+    """Frames of a container with a terminal, whose stream has none: one a line, a line without end cut at the bound.
+
+    A long line has the engine's stamp again after each 16 KiB: there it is taken apart, to be joined like any other.
+    A last line without newline runs into the next run's first: its stamp might as well be what the container wrote.
+    """
     buffer = b""
     for chunk in chunks:
         *whole, buffer = (buffer + chunk).split(b"\n")
-        yield from (Frame("stdout", line + b"\n") for line in whole)
+        for line in whole:
+            *parts, rest = _parts(line)
+            yield from (Frame("stdout", part) for part in parts)
+            yield Frame("stdout", rest + b"\n")
+        *parts, buffer = _parts(buffer)
+        yield from (Frame("stdout", part) for part in parts)
         if len(buffer) > _STAMP_BYTES + max_line_bytes:
             yield Frame("stdout", buffer + b"\n")
             buffer = b""
@@ -65,12 +76,22 @@ def tty_frames(chunks: Iterable[bytes], max_line_bytes: int = MAX_LINE_BYTES) ->
         yield Frame("stdout", buffer)
 
 
+def _parts(text: bytes) -> Iterator[bytes]:
+    """A terminal's line at each 16 KiB where its own stamp stands again; all of it where there is none."""
+    stamp = text[: text.find(b" ", 0, _LONGEST_STAMP) + 1]
+    size = len(stamp) + PARTIAL_BYTES
+    while stamp and text.startswith(stamp, size):
+        yield text[:size]
+        text = text[size:]
+    yield text
+
+
 class _Partial:
     """One stream's line that has not ended yet."""
 
     def __init__(self, stamp: bytes, at_ms: int | None) -> None:
         self.at_ms = at_ms
-        self._stamp = stamp
+        self.stamp = stamp
         self._text = bytearray()
         self._cut = False
         self._last_bytes = 0
@@ -80,7 +101,7 @@ class _Partial:
 
         All parts of a line carry its first one's stamp; engines that stamp each part fill all but the last.
         """
-        return not stamp or stamp == self._stamp or self._last_bytes >= PARTIAL_BYTES
+        return not stamp or stamp == self.stamp or self._last_bytes >= PARTIAL_BYTES
 
     def add(self, text: bytes, max_line_bytes: int) -> None:
         self._last_bytes = len(text)
@@ -121,8 +142,44 @@ def _second_ms(text: bytes) -> int | None:
     return time_ms(text.decode("ascii", "replace") + "Z")
 
 
+class _Repeats:
+    """Tells which lines came before: the engine sends some twice where a log is rotated while it is followed.
+
+    Measured with 20.10 and json-file: after a rotation it begins the new file once more, up to 30 lines. A line is a
+    repeat where its stamp is no later than the last and it is among those remembered, not where a clock was set back.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[Stream, bytes] = {}
+        self._seen = array("q")
+        self._next = 0
+
+    def has(self, stream: Stream, stamp: bytes, text: bytes) -> bool:
+        """True for a repeat; remembers the line where it is none."""
+        if not stamp:
+            return False
+        key = hash((stream, stamp, text))
+        if stamp <= self._last.get(stream, b"") and key in self._seen:
+            return True
+        self._last[stream] = stamp
+        if len(self._seen) < REMEMBERED_LINES:
+            self._seen.append(key)
+        else:
+            self._seen[self._next] = key
+            self._next = (self._next + 1) % REMEMBERED_LINES
+        return False
+
+
 def lines(source: Iterable[Frame], max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[RawLine]:
-    """Whole lines out of frames: the engine cuts a long line into messages of 16 KiB, each with a stamp."""
+    """Whole lines out of frames, each once: the engine cuts a long line into messages of 16 KiB, each with a stamp."""
+    repeats = _Repeats()
+    for stamp, line in _joined(source, max_line_bytes):
+        if not repeats.has(line.stream, stamp, line.text):
+            yield line
+
+
+def _joined(source: Iterable[Frame], max_line_bytes: int) -> Iterator[tuple[bytes, RawLine]]:
+    """Each line with its stamp as it was written."""
     partial: dict[Stream, _Partial] = {}
     for stream, payload in source:
         stamp, at_ms, text = stamped(payload)
@@ -130,16 +187,16 @@ def lines(source: Iterable[Frame], max_line_bytes: int = MAX_LINE_BYTES) -> Iter
         text = text.rstrip(b"\r\n") if whole else text
         waiting = partial.pop(stream, None)
         if waiting is not None and not waiting.goes_on_with(stamp):
-            yield waiting.line(stream)
+            yield waiting.stamp, waiting.line(stream)
             waiting = None
         if waiting is None and whole:
-            yield RawLine(at_ms, stream, text[:max_line_bytes], len(text) > max_line_bytes)
+            yield stamp, RawLine(at_ms, stream, text[:max_line_bytes], len(text) > max_line_bytes)
             continue
         waiting = waiting or _Partial(stamp, at_ms)
         waiting.add(text, max_line_bytes)
         if whole:
-            yield waiting.line(stream)
+            yield waiting.stamp, waiting.line(stream)
         else:
             partial[stream] = waiting
     for stream, waiting in partial.items():
-        yield waiting.line(stream)
+        yield waiting.stamp, waiting.line(stream)

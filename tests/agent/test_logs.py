@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import queue
 import time
 from collections.abc import Callable, Iterator
 
+import docker
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,10 +18,10 @@ from agent.log_json import Lifted
 from agent.logs import LogFollowers
 from agent.model import LogLine, Resource, Value
 from runtime.engine import Engine
-from runtime.engine_logs import RawLine
+from runtime.engine_logs import MAX_LINE_BYTES, RawLine
 from runtime.errors import EngineRefused, EngineUnavailable
 from runtime.model import Container, ServiceName
-from tests.agent.test_scrape import container
+from tests.agent.test_scraper import container
 from tests.support.engine import EngineUnderTest
 
 API = Resource(ServiceName("shop", "api"), "shop-api-1", "/docker/" + "a" * 64, "shop:1")
@@ -390,6 +392,69 @@ def test_a_line_without_a_time_stays_behind_the_one_before_it_also_when_read_aga
     assert [(line.text, line.at_ms - T0) for line in first.drain()] == [("1", 5), ("3", 6), ("2", 6)]
     assert first.positions()["a" * 64] == Position(T0 + 6, 2)
     first.close()
+
+
+def read_whole(engine: EngineUnderTest, id_: str) -> list[tuple[str, str]]:
+    """Stream and text of every line that the engine has of a container that ended."""
+    with contextlib.closing(Engine(engine.url)) as reader:
+        return [(line.stream, line.text.decode()) for line in reader.logs(id_, follow=False)]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("tty", [False, True], ids=["frames", "terminal"])
+def test_a_real_long_line_is_joined_and_one_beyond_the_bound_is_cut(
+    engine: EngineUnderTest, tiny_image: str, tty: bool
+) -> None:
+    script = "for n in 40000 100000; do head -c $n /dev/zero | tr '\\0' x; echo; done; echo short"
+    made = engine.client.containers.run(
+        tiny_image, ["sh", "-c", script], labels=engine.labels, tty=tty, network_mode="none", detach=True
+    )
+    made.wait()
+    assert [len(text) for _, text in read_whole(engine, made.id)] == [40_000, MAX_LINE_BYTES, len("short")]
+    made.remove()
+
+
+@pytest.mark.engine
+def test_a_real_last_line_without_newline_is_one_of_its_own_in_each_run(
+    engine: EngineUnderTest, tiny_image: str
+) -> None:
+    script = "echo ready; printf 'killed he'; printf 'and told' >&2"
+    made = engine.client.containers.create(tiny_image, ["sh", "-c", script], labels=engine.labels, network_mode="none")
+    for _ in range(2):
+        made.start()
+        made.wait()
+    found = read_whole(engine, made.id)
+    assert [text for stream, text in found if stream == "stdout"] == ["ready", "killed he"] * 2
+    assert [text for stream, text in found if stream == "stderr"] == ["and told"] * 2
+    made.remove()
+
+
+@pytest.mark.engine
+def test_a_real_log_that_is_rotated_while_it_is_followed_comes_whole_and_once(
+    engine: EngineUnderTest, tiny_image: str
+) -> None:
+    script = "n=0; while [ $n -lt 600 ]; do n=$((n+1)); echo line $n; [ $((n % 20)) = 0 ] && sleep 0.05; done; sleep 1"
+    rotated = docker.types.LogConfig(type="json-file", config={"max-size": "8k", "max-file": "5"})
+    made = engine.client.containers.run(
+        tiny_image, ["sh", "-c", script], labels=engine.labels, network_mode="none", log_config=rotated, detach=True
+    )
+    reader = Engine(engine.url)
+    following = LogFollowers(lambda id_, since: reader.logs(id_, since_ms=since), lambda: 0, 0)
+    texts: list[str] = []
+
+    def round_of() -> bool:
+        inspected = reader.inspect(made.id)
+        assert inspected is not None
+        following.sync([(inspected, API)])
+        texts.extend(line.text for line in following.drain())
+        return len(texts) >= 600
+
+    until(round_of)
+    following.close()
+    reader.close()
+    assert texts == [f"line {n}" for n in range(1, 601)]
+    assert following.dropped == {}
+    made.remove(force=True)
 
 
 @pytest.mark.engine

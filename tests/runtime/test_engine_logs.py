@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.engine_json import time_ms
-from runtime.engine_logs import PARTIAL_BYTES, Frame, RawLine, frames, lines, stamped, tty_frames
+from runtime.engine_logs import PARTIAL_BYTES, REMEMBERED_LINES, Frame, RawLine, frames, lines, stamped, tty_frames
 
 STAMP = b"1970-01-01T00:00:01.500000000Z "
 LATER = STAMP.replace(b"01.5", b"02.5")
@@ -91,6 +91,52 @@ def test_a_terminals_stream_is_cut_into_lines_and_an_endless_one_at_the_bound() 
     chunks = [STAMP + b"a\r\n" + STAMP, b"b\n", b"x" * 30]
     found = list(lines(tty_frames(chunks, max_line_bytes=10), max_line_bytes=10))
     assert [line.text for line in found] == [b"a", b"b", b"x" * 10] and found[2].cut
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3), st.integers(0, 50), st.integers(100, 40_000))
+def test_a_terminals_long_line_is_joined_where_the_engine_stamped_its_parts(full: int, rest: int, size: int) -> None:
+    part = b"x" * PARTIAL_BYTES
+    wire = (STAMP + part) * full + STAMP + b"y" * rest + b"\r\n" + LATER + b"next\r\n"
+    chunks = [wire[at : at + size] for at in range(0, len(wire), size)]
+    assert list(lines(tty_frames(chunks))) == [
+        RawLine(1500, "stdout", part * full + b"y" * rest),
+        RawLine(2500, "stdout", b"next"),
+    ]
+
+
+def at(nanos: int, text: bytes) -> Frame:
+    return Frame("stdout", b"1970-01-01T00:00:01.%09dZ " % nanos + text + b"\n")
+
+
+@given(st.integers(1, 60), st.data())
+def test_lines_that_the_engine_sends_again_after_a_rotation_come_once(count: int, data: st.DataObject) -> None:
+    written = [at(n * 100, b"line %d" % n) for n in range(count)]
+    again = data.draw(st.integers(0, count - 1))
+    later = [at(10**8 + n, b"later %d" % n) for n in range(3)]
+    found = lines([*written, *written[again:], *later, *later])
+    assert [line.text for line in found] == [b"line %d" % n for n in range(count)] + [b"later %d" % n for n in range(3)]
+
+
+def test_lines_after_a_clock_was_set_back_are_no_repeats() -> None:
+    sent = [at(500, b"same"), at(400, b"same"), at(450, b"same"), at(450, b"other")]
+    assert [line.text for line in lines(sent)] == [b"same", b"same", b"same", b"other"]
+
+
+def test_lines_without_a_stamp_are_never_repeats() -> None:
+    assert len(list(lines([Frame("stdout", b"tick\n")] * 3))) == 3
+
+
+def test_what_is_remembered_of_a_log_is_bounded() -> None:
+    written = [at(n, b"x") for n in range(REMEMBERED_LINES + 5)]
+    texts = list(lines([*written, written[-1], written[5]]))
+    assert len(texts) == REMEMBERED_LINES + 5
+    assert len(list(lines([*written, written[0]]))) == REMEMBERED_LINES + 6
+
+
+def test_a_stamp_that_the_container_wrote_itself_stays_in_its_line() -> None:
+    sent = STAMP + b"time=" + LATER + b"msg=started\n"
+    assert [line.text for line in lines(tty_frames([sent]))] == [b"time=" + LATER + b"msg=started"]
 
 
 def test_a_line_that_only_looks_stamped_stays_as_it_is() -> None:
