@@ -165,6 +165,8 @@ class Rounds:
 
     def _settled(self) -> list[Event]:
         self._count_unnamed()
+        for ended in self._parts.lifecycle.deploys_over():
+            self._parts.outbox.deploy(ended)
         return self._parts.lifecycle.tick()
 
     def _count_unnamed(self) -> None:

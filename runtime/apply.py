@@ -34,10 +34,10 @@ def apply(action: Action, project: str, hands: Hands) -> Outcome:
             case BuildImage(image=image, spec=build):
                 return _built(action, hands.engine.build(build, image, hands.clock))
             case Create(replica=replica, spec=spec):
-                return _created(action, project, spec, replica, hands.engine)
+                return _created(action, project, spec, replica, hands)
             case Recreate(replica=replica, spec=spec, container=container):
                 _removed(container, hands.engine)
-                return _created(action, project, spec, replica, hands.engine)
+                return _created(action, project, spec, replica, hands)
             case Start(container=container):
                 hands.engine.start(container.id)
                 return Outcome(action, True, container_id=container.id)
@@ -63,7 +63,8 @@ def _built(action: Action, build: Build) -> Outcome:
     return Outcome(action, build.ok, None if build.ok else f"build of {build.reference}: {build.message}", build=build)
 
 
-def _created(action: Action, project: str, spec: ServiceSpec, replica: int, engine: Engine) -> Outcome:
+def _created(action: Action, project: str, spec: ServiceSpec, replica: int, hands: Hands) -> Outcome:
+    engine, making_ms = hands.engine, hands.clock()
     labels = owner_labels(project)
     for network in spec.networks:
         engine.ensure_network(network_name(project, network), labels)
@@ -72,8 +73,9 @@ def _created(action: Action, project: str, spec: ServiceSpec, replica: int, engi
             engine.ensure_volume(volume_name(project, mount.source), labels)
     made = creation(project, spec, replica, config_hash(project, spec))
     id = engine.create(made.name, made.body, made.further_networks)
+    made_ms = hands.clock()
     engine.start(id)
-    return Outcome(action, True, container_id=id)
+    return Outcome(action, True, container_id=id, making_ms=making_ms, made_ms=made_ms)
 
 
 def _removed(container: Container, engine: Engine) -> None:
