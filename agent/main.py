@@ -10,8 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from agent.clock import Clock
 from agent.coldstart import Probes
 from agent.collect import Collector
@@ -27,6 +25,7 @@ from agent.logs import LogFollowers
 from agent.memory import Memory
 from agent.model import Event, NodeIdentity, Resource
 from agent.own import Own, process_cost
+from agent.post import Poster
 from agent.projects import ProjectFolder
 from agent.reconcile import Reconciler
 from agent.registries import RegistryProbe
@@ -54,7 +53,6 @@ from runtime.probe import ready
 LOG = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.5
-HTTP_TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 
 __all__ = ["Agent", "CannotListen", "HomeTaken", "run"]
 
@@ -123,7 +121,7 @@ class Agent:
         self.registries = RegistryProbe(
             settings.registries, self._images, self._credentials, self.ledger, self.lifecycle, clock
         )
-        self.http = httpx.Client(timeout=HTTP_TIMEOUT, trust_env=False)
+        self.http = Poster()
         url = settings.server or DEFAULT_SERVER
         self.shipper = Shipper(self.spool, self.node.node_id, url, settings.token, self.http)
         self.rounds = Rounds(self._parts(), settings.interval_seconds)
