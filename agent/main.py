@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from agent.arenas import few_arenas
 from agent.clock import Clock
 from agent.coldstart import Probes
 from agent.collect import Collector
@@ -74,6 +75,7 @@ def run(
 
     Raises HomeTaken where the data folder is another's or unusable, CannotListen where /metrics can't be served.
     """
+    few_arenas()
     with ExitStack() as stack:
         home = Home(data)
         stack.callback(home.close)

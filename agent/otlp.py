@@ -28,7 +28,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
 from agent import names
 from agent.borrowed import CADVISOR, NODE
-from agent.model import Event, Histogram, Labels, LogLine, NodeIdentity, Point, Points, Resource, Scraped, Value
+from agent.model import Event, Histogram, Labels, LogLine, NodeIdentity, Point, Points, Resource, Scraped
 from runtime.model import PLATFORM, ServiceName
 
 if TYPE_CHECKING:
@@ -115,25 +115,31 @@ def _split(group: Points, max_points: int) -> Iterator[Points]:
 
 def _resource_metrics(node: NodeIdentity, group: Points) -> bytes:
     resource = _frame(0x0A, _resource(node, group.resource))
-    return resource + _frame(0x12, _SCOPE_FIELD + b"".join(map(_point, group.points)))
+    return resource + _frame(0x12, _SCOPE_FIELD + b"".join(_points(group.points)))
 
 
-def _point(point: Point) -> bytes:
-    if isinstance(point, Histogram):
-        return _histogram(point)
-    if isinstance(point, Scraped):
-        return _number(point.value, point.kind == "counter")
-    kind = _KINDS.get(point.name)
-    return _number(point, kind == "counter" if kind else point.start_ms is not None)
-
-
-def _number(value: Value, counter: bool) -> bytes:
-    start = value.start_ms if counter else None
-    head, tail = _template(value.name, value.labels, counter, start is not None)
-    at = value.at_ms * _NS_PER_MS
-    if start is None:
-        return head + _UNSTARTED.pack(_TIME_TAG, at, _DOUBLE_TAG, value.value) + tail
-    return head + _STARTED.pack(_START_TAG, start * _NS_PER_MS, _TIME_TAG, at, _DOUBLE_TAG, value.value) + tail
+def _points(points: Iterable[Point]) -> Iterator[bytes]:
+    """Each point framed as a field of its scope; one loop without calls of ours, since most of a round is this."""
+    template, unstarted, started, kinds = _template, _UNSTARTED.pack, _STARTED.pack, _KINDS
+    for point in points:
+        if isinstance(point, Histogram):
+            yield _histogram(point)
+            continue
+        if isinstance(point, Scraped):
+            kind, value = point
+            counter = kind == "counter"
+            name, labels, number, at_ms, start_ms = value
+        else:
+            name, labels, number, at_ms, start_ms = point
+            known = kinds.get(name)
+            counter = known == "counter" if known else start_ms is not None
+        if counter and start_ms is not None:
+            head, tail = template(name, labels, True, True)
+            start, at = start_ms * _NS_PER_MS, at_ms * _NS_PER_MS
+            yield head + started(_START_TAG, start, _TIME_TAG, at, _DOUBLE_TAG, number) + tail
+        else:
+            head, tail = template(name, labels, counter, False)
+            yield head + unstarted(_TIME_TAG, at_ms * _NS_PER_MS, _DOUBLE_TAG, number) + tail
 
 
 @lru_cache(maxsize=20_000)

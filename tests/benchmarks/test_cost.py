@@ -39,11 +39,15 @@ def folder() -> Iterator[Path]:
 def grow(engine: EngineUnderTest, image: str, now: int, wanted: int) -> None:
     """More containers of a service each, up to the number."""
     has_bridge = bool(engine.client.networks.list(names=["bridge"]))
-    for number in range(now, wanted):
+
+    def make(number: int) -> None:
         engine.client.containers.run(
             image, ["sleep", "86400"], name=f"bench-{engine.run_id}-{number}", labels=engine.labels, detach=True,
             network_mode="bridge" if has_bridge else "none", restart_policy={"Name": "always"},
         )  # fmt: skip
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make, range(now, wanted)))
 
 
 def beating(seconds: float, every: float, work: Callable[[], object]) -> int:
