@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from agent.book import FAILED_CHECKS, Declared, Record
+from agent.deploys import Ended
 from agent.model import Event
 from agent.presence import REMOVED_AFTER_MS, tell_presence
 from agent.pull_watch import PullWatch
@@ -139,6 +140,7 @@ class Lifecycle:
                 return
             self.story.advance(record.service, self._now_ms())
             record.ready, record.failed_checks = True, 0
+            self.story.stood.note(container_id, started_ms, self._now_ms())
             if record.timed and (record.live or not first_try):
                 self.story.ready(record, self._now_ms(), seconds, by, error_seconds)
             record.timed = False
@@ -225,6 +227,20 @@ class Lifecycle:
         with self._lock:
             record = self.story.book.records.get(container_id)
             return record is not None and (record.healthy or record.done)
+
+    def stood_ms(self, container_id: str) -> int | None:
+        """When the present run was first ready: at its start where nothing tells; None where that was not seen."""
+        with self._lock:
+            record = self.story.book.records.get(container_id)
+            if record is None or not record.healthy:
+                return None
+            noted = self.story.stood.of(container_id, record.started_ms)
+            return record.started_ms if noted is None and record.watch == "none" else noted
+
+    def deploys_over(self) -> list[Ended]:
+        """The deploys of others that have ended since, for their traces."""
+        with self._lock:
+            return self.story.foreign.over(self.stands, self.stood_ms, self._now_ms())
 
     def pulled(self, service: ServiceName, pull: Pull) -> None:
         """An image was fetched for a service: a part of the cold start of its next containers."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from agent.log_bounds import DEFAULT, Allowed, Inbox, LogLimits, Position, Read
+from agent.log_json import lifted
 from agent.log_text import clean_line
-from agent.model import LogLine, Resource
+from agent.model import LogLine, Points, Resource
 from runtime.engine_logs import RawLine
 from runtime.errors import EngineRefused, RuntimeFault
 from runtime.model import Container
@@ -36,93 +37,6 @@ OpenLog = Callable[[str, int], LineStream]
 """Opens the log of a container id from a time in ms on (inclusive), followed; raises RuntimeFault."""
 
 
-class Position(NamedTuple):
-    """Where a log was read to: its last line's time, and how many lines of that millisecond were read."""
-
-    at_ms: int
-    lines: int = 0
-
-    def after(self, at_ms: int) -> Position:
-        """The position behind a line of that time; a time that goes back is where it was."""
-        if at_ms > self.at_ms:
-            return Position(at_ms, 1)
-        return Position(self.at_ms, self.lines + 1) if at_ms == self.at_ms else self
-
-
-@dataclass(frozen=True)
-class LogLimits:
-    """Bounds of following; what is beyond them is dropped and counted."""
-
-    followers: int = 200
-    lines_per_second: float = 200.0
-    burst_lines: int = 1_000
-    queued_lines: int = 20_000
-    queued_chars: int = 4 * 1024 * 1024
-
-
-DEFAULT = LogLimits()
-
-
-class Bucket:
-    """A token bucket: `rate` tokens a second, at most `burst` saved up; times are monotonic seconds."""
-
-    def __init__(self, rate: float, burst: int, now: float) -> None:
-        self._rate, self._burst = rate, burst
-        self._tokens, self._at = float(burst), now
-
-    def take(self, now: float) -> bool:
-        """Take one token; False where there is none."""
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-
-class _Read(NamedTuple):
-    """One line on its way to the spool, and where its log then stands."""
-
-    id: str
-    position: Position
-    line: LogLine
-
-
-class _Inbox:
-    """What all followers hand over; bounded, the newest lines are dropped."""
-
-    def __init__(self, limits: LogLimits) -> None:
-        self.limits = limits
-        self.dropped: Counter[tuple[str, str]] = Counter()
-        self.lines_read = 0
-        self.errors = 0
-        self._reads: deque[_Read] = deque()
-        self._chars = 0
-        self._lock = threading.Lock()
-
-    def put(self, read: _Read, within_rate: bool) -> None:
-        with self._lock:
-            self.lines_read += 1
-            chars = self._chars + len(read.line.text)
-            if not within_rate:
-                self.dropped["lines", "rate"] += 1
-            elif len(self._reads) >= self.limits.queued_lines or chars > self.limits.queued_chars:
-                self.dropped["lines", "queue"] += 1
-            else:
-                self._reads.append(read)
-                self._chars = chars
-
-    def take(self, most: int) -> list[_Read]:
-        with self._lock:
-            taken = [self._reads.popleft() for _ in range(min(most, len(self._reads)))]
-            self._chars -= sum(len(read.line.text) for read in taken)
-            return taken
-
-    def failed(self) -> None:
-        with self._lock:
-            self.errors += 1
-
-
 class _Edge(NamedTuple):
     """What followers reach outside by."""
 
@@ -134,7 +48,7 @@ class _Edge(NamedTuple):
 class _Follower:
     """One run of one container being read by a thread of its own; `position` is how far it read."""
 
-    def __init__(self, container: Container, resource: Resource, since: Position, inbox: _Inbox, edge: _Edge) -> None:
+    def __init__(self, container: Container, resource: Resource, since: Position, inbox: Inbox, edge: _Edge) -> None:
         self.container, self.resource, self.since = container, resource, since
         self.position = since
         self.unreadable = False
@@ -179,21 +93,25 @@ class _Follower:
             _LOG.exception("following the log of %s failed", self.container.name)
 
     def _read(self, stream: LineStream) -> None:
-        limits = self._inbox.limits
-        bucket = Bucket(limits.lines_per_second, limits.burst_lines, self._edge.monotonic())
-        for at_ms, raw, position in _fresh(stream, self.since, self._edge.clock_ms):
+        allowed = Allowed(self._inbox.limits, self._edge.monotonic())
+        for at_ms, raw, position in _fresh(stream, self.since):
             self.position = position
-            line = LogLine(at_ms, self.resource, raw.stream, clean_line(raw.text, raw.cut))
-            self._inbox.put(_Read(self.container.id, position, line), bucket.take(self._edge.monotonic()))
+            if not allowed.take(len(raw.text), self._edge.monotonic()):
+                self._inbox.over_rate(self.resource.service)
+                continue
+            text = clean_line(raw.text, raw.cut)
+            line = LogLine(at_ms, self.resource, raw.stream, text, lifted(text))
+            self._inbox.put(Read(self.container.id, position, line))
 
 
-def _fresh(
-    stream: Iterable[RawLine], since: Position, clock_ms: Callable[[], int]
-) -> Iterator[tuple[int, RawLine, Position]]:
-    """The lines behind `since`, each with its time and the position behind it."""
+def _fresh(stream: Iterable[RawLine], since: Position) -> Iterator[tuple[int, RawLine, Position]]:
+    """The lines behind `since`, each with its time and the position behind it.
+
+    A line without a time has that of the line before: the clock's would put lines that are read later behind it.
+    """
     position, known = since, since.lines
     for raw in stream:
-        at_ms = raw.at_ms if raw.at_ms is not None else clock_ms()
+        at_ms = raw.at_ms if raw.at_ms is not None else position.at_ms
         if known and at_ms == since.at_ms:
             known -= 1
             continue
@@ -217,7 +135,7 @@ class LogFollowers:
         self._edge = _Edge(open_log, clock_ms, monotonic)
         self._since_ms = since_ms
         self._positions = dict(positions or {})
-        self._inbox = _Inbox(limits)
+        self._inbox = Inbox(limits)
         self._followers: dict[str, _Follower] = {}
         self._unfollowed = set[str]()
 
@@ -254,7 +172,7 @@ class LogFollowers:
                 self._follow(container, resource)
             elif id_ not in self._unfollowed:
                 self._unfollowed.add(id_)
-                self._inbox.dropped["logs", "followers"] += 1
+                self._inbox.unfollowed()
 
     def drain(self, most: int = 5_000) -> list[LogLine]:
         """The oldest lines that wait; `positions` then counts them as taken."""
@@ -262,6 +180,10 @@ class LogFollowers:
         for read in taken:
             self._positions[read.id] = read.position
         return [read.line for read in taken]
+
+    def points(self, now_ms: int) -> list[Points]:
+        """Lines that were dropped, by service and reason."""
+        return self._inbox.points(now_ms)
 
     def positions(self) -> dict[str, Position]:
         """Where each log was taken to: to be written down after the drained lines are in the spool."""
@@ -296,6 +218,7 @@ class LogFollowers:
         return self._positions.get(id_, Position(self._since_ms))
 
     def _follow(self, container: Container, resource: Resource) -> None:
+        self._inbox.see(resource.service, self._edge.clock_ms())
         earlier = self._followers.get(container.id)
         drained = self._positions.setdefault(container.id, self._position(container.id))
         # What the earlier follower read may still wait to be drained: it is not read twice.

@@ -11,8 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from agent.arenas import few_arenas
 from agent.clock import Clock
 from agent.coldstart import Probes
 from agent.collect import Collector
@@ -24,19 +23,22 @@ from agent.home import Home, HomeTaken
 from agent.layer_look import LayerLook
 from agent.ledger import LONGEST_STEP_MS, Ledger
 from agent.lifecycle import Lifecycle
-from agent.logs import LogFollowers, LogLimits
+from agent.log_bounds import LogLimits
+from agent.logs import LogFollowers
 from agent.memory import Memory
 from agent.model import Event, NodeIdentity, Resource
 from agent.node_images import NodeImages
 from agent.others_pulls import OthersPulls
 from agent.own import Own, process_cost
 from agent.owner import Owner
+from agent.post import Poster
 from agent.projects import ProjectFolder
 from agent.reconcile import Reconciler
 from agent.registries import RegistryProbe
 from agent.rounds import Outbox, Parts, Rounds
 from agent.runs import Runs
-from agent.scrape import ScrapeLimits, Scraper
+from agent.scrape import ScrapeLimits
+from agent.scraper import Scraper
 from agent.selfmetrics import counted_elsewhere
 from agent.settings import DEFAULT_SERVER, Settings, host_and_port
 from agent.ship import Shipper
@@ -59,7 +61,6 @@ from runtime.probe import ready
 LOG = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.5
-HTTP_TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 
 __all__ = ["Agent", "CannotListen", "HomeTaken", "run"]
 
@@ -81,6 +82,7 @@ def run(
 
     Raises HomeTaken where the data folder is another's or unusable, CannotListen where /metrics can't be served.
     """
+    few_arenas()
     with ExitStack() as stack:
         home = Home(data)
         stack.callback(home.close)
@@ -142,7 +144,7 @@ class Agent:
             settings.registries, self._images(), self._credentials, self.ledger, self.lifecycle, clock
         )
         self.others_pulls = self._others_pulls()
-        self.http = httpx.Client(timeout=HTTP_TIMEOUT, trust_env=False)
+        self.http = Poster()
         url = settings.server or DEFAULT_SERVER
         self.shipper = Shipper(self.spool, self.node.node_id, url, settings.token, self.http)
         self.rounds = Rounds(self._parts(), settings.interval_seconds)
@@ -287,6 +289,8 @@ class Agent:
             followers=settings.containers,
             lines_per_second=settings.lines_per_second,
             burst_lines=settings.burst_lines,
+            bytes_per_second=settings.bytes_per_second,
+            burst_bytes=round(8 * settings.bytes_per_second),
         )
         since_ms = self.memory.saved_ms or self.clock.now_ms()
         return LogFollowers(self._open_log, self.clock.now_ms, since_ms, self.memory.positions, limits)
@@ -298,12 +302,21 @@ class Agent:
         settings = self.settings.scrape
         if not settings.enabled:
             return None
-        limits = ScrapeLimits(samples=settings.samples, timeout_seconds=settings.timeout_seconds)
+        limits = ScrapeLimits(
+            samples=settings.samples,
+            lines=10 * settings.samples,
+            series=settings.series,
+            round_samples=settings.round_samples,
+            timeout_seconds=settings.timeout_seconds,
+        )
         return Scraper(self.clock.now_ms, limits)
 
     def _scrape(self, stop: threading.Event) -> None:
-        scraper = self.scraper
-        while scraper is not None and not stop.wait(self.settings.interval_seconds):
+        scraper, clock, interval = self.scraper, self.clock, self.settings.interval_seconds
+        due = clock.monotonic() + interval
+        while scraper is not None and not stop.wait(max(0.0, due - clock.monotonic())):
+            # As the rounds: a steady beat, whose missed beats are left out.
+            due = max(due + interval, clock.monotonic())
             try:
                 self.outbox.points(scraper.round(self.rounds.pairs()))
             except Exception:  # the loop must outlive what one container exposes: counted and logged

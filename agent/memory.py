@@ -11,7 +11,7 @@ from agent import checkpoint, story_json
 from agent.clock import Clock
 from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
-from agent.logs import Position
+from agent.log_bounds import Position
 
 LOG = logging.getLogger(__name__)
 

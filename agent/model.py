@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from agent.log_json import NOTHING, Lifted
 from runtime.model import ServiceName
 
 Labels = tuple[tuple[str, str], ...]
@@ -85,3 +86,5 @@ class LogLine(NamedTuple):
     resource: Resource
     stream: Literal["stdout", "stderr"]
     text: str
+    lifted: Lifted = NOTHING
+    """What the line tells of its severity and trace, where it is JSON."""

@@ -115,6 +115,9 @@ OWN: dict[str, Metric] = {
     "midwatch_agent_scrapes_total": Metric("counter", "Scrapes of containers' own metrics.", ("outcome",)),
     "midwatch_agent_scrape_samples_refused_total": Metric("counter", "Scraped samples that were refused.", ("reason",)),
     "midwatch_agent_log_lines_total": Metric("counter", "Log lines read."),
+    "midwatch_log_lines_dropped_total": Metric(
+        "counter", "Log lines of a service that were dropped: over its rate, or for too many waited.", ("reason",)
+    ),
     "midwatch_agent_info": Metric("gauge", "1, with the agent's version.", ("version",)),
 }
 
@@ -147,5 +150,5 @@ EVENTS: dict[str, str] = {
 """Names of events in OTLP logs; the label `service` and the rest travel as resource attributes."""
 
 RESERVED_PREFIXES = ("midwatch_", "container_", "node_", "machine_")
-RESERVED_NAMES = ("up", "ALERTS", "ALERTS_FOR_STATE")
+RESERVED_NAMES = ("up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS", "ALERTS_FOR_STATE")
 """Names that a container's own metrics may not use."""

@@ -78,18 +78,26 @@ class Progress:
             deploy = self.deploys[spec.name] = Deploy(service, spec.image, previous, began_ms, reason)
         if outcome.pull is not None:
             deploy.fetched(outcome.pull, outcome.ok)
-        if outcome.container_id is not None:
-            deploy.created(outcome.container_id, began_ms, now_ms)
+        if outcome.build is not None:
+            deploy.built(began_ms, now_ms, outcome.ok, outcome.message or "")
+        if isinstance(action, (Create, Recreate)):
+            _made(deploy, outcome, began_ms, now_ms)
         return None if outcome.ok else self._failed(spec.name, outcome.message or "it failed", now_ms)
 
     def looked(
-        self, handed: Handed, actions: Sequence[Action], images: Images, stands: Callable[[str], bool], now_ms: int
+        self,
+        handed: Handed,
+        actions: Sequence[Action],
+        images: Images,
+        stands: Callable[[str], bool],
+        now_ms: int,
+        stood_ms: Callable[[str], int | None] = lambda _container_id: None,
     ) -> list[Ended]:
         """What a look came to: who waits for what, whether all is as it should be; the deploys that are over."""
         busy = {action.service for action in actions if not isinstance(action, Wait)}
         waits = {action.service: action.reason for action in actions if isinstance(action, Wait)}
         under_way = tuple(self.deploys.values())
-        over = settle(under_way, stands, lambda one: one.service.name not in busy | waits.keys(), now_ms)
+        over = settle(under_way, stands, lambda one: one.service.name not in busy | waits.keys(), now_ms, stood_ms)
         for ended in over:
             service = ended.deploy.service.name
             del self.deploys[service]
@@ -116,6 +124,17 @@ def _makes(action: Action) -> bool:
     if isinstance(action, Wait):
         return not action.reason.startswith(GIVEN_UP)
     return isinstance(action, (PullImage, BuildImage, Create, Recreate))
+
+
+def _made(deploy: Deploy, outcome: Outcome, began_ms: int, now_ms: int) -> None:
+    """What making a container came to, as parts of its deploy."""
+    making_ms = outcome.making_ms or began_ms
+    if isinstance(outcome.action, Recreate) and making_ms > began_ms:
+        deploy.replaced(began_ms, making_ms)
+    if outcome.container_id is not None:
+        deploy.created(outcome.container_id, making_ms, outcome.made_ms or now_ms, now_ms)
+    elif not outcome.ok:
+        deploy.refused(making_ms, now_ms, outcome.message or "it failed")
 
 
 def _spec(handed: Handed, service: str) -> ServiceSpec:

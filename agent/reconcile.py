@@ -273,7 +273,7 @@ class Reconciler:
         if not progress.due(actions, now) and not handed.stopping:
             self._lifecycle.launched([_of(handed, spec) for spec in handed.project.services])
         with self._changed:
-            over = progress.looked(handed, actions, images, self._lifecycle.stands, now)
+            over = progress.looked(handed, actions, images, self._lifecycle.stands, now, self._lifecycle.stood_ms)
             if over and self._handed.get(handed.project.name) is handed:
                 self._folder.save(handed)
             self._changed.notify_all()

@@ -165,6 +165,8 @@ class Rounds:
 
     def _settled(self) -> list[Event]:
         self._count_unnamed()
+        for ended in self._parts.lifecycle.deploys_over():
+            self._parts.outbox.deploy(ended)
         return self._parts.lifecycle.tick()
 
     def _count_unnamed(self) -> None:
@@ -181,6 +183,7 @@ class Rounds:
         points = parts.collector.collect(targets, now_ms)
         points += parts.ledger.points(now_ms)
         points.append(parts.own.points(now_ms))
+        points += parts.logs.points(now_ms) if parts.logs is not None else []
         self._latest = (now_ms, points)
         return points
 

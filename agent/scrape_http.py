@@ -9,7 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-_ADDRESS = re.compile(r"http://:(\d{1,5})(/[!-~]{0,255})?")
+_ADDRESS = re.compile(r"(?:http://)?:?(\d{1,5})(/[!-~]{0,255})?")
+_ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 _PATH = re.compile(r"/[!-~]{0,255}")
 _ACCEPT = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5"
 
@@ -31,25 +32,40 @@ class Target(NamedTuple):
 
 
 def asks(labels: Mapping[str, str]) -> bool:
-    """True where a container's labels ask to be scraped."""
+    """True where a container's labels ask to be scraped; `midwatch.scrape: false` has the last word."""
+    scrape = labels.get("midwatch.scrape")
+    if scrape is not None:
+        return scrape.lower() not in _OFF
     return "midwatch.metrics" in labels or labels.get("prometheus.io/scrape") == "true"
 
 
 def target_of(labels: Mapping[str, str], address: str | None) -> Target:
-    """What the labels ask for: `midwatch.metrics: http://:8080/metrics`, or `prometheus.io/port` and `path`.
+    """What the labels ask for: `midwatch.metrics` or `midwatch.scrape`, or `prometheus.io/port` and `path`.
 
-    The host is the container's own address, never the label's. Raises ScrapeFault where it can't be honoured.
+    Ours is `http://:8080/metrics`, `:8080/metrics` or `8080`; `midwatch.scrape: true` takes port and path from the
+    others. The host is the container's own address, never the label's. Raises ScrapeFault where it can't be honoured.
     """
     port, path = labels.get("prometheus.io/port", ""), labels.get("prometheus.io/path", "/metrics")
-    if (url := labels.get("midwatch.metrics")) is not None:
-        if not (match := _ADDRESS.fullmatch(url)):
-            raise ScrapeFault("bad_target", f"midwatch.metrics is {url[:80]!r}, not like http://:8080/metrics")
+    if (ours := _ours(labels)) is not None:
+        if not (match := _ADDRESS.fullmatch(ours[1])):
+            raise ScrapeFault("bad_target", f"{ours[0]} is {ours[1][:80]!r}, not like http://:8080/metrics")
         port, path = match[1], match[2] or "/metrics"
+    elif labels.get("prometheus.io/scheme", "http") != "http":
+        raise ScrapeFault("bad_target", "prometheus.io/scheme is not http: only plain HTTP is asked within a node")
     if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536 and _PATH.fullmatch(path)):
         raise ScrapeFault("bad_target", f"port {port[:20]!r} and path {path[:80]!r} are no port and path to scrape")
     if not address:
         raise ScrapeFault("no_address", "the container has no address of its own to scrape (host network, or none)")
     return Target(address, int(port), path)
+
+
+def _ours(labels: Mapping[str, str]) -> tuple[str, str] | None:
+    """The label of ours that says where, and what it says."""
+    for name in ("midwatch.scrape", "midwatch.metrics"):
+        said = labels.get(name)
+        if said is not None and not (name == "midwatch.scrape" and said.lower() in _ON):
+            return name, said
+    return None
 
 
 def fetch(target: Target, max_bytes: int, timeout_seconds: float) -> str:

@@ -28,6 +28,9 @@ class LogSettings(BaseModel):
     containers: int = Field(200, ge=1, le=5000, description="Most containers whose logs are followed at once.")
     lines_per_second: float = Field(200.0, gt=0, le=100_000, description="Lines a second taken of one container.")
     burst_lines: int = Field(1_000, ge=1, le=1_000_000, description="Lines of one container taken at once.")
+    bytes_per_second: float = Field(
+        256 * 1024.0, ge=1024, le=1 << 30, description="Bytes of lines a second taken of one container."
+    )
 
 
 class SpoolSettings(BaseModel):
@@ -52,7 +55,9 @@ class ScrapeSettings(BaseModel):
     model_config = _STRICT
 
     enabled: bool = Field(True, description="Scrape containers whose labels ask for it.")
-    samples: int = Field(2_000, ge=1, le=100_000, description="Most samples taken of one container.")
+    samples: int = Field(2_000, ge=1, le=100_000, description="Most samples taken of one container at once.")
+    series: int = Field(10_000, ge=1, le=1_000_000, description="Most distinct series taken of one container in a day.")
+    round_samples: int = Field(100_000, ge=1, le=10_000_000, description="Most samples taken of all in one round.")
     timeout_seconds: float = Field(3.0, gt=0, le=60, description="Longest time of one scrape.")
 
 

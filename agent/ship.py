@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 
-import httpx
-
+from agent.post import Answer, Poster, PostFailed, PostTimeout
 from agent.spool import Batch, Spool
 from agent.spool_files import SIGNALS, Signal
 
@@ -82,7 +81,7 @@ class Shipper:
         node_id: str,
         url: str,
         token: str | None,
-        client: httpx.Client,
+        client: Poster,
         backoff: Backoff = Backoff(),  # noqa: B008 - a frozen value
         rand: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
@@ -127,9 +126,9 @@ class Shipper:
         }
         try:
             response = self._client.post(f"{self._url}/v1/{batch.signal}", content=batch.payload, headers=headers)
-        except httpx.TimeoutException as fault:
+        except PostTimeout as fault:
             return Outcome("timeout", f"no answer in time from {self._url}: {fault}")
-        except httpx.TransportError as fault:
+        except PostFailed as fault:
             return Outcome("unreachable", f"{self._url} can't be reached: {fault}")
         return outcome_of(response, datetime.now(UTC))
 
@@ -166,11 +165,11 @@ class Shipper:
                 stop.wait(wait)
 
 
-def outcome_of(response: httpx.Response, now: datetime) -> Outcome:
+def outcome_of(response: Answer, now: datetime) -> Outcome:
     """What an answer means for the batch: only 2xx took it, only 400, 413 and 415 will never take it."""
-    status, where = response.status_code, response.request.url
+    status, where = response.status, response.url
     said = response.text[:_DETAIL_CHARS].strip() if status >= 300 else ""
-    after = retry_after_seconds(response.headers.get("Retry-After"), now)
+    after = retry_after_seconds(response.headers.get("retry-after"), now)
     match status:
         case status if 200 <= status < 300:
             return Outcome("taken")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from agent.book import Book, Presence, Record, Watch, phase_of
 from agent.configs import Configs
 from agent.endings import Ending, Endings
+from agent.foreign import ForeignDeploys, Stood
 from agent.ledger import By, Ledger
 from agent.model import Event
 from agent.verdict import KillSeen, brought_back, completed_restarts, exit_reason, policy_restarts
@@ -44,6 +45,8 @@ class Story:
         self.book = Book()
         self.endings = Endings()
         self.configs = Configs()
+        self.foreign = ForeignDeploys()
+        self.stood = Stood()
         self.path_of = path_of
         self.blind = True
         """True while nobody tells what happens: that time counts neither as healthy nor as desired."""

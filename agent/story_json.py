@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from agent.book import Presence, Record
@@ -55,7 +55,8 @@ def restore(story: Story, data: Mapping[str, Any], now_ms: int) -> None:
 
 def _record(record: Record) -> dict[str, Any]:
     kept = {name: getattr(record, name) for name in _RECORD}
-    container = {**asdict(record.container), "labels": dict(record.container.labels)}
+    container = {name: getattr(record.container, name) for name in _CONTAINER}
+    container["labels"] = dict(record.container.labels)
     return {**kept, "container": container, "service": list(record.service), "kills": [list(k) for k in record.kills]}
 
 

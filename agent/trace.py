@@ -1,4 +1,4 @@
-"""A deploy as one trace: pull, create, ready under the deploy itself, with the times at which they were."""
+"""A deploy as one trace: pull, create, start, ready under the deploy itself, with the times at which they were."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ def deploy_spans(ended: Ended) -> Sequence[ReadableSpan]:
     identity = {"service.namespace": deploy.service.namespace, "service.name": deploy.service.name}
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("midwatch.agent")
     facts = {**identity, "image": deploy.image, "previous_image": deploy.previous_image, "reason": ended.reason[:500]}
+    facts |= {"digest": deploy.digest, "quality": deploy.quality}
     root = tracer.start_span("deploy", start_time=deploy.began_ms * _NS_PER_MS, attributes=facts)
     spans = [root]
     for step in deploy.steps:
+        about = {**identity, "container": step.container_id} if step.container_id else identity
         span = tracer.start_span(
-            step.name, set_span_in_context(root), start_time=step.from_ms * _NS_PER_MS, attributes=identity
+            step.name, set_span_in_context(root), start_time=step.from_ms * _NS_PER_MS, attributes=about
         )
         span.set_status(Status(StatusCode.OK) if step.ok else Status(StatusCode.ERROR, step.message[:500]))
         span.end(step.to_ms * _NS_PER_MS)

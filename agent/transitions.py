@@ -29,6 +29,7 @@ def _apply(story: Story, record: Record, event: EngineEvent, now_ms: int, *, fre
     match event.action.partition(":")[0]:
         case "create":
             record.first_run, record.made_ms = True, at_ms
+            story.foreign.made(record.container.id, at_ms)
             story.tell("container.create", record, at_ms, f"{record.container.name} was made")
         case "start":
             _start(story, record, at_ms, fresh=fresh)
@@ -83,6 +84,7 @@ def _placed(story: Story, record: Record, at_ms: int) -> None:
             story.restarted(record, "midwatch", 1, at_ms, None)
         return
     deploy = story.configs.deploys(service, record.container)
+    story.foreign.started(service, record.container, record.started_ms or at_ms, deploy)
     if deploy is not None:
         previous = deploy.previous.image if deploy.previous else ""
         image = record.container.image
@@ -130,6 +132,8 @@ def _health(story: Story, record: Record, status: str, at_ms: int) -> None:
     story.advance(record.service, at_ms)
     record.container = replace(record.container, health=status)  # type: ignore[arg-type] # both are its words
     record.watch = "health" if record.watch == "none" else record.watch
+    if status == "healthy":
+        story.stood.note(record.container.id, record.started_ms, at_ms)
     if status == "unhealthy":
         body = f"{record.container.name} failed its health check"
         story.tell("container.unhealthy", record, at_ms, body)

@@ -6,10 +6,6 @@ receiver can drop what it has seen; HMAC-SHA256 over `id.timestamp.body`.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,9 +13,10 @@ from typing import Literal, NamedTuple
 
 import httpx
 
+from alerts.signing import signature
+
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 MAX_DETAIL = 200
-_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that every such secret has, not one
 
 
 @dataclass(frozen=True)
@@ -98,23 +95,6 @@ def retry_after_in_ms(header: str | None, now_ms: int) -> int | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0, int(moment.timestamp() * 1000) - now_ms)
-
-
-def secret_key(secret: str) -> bytes:
-    """The key of a signing secret, base64 with or without `whsec_`; ValueError where it can't be one."""
-    try:
-        key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("the webhook's secret is not base64: make one with `openssl rand -base64 32`") from None
-    if not 24 <= len(key) <= 64:
-        raise ValueError("the webhook's secret must hold 24 to 64 bytes: make one with `openssl rand -base64 32`")
-    return key
-
-
-def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """The value of `webhook-signature`: `v1,` and the base64 of the HMAC; `timestamp` in seconds."""
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(secret_key(secret), signed, hashlib.sha256).digest()).decode()
 
 
 def headers(delivery: Delivery, now_ms: int) -> dict[str, str]:

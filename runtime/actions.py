@@ -87,6 +87,10 @@ class Outcome:
     pull: Pull | None = None
     build: Build | None = None
     container_id: str | None = None
+    making_ms: int | None = None
+    """When the making of a container began, after the one that it replaces was removed; ms UTC."""
+    made_ms: int | None = None
+    """When it was made and its start was asked for; ms UTC."""
 
 
 def settled(actions: Sequence[Action]) -> bool:

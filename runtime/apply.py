@@ -66,7 +66,7 @@ def _built(action: Action, build: Build) -> Outcome:
 
 
 def _created(action: Action, project: str, spec: ServiceSpec, replica: int, hands: Hands) -> Outcome:
-    engine, labels = hands.engine, owner_labels(project)
+    engine, labels, making_ms = hands.engine, owner_labels(project), hands.clock()
     for network in spec.networks:
         engine.ensure_network(network_name(project, network), labels)
     for mount in spec.mounts:
@@ -74,8 +74,9 @@ def _created(action: Action, project: str, spec: ServiceSpec, replica: int, hand
             engine.ensure_volume(volume_name(project, mount.source), labels)
     made = creation(project, spec, replica, config_hash(project, spec), hands.owner)
     id = engine.create(made.name, made.body, made.further_networks)
+    made_ms = hands.clock()
     engine.start(id)
-    return Outcome(action, True, container_id=id)
+    return Outcome(action, True, container_id=id, making_ms=making_ms, made_ms=made_ms)
 
 
 def _removed(container: Container, engine: Engine) -> None:

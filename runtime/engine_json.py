@@ -41,7 +41,11 @@ def time_ms(text: str | None) -> int | None:
     if match is None or match[1].startswith("0001-"):
         return None
     zone = "+00:00" if match[3] == "Z" else match[3]
-    seconds = datetime.fromisoformat(match[1] + zone).astimezone(UTC).timestamp()
+    try:
+        seconds = datetime.fromisoformat(match[1] + zone).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
+        # A thirteenth month, or a year that its zone moves out of the calendar.
+        return None
     return int(seconds) * 1000 + int((match[2] or ".0")[1:4].ljust(3, "0"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from runtime.errors import ParseFault
@@ -116,8 +117,9 @@ def _rows(text: bytes, where: str, parse: Callable[[list[bytes]], T], wanted: st
             raise fault(where, row, wanted, line) from error
 
 
+@lru_cache(maxsize=4)
 def mountinfo(text: bytes, where: str = "mountinfo") -> tuple[Mount, ...]:
-    """All mounts in the order of the file, octal escapes undone."""
+    """All mounts in the order of the file, octal escapes undone; kept, for it is read each round and hardly changes."""
     return tuple(_rows(text, where, _mount, "a mount with ` - ` and three fields after it"))
 
 

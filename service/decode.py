@@ -45,7 +45,7 @@ class Limits:
     buckets: int = 200
     attributes: int = 64
     """Attributes kept of an event or span."""
-    text_chars: int = 16_384
+    text_chars: int = 64 * 1024 + 1
     """Characters kept of a log line, an event's body or an attribute's text."""
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
-from alerts.deliver import secret_key
+from alerts.signing import secret_key
 from alerts.thresholds import Thresholds
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode
 
 from agent import names
+from agent.log_json import Lifted
 from agent.model import (
     Event,
     Histogram,
@@ -218,10 +220,37 @@ def test_a_log_line_arrives_as_a_line_and_not_as_an_event() -> None:
     )
 
 
+def test_a_lines_severity_and_trace_travel_in_the_records_own_fields() -> None:
+    lifted = Lifted(17, "ERR", bytes(range(16)), bytes(range(8)))
+    sent = logs_request(NODE, [], [LogLine(NOW, API, "stdout", "{}", lifted), LogLine(NOW, API, "stdout", "plain")])
+    request = ExportLogsServiceRequest.FromString(sent)
+    records = [record for group in request.resource_logs for scope in group.scope_logs for record in scope.log_records]
+    assert [(r.severity_number, r.severity_text, r.trace_id, r.span_id) for r in records] == [lifted, (0, "", b"", b"")]
+    assert [row.severity for row in decode_logs(sent, None, None).lines] == ["error", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "severity"), [("container.oom_kill", 17), ("container.unhealthy", 13), ("container.start", 9)]
+)
+def test_an_event_has_its_name_and_a_severity(name: str, severity: int) -> None:
+    request = ExportLogsServiceRequest.FromString(logs_request(NODE, [Event(name, NOW, API, "it happened")]))
+    (record,) = request.resource_logs[0].scope_logs[0].log_records
+    assert (record.event_name, record.severity_number) == (name, severity)
+    assert record.attributes[0].key == "event.name" and record.attributes[0].value.string_value == name
+
+
 @settings(deadline=None)
 @given(
     st.lists(
-        st.builds(LogLine, times, resources, st.sampled_from(["stdout", "stderr"]), st.text(max_size=50)), max_size=8
+        st.builds(
+            LogLine,
+            times,
+            resources,
+            st.sampled_from(["stdout", "stderr"]),
+            st.text(max_size=50),
+            st.builds(Lifted, st.integers(0, 24), st.text(max_size=8)),
+        ),
+        max_size=8,
     )
 )
 def test_every_log_line_arrives_once(lines: list[LogLine]) -> None:

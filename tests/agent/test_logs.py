@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import queue
 import time
 from collections.abc import Callable, Iterator
 
+import docker
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.logs import Bucket, LogFollowers, LogLimits, Position
-from agent.model import Resource
+from agent.log_bounds import Bucket, Inbox, LogLimits, Position
+from agent.log_json import Lifted
+from agent.logs import LogFollowers
+from agent.model import LogLine, Resource, Value
 from runtime.engine import Engine
-from runtime.engine_logs import RawLine
+from runtime.engine_logs import MAX_LINE_BYTES, RawLine
 from runtime.errors import EngineRefused, EngineUnavailable
 from runtime.model import Container, ServiceName
-from tests.agent.test_scrape import container
+from tests.agent.test_scraper import container
 from tests.support.engine import EngineUnderTest
 
 API = Resource(ServiceName("shop", "api"), "shop-api-1", "/docker/" + "a" * 64, "shop:1")
@@ -109,7 +113,7 @@ def test_lines_come_with_their_time_stream_and_whose_they_are(logs: Logs) -> Non
     logs.streams[0].lines.put(RawLine(T0 + 5, "stderr", b"boom"))
     until(lambda: following.lines_read == 1)
     (line,) = following.drain()
-    assert line == (T0 + 5, API, "stderr", "boom")
+    assert line == LogLine(T0 + 5, API, "stderr", "boom")
     following.close()
 
 
@@ -308,9 +312,149 @@ def test_reading_on_from_any_position_gives_exactly_the_rest(steps: list[int], d
 
 def test_a_bucket_gives_its_burst_then_its_rate() -> None:
     bucket = Bucket(2.0, 3, 0.0)
-    assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
-    assert [bucket.take(1.0) for _ in range(3)] == [True, True, False]
-    assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(1, 0.0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(1, 1.0) for _ in range(3)] == [True, True, False]
+    assert [bucket.take(1, 100.0) for _ in range(4)] == [True, True, True, False]
+    assert not bucket.take(4, 200.0) and bucket.take(3, 200.0)
+
+
+def test_a_json_lines_severity_and_trace_go_beside_its_text(logs: Logs) -> None:
+    text = '{"level":"error","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","msg":"no"}'
+    logs.kept["a" * 64] = [RawLine(T0, "stdout", text.encode()), RawLine(T0, "stdout", b"plain")]
+    following = followers(logs)
+    following.sync([(container({}), API)])
+    until(lambda: following.lines_read == 2)
+    trace = bytes.fromhex("4bf92f3577b34da6a3ce929d0e0e4736")
+    assert [(line.text, line.lifted) for line in following.drain()] == [
+        (text, Lifted(17, "error", trace)),
+        ("plain", Lifted()),
+    ]
+    following.close()
+
+
+def test_long_lines_are_bounded_in_bytes_a_second(logs: Logs) -> None:
+    logs.kept["a" * 64] = [RawLine(T0 + n, "stdout", b"x" * 100) for n in range(9)]
+    limits = LogLimits(bytes_per_second=1.0, burst_bytes=550)
+    following = followers(logs, limits=limits, monotonic=lambda: 0.0)
+    following.sync([(container({}), API)])
+    until(lambda: following.lines_read == 9)
+    assert len(following.drain()) == 5
+    assert following.dropped == {("lines", "rate"): 4}
+    following.close()
+
+
+def lost(following: LogFollowers) -> dict[tuple[str, str], tuple[float, int | None]]:
+    return {
+        (str(points.resource.service), value.labels[0][1]): (value.value, value.start_ms)
+        for points in following.points(T0 + 9)
+        for value in points.points
+        if isinstance(value, Value)
+    }
+
+
+def test_what_a_service_lost_is_counted_for_it_from_zero_on(logs: Logs) -> None:
+    quiet = Resource(ServiceName("shop", "web"), "shop-web-1", None, None)
+    logs.kept["a" * 64] = [RawLine(T0 + n, "stdout", b"flood") for n in range(50)]
+    logs.kept["b" * 64] = [RawLine(T0, "stdout", b"one")]
+    limits = LogLimits(lines_per_second=1.0, burst_lines=10, queued_lines=5)
+    following = followers(logs, limits=limits, monotonic=lambda: 0.0)
+    following.sync([(container({}), API)])
+    until(lambda: following.lines_read == 50)
+    assert lost(following) == {("shop/api", "rate"): (40.0, T0), ("shop/api", "queue"): (5.0, T0)}
+    following.drain()
+    following.sync([(container({}), API), (container({}, id="b" * 64), quiet)])
+    until(lambda: following.lines_read == 51)
+    following.sync([])
+    assert lost(following) == {
+        ("shop/api", "rate"): (40.0, T0), ("shop/api", "queue"): (5.0, T0),
+        ("shop/web", "rate"): (0.0, T0), ("shop/web", "queue"): (0.0, T0),
+    }  # fmt: skip
+    following.close()
+
+
+def test_the_services_whose_losses_are_counted_are_bounded() -> None:
+    inbox = Inbox(LogLimits(), max_services=2)
+    for name in "abc":
+        inbox.see(ServiceName("", name), T0)
+    assert [str(points.resource.service) for points in inbox.points(T0)] == ["b", "c"]
+    inbox.over_rate(ServiceName("", "a"))
+    assert inbox.dropped == {("lines", "rate"): 1}
+
+
+def test_a_line_without_a_time_stays_behind_the_one_before_it_also_when_read_again(logs: Logs) -> None:
+    kept = [RawLine(T0 + 5, "stdout", b"1"), RawLine(None, "stdout", b"2"), RawLine(T0 + 6, "stdout", b"3")]
+    logs.kept["a" * 64] = kept
+    first = followers(logs)
+    first.sync([(container({}), API)])
+    until(lambda: logs.streams)
+    logs.streams[0].lines.put(kept[1])
+    until(lambda: first.lines_read == 3)
+    assert [(line.text, line.at_ms - T0) for line in first.drain()] == [("1", 5), ("3", 6), ("2", 6)]
+    assert first.positions()["a" * 64] == Position(T0 + 6, 2)
+    first.close()
+
+
+def read_whole(engine: EngineUnderTest, id_: str) -> list[tuple[str, str]]:
+    """Stream and text of every line that the engine has of a container that ended."""
+    with contextlib.closing(Engine(engine.url)) as reader:
+        return [(line.stream, line.text.decode()) for line in reader.logs(id_, follow=False)]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("tty", [False, True], ids=["frames", "terminal"])
+def test_a_real_long_line_is_joined_and_one_beyond_the_bound_is_cut(
+    engine: EngineUnderTest, tiny_image: str, tty: bool
+) -> None:
+    script = "for n in 40000 100000; do head -c $n /dev/zero | tr '\\0' x; echo; done; echo short"
+    made = engine.client.containers.run(
+        tiny_image, ["sh", "-c", script], labels=engine.labels, tty=tty, network_mode="none", detach=True
+    )
+    made.wait()
+    assert [len(text) for _, text in read_whole(engine, made.id)] == [40_000, MAX_LINE_BYTES, len("short")]
+    made.remove()
+
+
+@pytest.mark.engine
+def test_a_real_last_line_without_newline_is_one_of_its_own_in_each_run(
+    engine: EngineUnderTest, tiny_image: str
+) -> None:
+    script = "echo ready; printf 'killed he'; printf 'and told' >&2"
+    made = engine.client.containers.create(tiny_image, ["sh", "-c", script], labels=engine.labels, network_mode="none")
+    for _ in range(2):
+        made.start()
+        made.wait()
+    found = read_whole(engine, made.id)
+    assert [text for stream, text in found if stream == "stdout"] == ["ready", "killed he"] * 2
+    assert [text for stream, text in found if stream == "stderr"] == ["and told"] * 2
+    made.remove()
+
+
+@pytest.mark.engine
+def test_a_real_log_that_is_rotated_while_it_is_followed_comes_whole_and_once(
+    engine: EngineUnderTest, tiny_image: str
+) -> None:
+    script = "n=0; while [ $n -lt 600 ]; do n=$((n+1)); echo line $n; [ $((n % 20)) = 0 ] && sleep 0.05; done; sleep 1"
+    rotated = docker.types.LogConfig(type="json-file", config={"max-size": "8k", "max-file": "5"})
+    made = engine.client.containers.run(
+        tiny_image, ["sh", "-c", script], labels=engine.labels, network_mode="none", log_config=rotated, detach=True
+    )
+    reader = Engine(engine.url)
+    following = LogFollowers(lambda id_, since: reader.logs(id_, since_ms=since), lambda: 0, 0)
+    texts: list[str] = []
+
+    def round_of() -> bool:
+        inspected = reader.inspect(made.id)
+        assert inspected is not None
+        following.sync([(inspected, API)])
+        texts.extend(line.text for line in following.drain())
+        return len(texts) >= 600
+
+    until(round_of)
+    following.close()
+    reader.close()
+    assert texts == [f"line {n}" for n in range(1, 601)]
+    assert following.dropped == {}
+    made.remove(force=True)
 
 
 @pytest.mark.engine

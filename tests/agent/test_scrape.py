@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import http.server
 import math
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.model import Points, Resource, Scraped
 from agent.names import RESERVED_NAMES, RESERVED_PREFIXES
-from agent.scrape import IDENTITY_LABELS, ScrapedSample, ScrapeLimits, Scraper, parse
+from agent.scrape import IDENTITY_LABELS, ScrapedSample, ScrapeLimits, parse
 from agent.scrape_http import ScrapeFault
-from runtime.engine import Engine
-from runtime.model import Container, ServiceName
-from tests.support.engine import EngineUnderTest
-from tests.support.waiting import until
-
-STARTED = 1_760_000_000_000
-API = Resource(ServiceName("shop", "api"), "shop-api-1", "/docker/" + "a" * 64, "shop:1")
-
-
-def container(labels: dict[str, str], **changes: Any) -> Container:
-    whole = Container(
-        id="a" * 64, name="shop-api-1", image="shop:1", image_id="sha256:0", labels=labels, state="running", pid=1,
-        created_ms=STARTED, started_ms=STARTED, finished_ms=None, exit_code=None, oom_killed=False, restart_count=0,
-        restart_policy="no", max_retries=0, health="none", network_mode="bridge", address="127.0.0.1",
-        memory_limit_bytes=None, cpu_limit_cores=None,
-    )  # fmt: skip
-    return dataclasses.replace(whole, **changes)
 
 
 def only(text: str) -> ScrapedSample:
@@ -131,6 +106,22 @@ def test_more_samples_than_the_bound_is_a_fault_and_never_a_part_of_a_histogram(
     assert fault.value.outcome == "too_many_samples"
 
 
+def test_a_body_of_nothing_but_comments_is_left_at_its_lines() -> None:
+    assert parse("#\n" * 9 + "a 1", ScrapeLimits(lines=10)).samples
+    with pytest.raises(ScrapeFault) as fault:
+        parse("#\n" * 10, ScrapeLimits(lines=10))
+    assert fault.value.outcome == "too_many_lines"
+
+
+def test_renaming_takes_no_label_that_is_there_already() -> None:
+    text = 'a{container="liar",exported_container="app",exported_exported_container="odd"} 1'
+    assert only(text).labels == (
+        ("exported_container", "app"),
+        ("exported_exported_container", "odd"),
+        ("exported_exported_exported_container", "liar"),
+    )
+
+
 def test_one_malformed_line_refuses_the_whole() -> None:
     with pytest.raises(ScrapeFault, match="line 2") as fault:
         parse("a 1\nnot a sample\n")
@@ -151,128 +142,3 @@ def test_no_text_gets_a_reserved_name_an_identity_label_or_an_infinite_value_thr
         assert math.isfinite(sample.value)
         assert list(sample.labels) == sorted(sample.labels)
     assert len({(sample.name, sample.labels) for sample in result.samples}) == len(result.samples)
-
-
-class Exposed:
-    """The metrics endpoint of a container, on the loopback address."""
-
-    def __init__(self) -> None:
-        self.text = "a_total 1\n"
-        self.port = 0
-
-
-@contextmanager
-def exposed() -> Iterator[Exposed]:
-    state = Exposed()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(state.text.encode())
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class Times:
-    """A clock that is five seconds later each time it is asked."""
-
-    def __init__(self) -> None:
-        self.now_ms = STARTED
-
-    def __call__(self) -> int:
-        self.now_ms += 5_000
-        return self.now_ms
-
-
-@pytest.fixture
-def scraper() -> Iterator[Scraper]:
-    made = Scraper(Times())
-    yield made
-    made.close()
-
-
-def rows(found: list[Points]) -> list[tuple[str, float, int, int | None]]:
-    return [
-        (point.value.name, point.value.value, point.value.at_ms - STARTED, point.value.start_ms)
-        for points in found
-        for point in points.points
-        if isinstance(point, Scraped)
-    ]
-
-
-def test_a_scrape_gives_samples_with_the_containers_start_and_that_it_is_up(scraper: Scraper) -> None:
-    with exposed() as target:
-        target.text = "# TYPE a_total counter\na_total 3\n# TYPE g gauge\ng 4\n"
-        found = scraper.round([(container({"midwatch.metrics": f"http://:{target.port}/metrics"}), API)])
-    assert [points.resource for points in found] == [API]
-    assert rows(found) == [("up", 1.0, 5_000, None), ("a_total", 3.0, 5_000, STARTED), ("g", 4.0, 5_000, None)]
-    assert scraper.outcomes == {"ok": 1}
-
-
-def test_a_counter_that_appears_between_two_scrapes_was_zero_at_the_first(scraper: Scraper) -> None:
-    with exposed() as target:
-        asked = [(container({"midwatch.metrics": f"http://:{target.port}/metrics"}), API)]
-        scraper.round(asked)
-        target.text += 'b_total{code="500"} 2\n'
-        second = rows(scraper.round(asked))
-        third = rows(scraper.round(asked))
-    assert second == [
-        ("up", 1.0, 10_000, None), ("a_total", 1.0, 10_000, STARTED),
-        ("b_total", 0.0, 5_000, STARTED), ("b_total", 2.0, 10_000, STARTED),
-    ]  # fmt: skip
-    assert third == [("up", 1.0, 15_000, None), ("a_total", 1.0, 15_000, STARTED), ("b_total", 2.0, 15_000, STARTED)]
-
-
-def test_after_a_restart_of_the_container_nothing_is_known_of_its_counters(scraper: Scraper) -> None:
-    with exposed() as target:
-        labels = {"midwatch.metrics": f"http://:{target.port}/metrics"}
-        scraper.round([(container(labels), API)])
-        target.text = "b_total 7\n"
-        again = rows(scraper.round([(container(labels, started_ms=STARTED + 6_000), API)]))
-    assert again == [("up", 1.0, 10_000, None), ("b_total", 7.0, 10_000, STARTED + 6_000)]
-
-
-def test_a_target_that_fails_is_down_counted_and_said_and_does_not_touch_the_others(scraper: Scraper) -> None:
-    with exposed() as target:
-        good = container({"midwatch.metrics": f"http://:{target.port}"}, id="b" * 64, name="good")
-        bad = container({"midwatch.metrics": "http://10.0.0.1:80/metrics"}, name="bad")
-        found = scraper.round([(bad, API), (good, API)])
-    assert sorted(row[:2] for row in rows(found)) == [("a_total", 1.0), ("up", 0.0), ("up", 1.0)]
-    assert scraper.outcomes == {"ok": 1, "bad_target": 1}
-    assert list(scraper.faults) == ["bad"]
-
-
-def test_a_container_that_asks_for_nothing_or_does_not_run_is_left_alone(scraper: Scraper) -> None:
-    asked = {"midwatch.metrics": "http://:1/metrics"}
-    assert scraper.round([(container({}), API), (container(asked, state="exited"), API)]) == []
-    assert scraper.outcomes == {}
-
-
-@pytest.mark.engine
-def test_a_real_container_is_scraped_at_its_own_address(
-    engine: EngineUnderTest, tiny_image: str, scraper: Scraper
-) -> None:
-    page = "printf 'hits_total 7\\nmidwatch_oom_kills_total 99\\n' > /www/metrics"
-    serve = f"mkdir -p /www && {page} && exec httpd -f -p 8080 -h /www"
-    labels = {**engine.labels, "midwatch.metrics": "http://:8080/metrics"}
-    made = engine.client.containers.run(tiny_image, ["sh", "-c", serve], labels=labels, detach=True)
-    with contextlib.closing(Engine(engine.url)) as reader:
-        inspected = reader.inspect(made.id)
-        assert inspected is not None
-        found = until(lambda: [row[:2] for row in rows(scraper.round([(inspected, API)])) if row[1] > 0], 30.0)
-    assert found == [("up", 1.0), ("hits_total", 7.0)]
-    assert scraper.refused == {"reserved_name": 1}
-    made.remove(force=True)

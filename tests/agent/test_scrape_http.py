@@ -52,6 +52,13 @@ def outcome(target: Target, max_bytes: int = 1_000, timeout_seconds: float = 5.0
         ({"midwatch.metrics": "http://:8080/metrics"}, Target("172.17.0.2", 8080, "/metrics")),
         ({"midwatch.metrics": "http://:8080"}, Target("172.17.0.2", 8080, "/metrics")),
         ({"midwatch.metrics": "http://:8080/m?a=b"}, Target("172.17.0.2", 8080, "/m?a=b")),
+        ({"midwatch.scrape": "http://:8080/m"}, Target("172.17.0.2", 8080, "/m")),
+        ({"midwatch.scrape": ":8080/m"}, Target("172.17.0.2", 8080, "/m")),
+        ({"midwatch.scrape": "8080"}, Target("172.17.0.2", 8080, "/metrics")),
+        ({"midwatch.scrape": "true", "prometheus.io/port": "90"}, Target("172.17.0.2", 90, "/metrics")),
+        ({"midwatch.scrape": "True", "midwatch.metrics": "http://:8080"}, Target("172.17.0.2", 8080, "/metrics")),
+        ({"midwatch.scrape": "8080", "midwatch.metrics": "http://:9"}, Target("172.17.0.2", 8080, "/metrics")),
+        ({"prometheus.io/port": "9090", "prometheus.io/scheme": "http"}, Target("172.17.0.2", 9090, "/metrics")),
         ({"prometheus.io/port": "9090"}, Target("172.17.0.2", 9090, "/metrics")),
         ({"prometheus.io/port": "9090", "prometheus.io/path": "/x"}, Target("172.17.0.2", 9090, "/x")),
         (
@@ -78,6 +85,11 @@ def test_the_labels_say_port_and_path_and_the_engine_says_the_address(labels: di
         {"midwatch.metrics": "http://:80@evil/"},
         {"midwatch.metrics": "http://:٨٠/metrics"},
         {"midwatch.metrics": ""},
+        {"midwatch.scrape": "true"},
+        {"midwatch.scrape": "evil:80/metrics"},
+        {"midwatch.scrape": "http://evil:80/metrics"},
+        {"midwatch.scrape": "8080 "},
+        {"prometheus.io/scheme": "https", "prometheus.io/port": "443"},
         {"prometheus.io/scrape": "true"},
         {"prometheus.io/port": "80", "prometheus.io/path": "metrics"},
         {"prometheus.io/port": "80", "prometheus.io/path": "//evil/ HTTP/1.1"},
@@ -100,6 +112,13 @@ def test_only_labels_that_ask_are_asked() -> None:
     assert asks({"prometheus.io/scrape": "true", "prometheus.io/port": "80"})
     assert not asks({"prometheus.io/scrape": "false", "prometheus.io/port": "80"})
     assert not asks({"prometheus.io/port": "80"})
+    assert asks({"midwatch.scrape": "true"})
+    assert asks({"midwatch.scrape": "8080"})
+
+
+@pytest.mark.parametrize("off", ["false", "False", "no", "0", "off", ""])
+def test_a_label_of_ours_that_says_no_has_the_last_word(off: str) -> None:
+    assert not asks({"midwatch.scrape": off, "prometheus.io/scrape": "true", "midwatch.metrics": "http://:80"})
 
 
 def test_a_body_with_a_length_is_read_whole() -> None:

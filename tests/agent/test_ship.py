@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import pytest
 
+from agent.post import Poster
 from agent.ship import Backoff, Shipper, retry_after_seconds
 from agent.spool import Spool
 
@@ -86,9 +86,10 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=5, trust_env=False) as found:
-        yield found
+def client() -> Iterator[Poster]:
+    found = Poster(timeout_seconds=5)
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path)
 
 
-def shipper(spool: Spool, url: str, client: httpx.Client, token: str | None = "s3cret") -> Shipper:  # noqa: S107
+def shipper(spool: Spool, url: str, client: Poster, token: str | None = "s3cret") -> Shipper:  # noqa: S107
     return Shipper(spool, NODE_ID, url, token, client, rand=lambda: 0.999)
 
 
@@ -108,7 +109,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_batch_goes_out_compressed_under_its_identity_and_with_the_token(
-    service: Service, spool: Spool, client: httpx.Client
+    service: Service, spool: Spool, client: Poster
 ) -> None:
     spool.put("metrics", b"payload")
     shipping = shipper(spool, service.url, client)
@@ -125,13 +126,13 @@ def test_a_batch_goes_out_compressed_under_its_identity_and_with_the_token(
     assert spool.waiting("metrics") == 0
 
 
-def test_without_a_token_none_is_sent(service: Service, spool: Spool, client: httpx.Client) -> None:
+def test_without_a_token_none_is_sent(service: Service, spool: Spool, client: Poster) -> None:
     spool.put("metrics", b"x")
     shipper(spool, service.url, client, token=None).step(0.0)
     assert "Authorization" not in service.requests[0][1]
 
 
-def test_batches_of_a_signal_go_out_in_order(service: Service, spool: Spool, client: httpx.Client) -> None:
+def test_batches_of_a_signal_go_out_in_order(service: Service, spool: Spool, client: Poster) -> None:
     for _ in range(4):
         spool.put("metrics", b"x")
     shipping = shipper(spool, service.url, client)
@@ -140,7 +141,7 @@ def test_batches_of_a_signal_go_out_in_order(service: Service, spool: Spool, cli
     assert [identity.rpartition("/")[2] for identity in service.taken("metrics")] == ["1", "2", "3", "4"]
 
 
-def test_what_failed_is_sent_again_before_what_follows(service: Service, spool: Spool, client: httpx.Client) -> None:
+def test_what_failed_is_sent_again_before_what_follows(service: Service, spool: Spool, client: Poster) -> None:
     service.script["metrics"] = [Answer(503), Answer(500)]
     spool.put("metrics", b"1")
     spool.put("metrics", b"2")
@@ -154,7 +155,7 @@ def test_what_failed_is_sent_again_before_what_follows(service: Service, spool: 
 
 
 def test_waits_double_with_each_failure_up_to_a_bound_and_start_anew_after_a_success(
-    service: Service, spool: Spool, client: httpx.Client
+    service: Service, spool: Spool, client: Poster
 ) -> None:
     service.script["metrics"] = [Answer(503)] * 8 + [Answer(200), Answer(503)]
     for _ in range(3):
@@ -168,7 +169,7 @@ def test_waits_double_with_each_failure_up_to_a_bound_and_start_anew_after_a_suc
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0, 0.0, 0.5]
 
 
-def test_before_its_time_nothing_is_sent(service: Service, spool: Spool, client: httpx.Client) -> None:
+def test_before_its_time_nothing_is_sent(service: Service, spool: Spool, client: Poster) -> None:
     service.script["metrics"] = [Answer(503)]
     spool.put("metrics", b"x")
     shipping = shipper(spool, service.url, client)
@@ -179,7 +180,7 @@ def test_before_its_time_nothing_is_sent(service: Service, spool: Spool, client:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_service_that_names_a_wait_gets_it(service: Service, spool: Spool, client: httpx.Client, status: int) -> None:
+def test_a_service_that_names_a_wait_gets_it(service: Service, spool: Spool, client: Poster, status: int) -> None:
     service.script["metrics"] = [Answer(status, {"Retry-After": "42"})]
     spool.put("metrics", b"x")
     assert shipper(spool, service.url, client).step(0.0) == 42.0
@@ -187,7 +188,7 @@ def test_a_service_that_names_a_wait_gets_it(service: Service, spool: Spool, cli
 
 @pytest.mark.parametrize("status", [400, 413, 415])
 def test_a_batch_that_will_never_be_taken_is_dropped_counted_and_said_once(
-    service: Service, spool: Spool, client: httpx.Client, status: int, caplog: pytest.LogCaptureFixture
+    service: Service, spool: Spool, client: Poster, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.script["metrics"] = [Answer(status, body=b"no such thing"), Answer(status), Answer(200)]
     for _ in range(3):
@@ -204,7 +205,7 @@ def test_a_batch_that_will_never_be_taken_is_dropped_counted_and_said_once(
 
 
 def test_a_wrong_token_keeps_the_batch_and_says_the_remedy_without_the_token(
-    service: Service, spool: Spool, client: httpx.Client, caplog: pytest.LogCaptureFixture
+    service: Service, spool: Spool, client: Poster, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.script["metrics"] = [Answer(401), Answer(401)]
     spool.put("metrics", b"x")
@@ -221,7 +222,7 @@ def test_a_wrong_token_keeps_the_batch_and_says_the_remedy_without_the_token(
     assert shipping.fault is None
 
 
-def test_another_server_at_the_address_loses_nothing(service: Service, spool: Spool, client: httpx.Client) -> None:
+def test_another_server_at_the_address_loses_nothing(service: Service, spool: Spool, client: Poster) -> None:
     service.script["metrics"] = [Answer(404, body=b"not here")]
     spool.put("metrics", b"x")
     shipping = shipper(spool, service.url, client)
@@ -230,7 +231,7 @@ def test_another_server_at_the_address_loses_nothing(service: Service, spool: Sp
     assert shipping.failures == {("metrics", "unexpected"): 1}
 
 
-def test_logs_that_are_not_taken_do_not_hold_up_metrics(service: Service, spool: Spool, client: httpx.Client) -> None:
+def test_logs_that_are_not_taken_do_not_hold_up_metrics(service: Service, spool: Spool, client: Poster) -> None:
     service.always["logs"] = Answer(503)
     for _ in range(3):
         spool.put("lines", b"line")
@@ -242,7 +243,7 @@ def test_logs_that_are_not_taken_do_not_hold_up_metrics(service: Service, spool:
     assert spool.waiting("logs") == 3
 
 
-def test_a_service_that_is_away_gets_everything_in_order_once_it_is_back(spool: Spool, client: httpx.Client) -> None:
+def test_a_service_that_is_away_gets_everything_in_order_once_it_is_back(spool: Spool, client: Poster) -> None:
     with served(Service()) as first:
         url, port = first.url, int(first.url.rpartition(":")[2])
     for _ in range(3):
@@ -257,7 +258,7 @@ def test_a_service_that_is_away_gets_everything_in_order_once_it_is_back(spool: 
         assert [identity.rpartition("/")[2] for identity in back.taken("metrics")] == ["1", "2", "3"]
 
 
-def test_a_service_that_ends_before_it_answers_is_sent_the_same_batch_again(spool: Spool, client: httpx.Client) -> None:
+def test_a_service_that_ends_before_it_answers_is_sent_the_same_batch_again(spool: Spool, client: Poster) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         spool.put("metrics", b"x")
@@ -280,7 +281,7 @@ def test_a_service_that_ends_before_it_answers_is_sent_the_same_batch_again(spoo
 
 
 def test_the_threads_ship_what_is_put_while_they_run_and_end_when_told(
-    service: Service, spool: Spool, client: httpx.Client
+    service: Service, spool: Spool, client: Poster
 ) -> None:
     service.always["logs"] = Answer(503)
     stop = threading.Event()
@@ -297,7 +298,7 @@ def test_the_threads_ship_what_is_put_while_they_run_and_end_when_told(
 
 
 def test_a_disk_that_throws_while_shipping_is_counted_and_the_thread_lives_on(
-    service: Service, tmp_path: Path, client: httpx.Client
+    service: Service, tmp_path: Path, client: Poster
 ) -> None:
     class Throwing(Spool):
         throws = 1

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.deliver import DEFAULT, Delivery, decide, next_attempt_ms, retry_after_in_ms, secret_key, send, signature
+from alerts.deliver import DEFAULT, Delivery, decide, next_attempt_ms, retry_after_in_ms, send
+from alerts.signing import secret_key, signature
 from tests.alerts.support import NOW
 from tests.support.webhook import Webhook
 
