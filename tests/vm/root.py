@@ -21,7 +21,7 @@ SOURCES = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 DISK_MB = 1536
 ENGINE = ("dockerd", "containerd", "containerd-shim-runc-v2", "runc", "docker-init")
-ROOMS = ("agent", "runtime", "cli", "tests", "pyproject.toml")
+ROOMS = ("agent", "runtime", "cli", "service", "slo", "alerts", "dashboards", "runbooks", "tests", "pyproject.toml")
 PACKAGES = ("midwatch", "pytest", "pytest-timeout", "hypothesis")
 """What the agent and its tests import; `midwatch` with what it requires, its own code comes from the sources."""
 LIBRARY_LEFT_OUT = ("__pycache__", "test", "idlelib", "tkinter", "lib2to3", "turtledemo", "site-packages",
@@ -81,7 +81,7 @@ def stage(root: Path, modules: Path, arguments: list[str]) -> None:
     for library in shared_libraries(objects):
         _copy(library, root / str(library).lstrip("/"))
     for room in ROOMS:
-        _copy_tree(SOURCES / room, root / "midwatch" / room)
+        _copy_tree(SOURCES / room, root / "midwatch" / room, "node_modules")
     for folder in ("midwatch", "site", str(Path(os.__file__).parent).lstrip("/")):
         compile_dir(root / folder, quiet=2, workers=0, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
     _modules(root / "lib/modules" / modules.name, modules, GUEST_MODULES)
