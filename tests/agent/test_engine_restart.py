@@ -26,12 +26,10 @@ CRASHES = ["sh", "-c", f"{COUNTS}; case $n in 1|5) {STEADY};; *) sleep 0.2; exit
 NONE = {"policy": 0, "manual": 0, "midwatch": 0}
 
 
-@pytest.fixture(params=[False, True], ids=["restarts all", "lets all live on"])
+@pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[OwnEngine]:
-    with (
-        tempfile.TemporaryDirectory(prefix="mw-") as folder,
-        own_engine(Path(folder), live_restore=request.param) as it,
-    ):
+    live_restore = bool(getattr(request, "param", False))
+    with tempfile.TemporaryDirectory(prefix="mw-") as folder, own_engine(Path(folder), live_restore=live_restore) as it:
         yield it
 
 
@@ -54,8 +52,12 @@ def by_name(engine: OwnEngine, name: str, do: Callable[[Container], object]) -> 
         do(client.containers.get(name))
 
 
-@pytest.mark.parametrize("way", ["stop", "kill"])
-@pytest.mark.parametrize("agent", ["stays", "is away too"])
+@pytest.mark.parametrize(
+    ("engine", "way", "agent"),
+    [(False, "stop", "stays"), (False, "kill", "is away too"), (True, "kill", "stays")],
+    ids=["stopped", "killed while the agent is away", "killed and its containers live on"],
+    indirect=["engine"],
+)
 def test_what_an_engine_brings_back_and_what_crashes_then_is_exact(
     engine: OwnEngine, tmp_path: Path, way: str, agent: str
 ) -> None:

@@ -33,8 +33,9 @@ def launch(engine: EngineUnderTest, tiny_image: str) -> Iterator[Launch]:
 
     def start(command: str, **policy: object) -> Container:
         name = f"midwatch-test-{uuid.uuid4().hex[:8]}"
+        labels = {**engine.labels, "midwatch.service": name}
         container = engine.client.containers.run(
-            tiny_image, ["sh", "-c", command], name=name, detach=True, labels={**engine.labels, "midwatch.service": name}, network_mode="none",
+            tiny_image, ["sh", "-c", command], name=name, detach=True, labels=labels, network_mode="none",
             restart_policy=policy,
         )  # fmt: skip
         made.append(container)
