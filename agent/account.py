@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from runtime.model import ServiceName
 
 Key = tuple[str, Labels]
 MICROS = 1_000_000
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
 RESTARTS_BY = ("policy", "manual", "midwatch")
 EXIT_REASONS = ("ok", "error", "oom", "signal", "stopped")
@@ -23,6 +25,7 @@ EXITS = "midwatch_container_exits_total"
 OOM_KILLS = "midwatch_oom_kills_total"
 DESIRED = "midwatch_containers_desired"
 HEALTHY = "midwatch_containers_healthy"
+RESTART_RATE = "midwatch_container_restarts_per_hour"
 DESIRED_SECONDS = "midwatch_container_desired_seconds_total"
 HEALTHY_SECONDS = "midwatch_container_healthy_seconds_total"
 IN_MILLISECONDS = frozenset((DESIRED_SECONDS, HEALTHY_SECONDS))
@@ -75,6 +78,8 @@ class Account:
     counters: dict[Key, Counter] = field(default_factory=dict)
     distributions: dict[Key, Distribution] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
+    hour: deque[tuple[int, int, int]] = field(default_factory=deque)
+    """Once a minute of the last hour: the time, restarts by policy and desired milliseconds up to then."""
 
     def add(self, key: Key, n: int, now_ms: int) -> None:
         """Adds to a counter, which begins now where it is new."""
@@ -99,6 +104,20 @@ class Account:
         for name, labels in self.counters:
             if name in IN_MILLISECONDS:
                 self.counters[name, labels] = Counter(now_ms)
+
+    def restart_rate(self, now_ms: int) -> float | None:
+        """Restarts by policy per instance and hour over the last hour; None where no instance was desired in it."""
+        restarts = self.counters[RESTARTS, (("by", "policy"),)].value
+        desired_ms = self.counters[DESIRED_SECONDS, ()].value
+        if self.hour and (now_ms < self.hour[-1][0] or desired_ms < self.hour[-1][2]):
+            self.hour.clear()
+        if not self.hour or now_ms - self.hour[-1][0] >= MINUTE_MS:
+            self.hour.append((now_ms, restarts, desired_ms))
+        while now_ms - self.hour[0][0] > HOUR_MS:
+            self.hour.popleft()
+        _, restarts_then, desired_then = self.hour[0]
+        instance_ms = desired_ms - desired_then
+        return (restarts - restarts_then) * HOUR_MS / instance_ms if instance_ms else None
 
     def resource(self) -> Resource:
         """Whose points these are: the service, no container."""

@@ -201,14 +201,20 @@ class Ledger:
     def publish(self, service: ServiceName, desired: int, healthy: int) -> None:
         """Sets the gauges of a service to what they are at this moment."""
         with self._lock:
-            gauges = self._account(service).gauges
+            account = self._account(service)
+            gauges = account.gauges
             gauges[rows.DESIRED], gauges[rows.HEALTHY] = desired, healthy
+            rate = account.restart_rate(self._now_ms()) if service != PLATFORM else None
+            if rate is None:
+                gauges.pop(rows.RESTART_RATE, None)
+            else:
+                gauges[rows.RESTART_RATE] = rate
 
     def unpublish(self, service: ServiceName) -> None:
         """Takes the gauges of a service back: nobody knows them now."""
         with self._lock:
             gauges = self._account(service).gauges
-            for name in (rows.DESIRED, rows.HEALTHY):
+            for name in (rows.DESIRED, rows.HEALTHY, rows.RESTART_RATE):
                 gauges.pop(name, None)
 
     def forget(self, service: ServiceName) -> None:

@@ -60,7 +60,12 @@ from runtime.probe import ready
 
 LOG = logging.getLogger(__name__)
 
-FLUSH_SECONDS = 1.5
+ROUND_SECONDS = 2.5
+WORK_SECONDS = 0.5
+DOOR_SECONDS = 0.5
+FLUSH_SECONDS = 1.0
+SHIP_SECONDS = 0.3
+"""What the parts of the end may take: together less than the 5 s that are promised."""
 
 __all__ = ["Agent", "CannotListen", "HomeTaken", "run"]
 
@@ -151,7 +156,7 @@ class Agent:
         self.control = self._control_server()
         self.server = self._metrics_server()
         self._stopping, self._shipping = threading.Event(), threading.Event()
-        self._work, self._ship = Threads(), Threads()
+        self._round, self._work, self._ship = Threads(), Threads(), Threads()
         self._describe()
 
     def start(self) -> None:
@@ -166,7 +171,7 @@ class Agent:
         self.server.start()
         self.control.start()
         self._work.start("watch", self.watch.run, self._stopping)
-        self._work.start("rounds", self.rounds.run, self._stopping)
+        self._round.start("rounds", self.rounds.run, self._stopping)
         self._work.start("reconcile", self.reconciler.run, self._stopping)
         self._work.start("registries", self.registries.run, self._stopping)
         self._work.start("pulls", self.others_pulls.run, self._stopping)
@@ -178,19 +183,26 @@ class Agent:
         self._ship.start("ship", self.shipper.run, self._shipping)
 
     def stop(self) -> None:
-        """Ends everything: last round and checkpoint first, then what can still be shipped."""
-        self.control.stop()
+        """Ends everything: last round and checkpoint first, then what can still be shipped.
+
+        What hangs on an engine or a service that does not answer is left behind: its thread ends with the process.
+        """
+        doors = Threads()
+        for name, door in (("control", self.control), ("metrics", self.server)):
+            doors.start(name, lambda _stop, door=door: door.stop(), self._stopping)  # type: ignore[misc] # its default
         self._stopping.set()
         self.probes.stop()
         self.reconciler.close()
         self.rounds.hurry()
-        self._work.join(3.0)
+        late = self._round.join(ROUND_SECONDS) + self._work.join(WORK_SECONDS)
+        if late:
+            LOG.warning("still at work at the end: %s", ", ".join(late))
         if self.scraper is not None:
             self.scraper.close()
         self._flush()
         self._shipping.set()
-        self._ship.join(0.5)
-        self.server.stop()
+        self._ship.join(SHIP_SECONDS)
+        doors.join(DOOR_SECONDS)
         if self.oom is not None:
             self.oom.stop()
         self.collector.close()

@@ -26,6 +26,9 @@ OWN: dict[str, Metric] = {
     "midwatch_container_desired_seconds_total": Metric("counter", "Container-seconds that were desired."),
     "midwatch_container_healthy_seconds_total": Metric("counter", "Container-seconds that were desired and healthy."),
     "midwatch_container_restarts_total": Metric("counter", "Restarts of containers.", ("by",)),
+    "midwatch_container_restarts_per_hour": Metric(
+        "gauge", "Restarts by policy per instance and hour, over the last hour; absent where none was desired."
+    ),
     "midwatch_container_exits_total": Metric("counter", "Ends of containers.", ("reason",)),
     "midwatch_oom_kills_total": Metric("counter", "Processes that the kernel killed for memory.", ("cause", "victim")),
     "midwatch_image_pulls_total": Metric(

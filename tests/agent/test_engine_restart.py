@@ -25,9 +25,9 @@ CRASHES = ["sh", "-c", f"{COUNTS}; case $n in 1|5) {STEADY};; *) sleep 0.2; exit
 NONE = {"policy": 0, "manual": 0, "midwatch": 0}
 
 
-@pytest.fixture(params=[False, True], ids=["restarts all", "lets all live on"])
+@pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[OwnEngine]:
-    with own_engine(tiny=True, **{"live-restore": request.param}) as it:
+    with own_engine(tiny=True, **{"live-restore": bool(getattr(request, "param", False))}) as it:
         yield it
 
 
@@ -50,8 +50,12 @@ def by_name(engine: OwnEngine, name: str, do: Callable[[Container], object]) -> 
         do(client.containers.get(name))
 
 
-@pytest.mark.parametrize("way", ["stop", "kill"])
-@pytest.mark.parametrize("agent", ["stays", "is away too"])
+@pytest.mark.parametrize(
+    ("engine", "way", "agent"),
+    [(False, "stop", "stays"), (False, "kill", "is away too"), (True, "kill", "stays")],
+    ids=["stopped", "killed while the agent is away", "killed and its containers live on"],
+    indirect=["engine"],
+)
 def test_what_an_engine_brings_back_and_what_crashes_then_is_exact(
     engine: OwnEngine, tmp_path: Path, way: str, agent: str
 ) -> None:

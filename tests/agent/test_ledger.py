@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -267,3 +268,28 @@ def test_no_counter_ever_falls_while_its_start_stands(changes: list[tuple[tuple[
                 assert value.start_ms == before[key].start_ms
                 assert value.value >= before[key].value
             before[key] = value
+
+
+def test_the_restart_rate_is_per_instance_and_hour_over_the_last_hour() -> None:
+    book, clock = ledger()
+    rates: list[float | None] = []
+    for minute in range(1, 181):
+        clock.now += 60_000
+        book.advance(API, 2, 2, 60_000)
+        if minute in (10, 20, 30):
+            book.restart(API, "policy")
+            book.restart(API, "manual")
+        book.publish(API, 2, 2)
+        if minute in (1, 40, 85, 180):
+            found = values(book.points(clock.now)).get(("midwatch_container_restarts_per_hour", ()))
+            rates.append(found.value if found else None)
+    assert rates == [None, pytest.approx(3 / (2 * 39 / 60)), pytest.approx(1 / 2), 0.0]
+
+
+def test_without_a_desired_instance_there_is_no_restart_rate() -> None:
+    book, clock = ledger()
+    for _ in range(3):
+        clock.now += 60_000
+        book.restart(API, "policy")
+        book.publish(API, 0, 0)
+    assert ("midwatch_container_restarts_per_hour", ()) not in values(book.points(clock.now))

@@ -442,7 +442,7 @@ STEP = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(STEP, max_size=40), st.sampled_from(["no", "always", "on-failure"]), st.booleans())
 def test_no_order_of_events_breaks_it_or_makes_a_counter_fall(steps: list[Any], policy: Any, probed: bool) -> None:
     stage = Stage(container=replace(PROBED if probed else PLAIN, restart_policy=policy))

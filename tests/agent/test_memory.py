@@ -46,7 +46,11 @@ def test_counters_and_starts_survive_an_agent_that_ended_well(tmp_path: Path) ->
     assert (again.positions, again.kernel_count(PLAIN.id), again.rebooted) == ({"c": Position(5, 2)}, 3, False)
 
 
-GAUGES = ("midwatch_containers_desired", "midwatch_containers_healthy")
+GAUGES = (
+    "midwatch_containers_desired",
+    "midwatch_containers_healthy",
+    "midwatch_container_restarts_per_hour",
+)
 
 
 def test_what_happened_while_the_agent_was_off_is_counted_when_it_is_back(tmp_path: Path) -> None:
