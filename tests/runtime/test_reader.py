@@ -124,6 +124,13 @@ def test_a_changed_limit_shows_at_the_next_seldom_look(host: Tree) -> None:
     assert (after.memory.limit_bytes, after.limits.memory_bytes) == (8192, 8192)
 
 
+def test_limits_read_earlier_do_not_make_a_container_alive_that_is_gone(host: Tree) -> None:
+    reader = opened(host)
+    assert reader.read() is not None
+    reader.close()
+    assert reader.read() is None
+
+
 def test_a_fault_is_told_in_each_round_until_it_is_mended(host: Tree) -> None:
     procs = host.folder("pids") / "pids.current"
     with opened(host) as reader:
