@@ -25,6 +25,8 @@ from runtime.reader import ContainerReader, open_container
 LOG = logging.getLogger(__name__)
 
 KEEP_ENDED_MS = 300_000
+CAPABLE_MS = 60_000
+"""Time between two looks at what the node can measure: it changes with a mount or a boot."""
 MAX_INTERFACES = 32
 MAX_DEVICES = 64
 
@@ -74,6 +76,8 @@ class Collector:
         self._lock = threading.Lock()
         self._lost: dict[tuple[str, str], int] = {}
         self._missing: set[str] = set()
+        self._capable: Mapping[str, bool] = {}
+        self._capable_until_ms = 0
         self._since_ms: int | None = None
         self.layout: Layout = detect(self._node.mounts(), root)
 
@@ -126,7 +130,9 @@ class Collector:
             self._facts = facts
 
     def _about_itself(self, now_ms: int) -> Iterator[Value]:
-        can = {**capabilities(self._root, self.layout), **self._more_capabilities()}
+        if now_ms >= self._capable_until_ms:
+            self._capable, self._capable_until_ms = capabilities(self._root, self.layout), now_ms + CAPABLE_MS
+        can = {**self._capable, **self._more_capabilities()}
         self._say_what_is_missing(can)
         for name, able in sorted(can.items()):
             yield Value("midwatch_capability", (("name", name),), float(able), now_ms)

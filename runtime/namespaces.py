@@ -39,8 +39,10 @@ def network_of(process: int) -> int | None:
 
 
 def network_of_host(proc: Path) -> int | None:
-    """The inode of the network namespace of the host's first process."""
-    try:
-        return (proc / "1/ns/net").stat().st_ino
-    except OSError:
-        return None
+    """The inode of the network namespace of the host's first process; of ours where that one is shut to us."""
+    for process in ("1", "self"):
+        try:
+            return (proc / process / "ns/net").stat().st_ino
+        except OSError:
+            continue
+    return None

@@ -59,7 +59,8 @@ class _Part:
 
     def _take(self, texts: Mapping[str, bytes | None]) -> None:
         named = Texts(texts, self._where)
-        readable = any(text is not None for text in texts.values())
+        # Limits that were read earlier don't make a container alive whose own files are gone.
+        readable = any(text is not None for text in self._texts or ())
         self._value = self._parse(named) if readable else None
         self._faults = tuple(named.faults)
 

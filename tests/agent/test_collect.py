@@ -11,13 +11,14 @@ import pytest
 from agent.borrowed import CADVISOR, NODE
 from agent.collect import MAX_INTERFACES, Collector, Target
 from agent.collect_container import Facts, Seen, Shaper, Stamp
+from agent.columns import Columns
 from agent.model import Points, Resource, Value
 from agent.names import OWN
-from runtime.cgroup import Memory, Reading
+from runtime.cgroup import DeviceIo, Memory, Reading
 from runtime.devices import Devices
 from runtime.kept import Allowance
 from runtime.model import PLATFORM, Container, ServiceName
-from runtime.node_capability import REMEDIES
+from runtime.node_capability import REASONS, REMEDIES
 from tests.runtime import trees
 from tests.runtime.trees import Tree
 from tests.support.engine import EngineUnderTest
@@ -215,6 +216,48 @@ def test_no_memory_limit_is_zero_as_cadvisor_has_it_and_an_unknown_one_is_absent
     assert limits(Memory(limit_known=True)) == [0]
     assert limits(Memory(limit_known=True, limit_bytes=5)) == [5]
     assert limits(Memory()) == []
+
+
+def test_totals_of_io_leave_out_devices_that_are_made_of_others() -> None:
+    io = (DeviceIo("8:0", 10, 1, 2, 3), DeviceIo("253:0", 10, 1, 2, 3), DeviceIo("8:16", 5, None, 1, 1))
+    seen = Seen(Reading(None, None, None, io, {}, None), container(trees.hybrid()))
+    facts = Facts(Devices({"8:0": "/dev/sda"}, frozenset({"253:0"})))
+    points = list(Shaper().columns(seen, facts, Stamp(NOW, STARTED)))
+    totals = {point.name: point.value for point in points if point.name.startswith("midwatch_container_io_")}
+    assert list(totals.values()) == [15, 1, 3, 4]
+    named = [dict(point.labels)["device"] for point in points if point.name == "container_fs_reads_bytes_total"]
+    assert named == ["/dev/sda", "253:0", "8:16"]
+
+
+def test_a_container_can_have_no_more_than_the_node_and_what_is_above_it(host: Tree) -> None:
+    (host.root / "sys/fs/cgroup/memory/docker/memory.limit_in_bytes").write_text("1048576\n")
+    found = values(rounds(host, container(host))[1])
+    assert found["midwatch_container_memory_limit_bytes"].value == 1 << 20
+    assert found["container_spec_memory_limit_bytes"].value == 64 << 20
+    assert found["midwatch_container_cpu_limit_cores"].value == 0.5
+
+
+def test_a_container_that_says_the_same_again_has_the_same_shape_and_this_moments_time(host: Tree) -> None:
+    collector = Collector(host.root, allowance=Allowance(200))
+    first, again = (collector.collect([target(container(host))], at)[1].points for at in (NOW, NOW + 1000))
+    collector.close()
+    assert isinstance(first, Columns)
+    assert isinstance(again, Columns)
+    assert again.shape is first.shape
+    assert {point.at_ms for point in again} == {NOW + 1000}
+    assert again.values[:-1] == first.values[:-1]
+
+
+def test_what_cannot_be_measured_is_told_with_why_and_what_would_change_it(tmp_path: Path) -> None:
+    collector = Collector(trees.v1(tmp_path).root)
+    (platform,) = collector.collect([], NOW)
+    collector.close()
+    told = [dict(point.labels) for point in platform.points if point.name == "midwatch_capability_missing_info"]
+    assert told == [{"name": "psi", "reason": REASONS["psi"], "remedy": REMEDIES["psi"]}]
+
+
+def test_every_remedy_has_its_reason() -> None:
+    assert set(REASONS) == set(REMEDIES)
 
 
 @pytest.fixture

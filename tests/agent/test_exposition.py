@@ -165,6 +165,17 @@ def test_openmetrics_has_the_start_of_counters_and_plain_text_has_not() -> None:
     assert "_created" not in text(rounds)
 
 
+def test_container_labels_are_on_the_info_series_and_on_all_of_cadvisors_where_that_is_asked_for() -> None:
+    label = ("container_label_com_docker_compose_project", "shop")
+    info = Value("container_info", (("image_id", "x"), label), 1, NOW)
+    values = (Value("container_memory_rss", (), 5, NOW), info, Value("midwatch_container_io_reads_total", (), 1, NOW))
+    for everywhere in (False, True):
+        exposition = Exposition([Points(ONE, values)], Dropped(), labels_everywhere=everywhere)
+        exposed = generate_latest(exposition).decode()
+        carry = {name for name, labels in samples(exposed) if label in labels}
+        assert carry == ({"container_info", "container_memory_rss"} if everywhere else {"container_info"})
+
+
 def test_all_that_is_emitted_is_valid_openmetrics() -> None:
     opened = generate_openmetrics(Exposition(whole(), Dropped(), created=True)).decode()
     names = {family.name for family in parse_openmetrics(opened)}

@@ -22,12 +22,14 @@ needs_prometheus = pytest.mark.skipif(
 
 
 class Prometheus:
-    """A real one, on a port of its own, that scrapes every second."""
+    """A real one, on a port of its own, that scrapes every second by default."""
 
-    def __init__(self, folder: Path, targets: dict[str, str], rules: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, targets: dict[str, str], rules: tuple[Path, ...] = (), interval: str = "1s"
+    ) -> None:
         self.port, self._process = free_port(), Process("prometheus", folder)
         jobs = [{"job_name": name, "static_configs": [{"targets": [target]}]} for name, target in targets.items()]
-        every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        every = {"scrape_interval": interval, "evaluation_interval": "1s"}
         config = folder / "prometheus.yml"
         written = {"global": every, "scrape_configs": jobs, "rule_files": [str(path) for path in rules]}
         config.write_text(yaml.safe_dump(written))

@@ -1,0 +1,109 @@
+"""CPU time of one container in one round, by hand: `python -m tests.benchmarks.bench_round [containers]`.
+
+Starts that many sleeping containers on the engine that answers, reads them as the agent does, and removes them. Then
+the same with containers whose numbers all change, as far as that can be had on this machine: each runs a small loop.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import docker
+from prometheus_client.exposition import generate_latest
+from rich.console import Console
+from rich.table import Table
+
+from agent.collect import Collector, Target
+from agent.exposition import Dropped, Exposition
+from agent.model import NodeIdentity, Points, Resource
+from agent.otlp import metrics_request
+from agent.spool import Spool
+from cli.engine import candidates, find
+from runtime.engine_json import container_of
+from runtime.identity import service_of
+from tests.support.engine import DEFAULT_DATA
+
+IMAGE = "midwatch-test/busybox:1"
+LABEL = "io.midwatch.bench"
+NODE = NodeIdentity("n1", "5f0d8a52-6f0e-4f59-9d6f-1f2a3b4c5d6e")
+REPEATS = 15
+IDLE, BUSY = "sleep 36000", "while :; do sleep 0.2; done"
+
+
+@contextmanager
+def sleepers(client: docker.DockerClient, count: int, script: str) -> Iterator[list[Target]]:
+    """Containers that run a script, as targets; removed at the end."""
+    mark = {LABEL: str(os.getpid())}
+    options = {"detach": True, "labels": mark, "network_mode": "none"}
+    made = [client.containers.run(IMAGE, ["sh", "-c", script], **options) for _ in range(count)]
+    try:
+        found = [container_of(client.api.inspect_container(one.id)) for one in made]
+        yield [Target(one, Resource(service_of(one), one.name, f"/docker/{one.id}", one.image)) for one in found]
+    finally:
+        for one in made:
+            one.remove(force=True)
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Least CPU time of several runs; least, since what else the machine does can only add to it."""
+    return min(_once(work) for _ in range(REPEATS))
+
+
+def _once(work: Callable[[], object]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def measured(targets: list[Target]) -> dict[str, float]:
+    """CPU seconds of each step of a round over all targets, and of a scrape."""
+    with closing(Collector()) as collector, tempfile.TemporaryDirectory() as folder:
+        spool = Spool(Path(folder))
+
+        def read(which: list[Target]) -> list[Points]:
+            return collector.collect(which, time.time_ns() // 10**6)
+
+        node = cpu_seconds(lambda: read([]))
+        points = read(targets)
+        whole = cpu_seconds(lambda: read(targets))
+        request = metrics_request(NODE, points)
+        return {
+            "read": whole - node,
+            "encode": cpu_seconds(lambda: metrics_request(NODE, points)),
+            "spool": cpu_seconds(lambda: spool.put("metrics", request)),
+            "one scrape of /metrics": cpu_seconds(lambda: generate_latest(Exposition(points, Dropped()))),
+            "the node itself, once a round": node,
+        }
+
+
+def main(count: int) -> None:
+    """Measure and print one table."""
+    url = find(candidates(DEFAULT_DATA, os.environ))
+    if url is None:
+        sys.exit("no container engine answers")
+    table = Table(title=f"{count} containers, CPU microseconds for each")
+    for heading in ("", "idle", "busy"):
+        table.add_column(heading, justify="right" if heading else "left")
+    with closing(docker.DockerClient(base_url=url, timeout=60)) as client:
+        found = []
+        for script in (IDLE, BUSY):
+            with sleepers(client, count, script) as targets:
+                found.append(measured(targets))
+    steps = ("read", "encode", "spool")
+    for name in found[0]:
+        share = 1 if name.startswith("the node") else count
+        table.add_row(name, *(f"{each[name] / share * 1e6:.1f}" for each in found))
+    table.add_row(
+        "read, encode and spool", *(f"{sum(each[step] for step in steps) / count * 1e6:.1f}" for each in found)
+    )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
