@@ -20,7 +20,7 @@ from agent.control import ControlServer
 from agent.engine_watch import EngineWatch
 from agent.exposition_server import CannotListen, MetricsServer
 from agent.home import Home, HomeTaken
-from agent.ledger import LONGEST_STEP_MS, Ledger
+from agent.ledger import LONGEST_STEP_MS, PULLS, Ledger
 from agent.lifecycle import Lifecycle
 from agent.logs import LogFollowers, LogLimits
 from agent.memory import Memory
@@ -44,8 +44,9 @@ from runtime.discover import find_engine
 from runtime.engine import Engine
 from runtime.engine_streams import LogStream
 from runtime.errors import EngineUnavailable
+from runtime.identity import registry_of
 from runtime.kept import raise_file_limit
-from runtime.model import PLATFORM
+from runtime.model import PLATFORM, ServiceName
 from runtime.oom import OomWatcher
 from runtime.probe import ready
 
@@ -311,7 +312,17 @@ class Agent:
 
     def _images(self) -> Iterator[str]:
         for handed, _ in self.reconciler.projects().values():
-            yield from (spec.image for spec in handed.project.services if spec.build is None)
+            for spec in handed.project.services:
+                if spec.build is None and self._comes_from_outside(
+                    ServiceName(handed.project.name, spec.name), spec.image
+                ):
+                    yield spec.image
+
+    def _comes_from_outside(self, service: ServiceName, image: str) -> bool:
+        """False for a name without a registry that was never pulled: an image made on this node has such a name."""
+        named = registry_of(image)
+        at = {"registry": named.registry, "repository": named.repository}
+        return image.startswith(named.registry) or self.ledger.value(service, PULLS, **at) > 0
 
     def _credentials(self, registry: str) -> Any:
         return credentials_for(registry, self.environ)
