@@ -96,6 +96,7 @@ class Shipper:
         self.fault: str | None = None
         """Why nothing is taken at present, in one sentence; None while the service takes what is sent."""
         self._node_id, self._url, self._client, self._clock = node_id, url.rstrip("/"), client, clock
+        self._shown = _without_password(self._url)
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
         self._said = set[str]()
         self._lanes = tuple(Lane(self, signal) for signal in SIGNALS)
@@ -127,9 +128,9 @@ class Shipper:
         try:
             response = self._client.post(f"{self._url}/v1/{batch.signal}", content=batch.payload, headers=headers)
         except PostTimeout as fault:
-            return Outcome("timeout", f"no answer in time from {self._url}: {fault}")
+            return Outcome("timeout", f"no answer in time from {self._shown}: {fault}")
         except PostFailed as fault:
-            return Outcome("unreachable", f"{self._url} can't be reached: {fault}")
+            return Outcome("unreachable", f"{self._shown} can't be reached: {fault}")
         return outcome_of(response, datetime.now(UTC))
 
     def settle(self, batch: Batch, outcome: Outcome) -> None:
@@ -197,3 +198,10 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
     except ValueError:
         return None
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())
+
+
+def _without_password(url: str) -> str:
+    """The address as it may be shown: what stands before an @ is a secret."""
+    scheme, _, rest = url.rpartition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    return f"{scheme}://{host}{rest[len(rest.partition('/')[0]) :]}"

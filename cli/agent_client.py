@@ -27,12 +27,18 @@ def answers(data: Path) -> bool:
     return True
 
 
-def run(data: Path, compose: Path, tell: Callable[[str], None], wait: bool = True) -> None:
-    """Hand over a Compose file and wait until its services stand; failures are told, not raised."""
+def run(data: Path, compose: Path, tell: Callable[[str], None], wait: bool = True, strict: bool = False) -> None:
+    """Hand over a Compose file and wait until its services stand; what fails is told, or where `strict` refused."""
     answer = _asked(lambda: client.run(socket_of(data), compose, WAIT_SECONDS if wait else None))
-    for line in answer.get("failures", ()) if wait else ():
+    if not wait:
+        return
+    failures = [" ".join(line.split()) for line in answer.get("failures", ())]
+    if failures and strict:
+        remedy = f"the agent tries again; see `midwatch ps`, or end it: midwatch stop {answer['project']}"
+        raise Refusal("; ".join(failures), remedy)
+    for line in failures:
         tell(f"{answer['project']}: {line}")
-    if wait and answer.get("settled"):
+    if answer.get("settled"):
         tell(f"{answer['project']}: {len(answer['services'])} services stand")
 
 

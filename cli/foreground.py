@@ -22,7 +22,7 @@ def serve(data: Path, config: Config) -> None:
         from service.main import run
     except ModuleNotFoundError as error:
         raise Refusal(f"the service needs {error.name}, which is not installed", "install midwatch[server]") from error
-    _log()
+    _private()
     try:
         run(config.service, data, lambda address: LOG.info("serving at %s", address))
     except ServiceFault as error:
@@ -33,7 +33,7 @@ def watch(data: Path, config: Config) -> None:
     """Run the agent until it is told to stop."""
     from agent.main import CannotListen, HomeTaken, run
 
-    _log()
+    _private()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -41,6 +41,12 @@ def watch(data: Path, config: Config) -> None:
         run(config.agent, data, stop, os.environ)
     except (CannotListen, HomeTaken) as error:
         raise Refusal(str(error)) from error
+
+
+def _private() -> None:
+    """What either writes is for its own user alone: log lines of containers hold secrets."""
+    os.umask(0o077)
+    _log()
 
 
 def _log() -> None:

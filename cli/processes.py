@@ -45,7 +45,7 @@ class Process:
         """Start it detached from this terminal and session; returns the pid."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._rotate()
-        with self.log_file.open("ab") as log:
+        with os.fdopen(os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             child = subprocess.Popen(
                 command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )

@@ -19,12 +19,12 @@ from runtime.errors import ComposeFault
 
 
 def run(data: Path, file: Path, environment: Mapping[str, str]) -> None:
-    """Check a Compose file here, then hand it to the agent and wait until its services stand."""
+    """Check a Compose file, hand it to the agent and wait until its services stand; refuses where one fails."""
     try:
         load(file, environment)
     except ComposeFault as fault:
         raise ConfigFault(fault.faults) from fault
-    agent_client.run(data, file, print)
+    agent_client.run(data, file, print, strict=True)
 
 
 def stop(data: Path, project: str) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from agent.settings import host_and_port
 from cli import agent_client, demo, demo_run, engine, registry, service_client
 from cli.config import Config, address
+from cli.errors import Refusal
 from cli.packages import ensure
 from cli.preflight import require_port, require_room
 from cli.processes import Process
@@ -69,12 +70,27 @@ def agent_process(data: Path) -> Process:
 
 
 def _require_ports(options: Options, config: Config) -> None:
+    _require_distinct(options, config)
     if server_process(options.data).pid() is None:
         require_port(*host_and_port(config.service.listen), "service.listen")
     if agent_process(options.data).pid() is None:
         require_port(*host_and_port(config.agent.listen), "agent.listen")
     if options.demo and Process("registry", options.data / "registry").pid() is None:
         require_port("127.0.0.1", config.demo.registry_port, "demo.registry_port")
+
+
+def _require_distinct(options: Options, config: Config) -> None:
+    """Each port is asked for once: the shop's is found taken only when all else runs already."""
+    asked = {
+        "service.listen": host_and_port(config.service.listen)[1],
+        "agent.listen": host_and_port(config.agent.listen)[1],
+    }
+    if options.demo:
+        asked |= {"demo.registry_port": config.demo.registry_port, "demo.shop_port": config.demo.shop_port}
+    by_port: dict[int, str] = {}
+    for key, port in asked.items():
+        if port and (other := by_port.setdefault(port, key)) != key:
+            raise Refusal(f"{key} and {other} ask for the same port {port}", f"choose another {key}")
 
 
 def _engine(options: Options, environment: Mapping[str, str], steps: Steps, undo: ExitStack) -> engine.Engine:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
+import anyio
 from fastapi import Request
 
 from service.api import ApiFault
 
 FORM_BYTES = 16_384
+BODY_SECONDS = 30.0
+"""Longest time in which a body must have come."""
 
 
 async def body_of(request: Request, most: int) -> bytes:
-    """The body, at most `most` bytes; raises ApiFault 413."""
+    """The body, at most `most` bytes; raises ApiFault 413, and 408 where it takes too long to come."""
     if _announced(request) > most:
         raise ApiFault(413, f"the body is longer than {most} bytes")
     found = bytearray()
-    async for chunk in request.stream():
-        found += chunk
-        if len(found) > most:
-            raise ApiFault(413, f"the body is longer than {most} bytes")
+    try:
+        with anyio.fail_after(BODY_SECONDS):
+            async for chunk in request.stream():
+                found += chunk
+                if len(found) > most:
+                    raise ApiFault(413, f"the body is longer than {most} bytes")
+    except TimeoutError as error:
+        raise ApiFault(408, f"the body did not come within {BODY_SECONDS:g} s") from error
     return bytes(found)
 
 

@@ -37,6 +37,9 @@ class Live:
 
     async def stream(self, request: PageRequest) -> AsyncIterator[str]:
         """What one reader gets, until it leaves or the service ends."""
+        if self.readers >= MOST_READERS:
+            yield "retry: 30000\n\n"
+            return
         self.readers += 1
         feed = Feed()
         try:

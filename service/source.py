@@ -115,7 +115,7 @@ class StoreSource:
             self._store.database,
             "SELECT name, at_ms, node, service, container, image, body, attributes FROM events"  # noqa: S608
             " WHERE name IN (SELECT unnest(?::VARCHAR[])) AND at_ms > ? AND at_ms <= ?"
-            f"{''.join(f' AND {it}' for it in where)} ORDER BY at_ms DESC LIMIT ?",
+            f"{''.join(f' AND {it}' for it in where)} ORDER BY at_ms DESC, rowid DESC LIMIT ?",
             [list(query.names), since_ms, until_ms, *parameters, limit],
         )
         return [
@@ -124,16 +124,16 @@ class StoreSource:
         ]
 
     def logs(self, scope: Scope, since_ms: int, until_ms: int, limit: int, contains: str = "") -> Sequence[LogLine]:
-        """The newest log lines, newest first."""
+        """The newest log lines, newest first; those of one millisecond in the order in which they came."""
         where, parameters = _scoped(scope)
         if contains:
             where.append("contains(lower(body), lower(?))")
             parameters.append(contains)
         with self._store.database.read(read_layout) as (cursor, layout):
-            lines = layout.source("logs", since_ms, until_ms, "at_ms")
+            lines = layout.source("logs", since_ms, until_ms, "at_ms", "*, rowid AS place")
             rows = cursor.execute(
-                "SELECT at_ms, node, service, container, stream, body"  # noqa: S608
-                f" FROM ({lines}) WHERE true{''.join(f' AND {it}' for it in where)} ORDER BY at_ms DESC LIMIT ?",
+                f"SELECT at_ms, node, service, container, stream, body FROM ({lines})"  # noqa: S608
+                f" WHERE true{''.join(f' AND {it}' for it in where)} ORDER BY at_ms DESC, place DESC LIMIT ?",
                 [*parameters, limit],
             ).fetchall()
         return [LogLine(*row) for row in rows]

@@ -28,11 +28,11 @@ class Layout:
         first, last = period_of(kind, since_ms), period_of(kind, until_ms)
         return [period for period in self.periods[kind] if first <= period <= last]
 
-    def source(self, kind: str, since_ms: int, until_ms: int, at: str = "ts_ms") -> str:
+    def source(self, kind: str, since_ms: int, until_ms: int, at: str = "ts_ms", columns: str = "*") -> str:
         """A query for all rows of a kind within `(since, until]`."""
         periods = self.within(kind, since_ms, until_ms) or [TEMPLATE]
         where = f"{at} > {int(since_ms)} AND {at} <= {int(until_ms)}"
-        return " UNION ALL ".join(f"SELECT * FROM {table(kind, it)} WHERE {where}" for it in periods)  # noqa: S608
+        return " UNION ALL ".join(f"SELECT {columns} FROM {table(kind, it)} WHERE {where}" for it in periods)  # noqa: S608
 
 
 def read_layout(cursor: Cursor) -> Layout:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from agent.post import Poster
-from agent.ship import Backoff, Shipper, retry_after_seconds
+from agent.ship import Backoff, Shipper, _without_password, retry_after_seconds
 from agent.spool import Spool
 
 NODE_ID = "node-1"
@@ -339,3 +339,9 @@ def test_retry_after_is_read_as_seconds_or_a_date(header: str | None, seconds: f
 def test_a_wait_without_bound_is_bounded() -> None:
     assert Backoff().wait_seconds(1, 0.0, 1e9) == 300.0
     assert Backoff().wait_seconds(10_000, 0.0, None) == 7.5
+
+
+def test_a_password_in_the_address_of_the_service_is_not_shown() -> None:
+    shown = _without_password("http://user:pw@10.0.0.1:8640/prefix@x")
+    assert shown == "http://10.0.0.1:8640/prefix@x"
+    assert _without_password("https://host:1") == "https://host:1"

@@ -96,6 +96,14 @@ def test_a_port_in_use_is_one_line_with_the_key_that_moves_it_and_nothing_starts
     assert not (tmp_path / "d" / "run").exists()
 
 
+def test_two_keys_that_ask_for_one_port_are_one_line_and_nothing_starts(tmp_path: Path) -> None:
+    ports = {f"MIDWATCH_{name}_LISTEN": f"127.0.0.1:{free_port()}" for name in ("SERVICE", "AGENT")}
+    shop = ports["MIDWATCH_SERVICE_LISTEN"].rpartition(":")[2]
+    line = _refused(midwatch("up", "--data", str(tmp_path / "d"), MIDWATCH_DEMO_SHOP_PORT=shop, **ports))
+    assert f"demo.shop_port and service.listen ask for the same port {shop}" in line
+    assert not (tmp_path / "d" / "run").exists()
+
+
 def test_no_engine_and_no_install_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
     ports = {f"MIDWATCH_{name}_LISTEN": f"127.0.0.1:{free_port()}" for name in ("SERVICE", "AGENT")}
     nowhere = f"unix://{tmp_path}/nothing.sock"

@@ -31,6 +31,7 @@ def test_no_batch_is_lost_and_none_doubled_when_the_service_is_killed_and_comes_
         until(lambda: stack.total("midwatch_agent_spool_batches", signal="metrics") <= 1, 60.0, what="the spool drains")
         last = _rounds(stack)
         _three_rounds(stack)
+        assert _readable_by_others(data) == []
         stack.stop()
     _consecutive(data, last)
 
@@ -38,6 +39,13 @@ def test_no_batch_is_lost_and_none_doubled_when_the_service_is_killed_and_comes_
 def _three_rounds(stack: Stack) -> None:
     seen = _rounds(stack)
     until(lambda: _rounds(stack) >= seen + 3, 30.0, what="three rounds")
+
+
+def _readable_by_others(data: Path) -> list[str]:
+    """Files that service and agent wrote and that another user could read: log lines of containers hold secrets."""
+    files = [it for folder in ("server", "agent", "run") for it in (data / folder).rglob("*") if it.is_file()]
+    assert any(it.suffix == ".wal" for it in files)
+    return [it.name for it in files if it.stat().st_mode & 0o077 and it.suffix != ".pid"]
 
 
 def _consecutive(data: Path, last: float) -> None:

@@ -7,15 +7,22 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from agent.model import Event, NodeIdentity, Points, Resource, Value
 from agent.otlp import logs_request, metrics_request
+from dashboards.pages import parse
+from dashboards.source import Scope
 from runtime.model import PLATFORM, ServiceName
+from service import bodies, live
+from service.api import ApiFault
 from service.app import create_app
 from service.main import running, system_clock
+from service.model import LogBatch, LogRow
 from service.parts import Parts
 from service.settings import Settings
 from slo.model import Selector
@@ -111,6 +118,46 @@ def test_what_cannot_be_stored_is_refused_and_counted(
     app: FastAPI, headers: dict[str, str], body: bytes, status: int
 ) -> None:
     assert ask(app, "POST", "/v1/metrics", headers, body).status_code == status
+
+
+def test_lines_of_one_millisecond_keep_their_order(parts: Parts) -> None:
+    now_ms = parts.clock()
+    rows = tuple(LogRow(now_ms, "n1", "u1", "shop/order", "c", "/docker/a", "stderr", f"line {n}") for n in range(300))
+    parts.records.append_logs(LogBatch(None, (), rows[:200]))
+    parts.records.append_logs(LogBatch(None, (), rows[200:]))
+    found = parts.source.logs(Scope(service="shop/order"), now_ms - 1000, now_ms + 1000, 250)
+    assert [it.text for it in found] == [f"line {n}" for n in range(299, 49, -1)]
+
+
+def test_a_stream_beyond_the_most_gets_nothing(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_READERS", 1)
+    request = parse("oncall", {}, parts.clock())
+
+    async def firsts() -> tuple[list[str], int]:
+        one, two = parts.live.stream(request), parts.live.stream(request)
+        told = [await anext(one), await anext(two), await anext(two, "the end")]
+        readers = parts.live.readers
+        await one.aclose()
+        return told, readers
+
+    told, readers = anyio.run(firsts)
+    assert told == ["retry: 3000\n\n", "retry: 30000\n\n", "the end"]
+    assert (readers, parts.live.readers) == (1, 0)
+
+
+def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.05)
+
+    async def receive() -> dict[str, Any]:
+        await anyio.sleep_forever()
+        return {}
+
+    async def read() -> bytes:
+        return await bodies.body_of(Request({"type": "http", "headers": []}, receive), 100)
+
+    with pytest.raises(ApiFault, match="did not come within") as caught:
+        anyio.run(read)
+    assert caught.value.status == 408
 
 
 def test_a_silence_is_made_listed_and_ended(app: FastAPI) -> None:
