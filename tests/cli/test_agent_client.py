@@ -1,0 +1,38 @@
+"""What `midwatch run` makes of the agent's answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import client
+from cli import agent_client
+from cli.errors import Refusal
+
+FAILED = {"project": "p", "services": ["web"], "settled": False, "failures": ["p/web: port 80\n is taken"]}
+
+
+@pytest.fixture(autouse=True)
+def answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that could not bring a service up; the agent's side has tests of its own."""
+
+    def run(*_: Any) -> dict[str, Any]:
+        return FAILED
+
+    monkeypatch.setattr(client, "run", run)
+
+
+def test_what_failed_is_one_line_with_its_remedy_where_it_is_asked_for_strictly(tmp_path: Path) -> None:
+    with pytest.raises(Refusal) as caught:
+        agent_client.run(tmp_path, tmp_path / "compose.yaml", print, strict=True)
+    line = str(caught.value)
+    assert "p/web: port 80 is taken" in line and "midwatch stop p" in line
+    assert "\n" not in line
+
+
+def test_what_failed_is_told_otherwise(tmp_path: Path) -> None:
+    told: list[str] = []
+    agent_client.run(tmp_path, tmp_path / "compose.yaml", told.append)
+    assert told == ["p: p/web: port 80 is taken"]
