@@ -27,7 +27,7 @@ from agent.log_bounds import LogLimits
 from agent.logs import LogFollowers
 from agent.memory import Memory
 from agent.model import Event, NodeIdentity, Resource
-from agent.node_images import NodeImages
+from agent.node_images import NodeImages, comes_from_outside
 from agent.others_pulls import OthersPulls
 from agent.own import Own, process_cost
 from agent.owner import Owner
@@ -54,7 +54,7 @@ from runtime.engine_streams import LogStream
 from runtime.errors import EngineUnavailable
 from runtime.kept import raise_file_limit
 from runtime.layers import Layers
-from runtime.model import PLATFORM
+from runtime.model import PLATFORM, ServiceName
 from runtime.oom import OomWatcher
 from runtime.probe import ready
 
@@ -373,7 +373,10 @@ class Agent:
 
     def _declared_images(self) -> Iterator[str]:
         for handed, _ in self.reconciler.projects().values():
-            yield from (spec.image for spec in handed.project.services if spec.build is None)
+            for spec in handed.project.services:
+                service = ServiceName(handed.project.name, spec.name)
+                if spec.build is None and comes_from_outside(self.ledger, service, spec.image):
+                    yield spec.image
 
     def _others_pulls(self) -> OthersPulls:
         url = self.settings.engine_metrics or metrics_url()

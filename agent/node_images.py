@@ -6,14 +6,23 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from agent.clock import Clock
+from agent.ledger import PULLS, Ledger
 from runtime.engine import Engine, Insecure
 from runtime.errors import RuntimeFault
-from runtime.model import Container
+from runtime.identity import registry_of
+from runtime.model import Container, ServiceName
 
 LOG = logging.getLogger(__name__)
 
 LIST_SECONDS = 60.0
 """How long a listing of the engine's images is good for."""
+
+
+def comes_from_outside(ledger: Ledger, service: ServiceName, image: str) -> bool:
+    """False for a name without a registry that was never pulled: an image made on this node has such a name."""
+    named = registry_of(image)
+    at = {"registry": named.registry, "repository": named.repository}
+    return image.startswith(named.registry) or ledger.value(service, PULLS, **at) > 0
 
 
 class NodeImages:

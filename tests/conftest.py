@@ -10,12 +10,17 @@ from pathlib import Path
 
 import docker
 import pytest
+from hypothesis import settings
 
 from cli.images import import_busybox, import_python
 from tests.support.engine import EngineUnderTest, engine_under_test
 from tests.support.ports import free_port
 from tests.support.registry import HTPASSWD, RegistryUnderTest
 from tests.support.webhook import Webhook, receiver
+
+# A busy machine fails no property: how long an example takes says nothing of the code
+settings.register_profile("midwatch", deadline=None)
+settings.load_profile("midwatch")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

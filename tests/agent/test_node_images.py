@@ -9,13 +9,23 @@ from dataclasses import replace
 import pytest
 
 from agent.clock import Clock
-from agent.node_images import NodeImages
+from agent.ledger import Ledger
+from agent.node_images import NodeImages, comes_from_outside
 from runtime.engine import Engine, Insecure
 from runtime.engine_json import references_of
 from runtime.errors import EngineUnavailable
+from runtime.model import Pull, ServiceName
 from tests.agent.stories import PLAIN
 from tests.support.faulty_registry import faulty_registry
 from tests.support.own_engine import own_engine
+
+
+def test_a_name_without_a_registry_counts_only_once_it_was_pulled() -> None:
+    ledger, web = Ledger(lambda: 0), ServiceName("p", "web")
+    assert not comes_from_outside(ledger, web, "shop-worker")
+    assert comes_from_outside(ledger, web, "127.0.0.1:5000/shop-worker:1")
+    ledger.pull(Pull("shop-worker", "docker.io", "library/shop-worker", "not_found", 0, 2.0, 0, (), None, None), web)
+    assert comes_from_outside(ledger, web, "shop-worker")
 
 
 class Listing:
