@@ -46,4 +46,4 @@ class SampleSource(Protocol):
 
 def is_stale(value: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which values are staleness markers."""
-    return value.view(np.int64) == STALE_BITS
+    return np.equal(value.view(np.int64), STALE_BITS)
