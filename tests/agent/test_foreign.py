@@ -33,7 +33,7 @@ def test_a_container_with_a_probe_is_deployed_when_it_was_first_ready() -> None:
     stage.says("create").after(100).says("start")
     assert stage.lifecycle.deploys_over() == []
     stage.after(700)
-    stage.lifecycle.ready(probed.id, BEGIN_MS + 100, 0.7, "http", first_try=False)
+    stage.lifecycle.ready(probed.id, BEGIN_MS + 100, 0.7, "http", first_try=False, error_seconds=0.03)
     stage.after(5_000)
     stage.lifecycle.check(probed.id, BEGIN_MS + 100, passed=True)
     (ended,) = stage.lifecycle.deploys_over()
