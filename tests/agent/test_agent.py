@@ -132,7 +132,7 @@ def test_the_cold_start_of_a_slow_container_is_its_time_to_ready(
         (ready,) = until(lambda: watch.events("container.ready", name), 60)
         assert ready["seconds"] >= 0.6
         assert ready["probe"] == "http"
-        found = histogram(watch, name, "start")
+        found = histogram(watch, name, "ready")
         assert sum(found.counts) == 1
         assert found.counts[-1] == 0
         assert found.sum == pytest.approx(ready["seconds"])

@@ -55,7 +55,6 @@ def test_promtool_finds_nothing_to_warn_of(stack: Stack) -> None:
             ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
         )
         assert _ours(found.stdout + found.stderr) == [], url
-        assert "error" not in found.stderr.lower(), url
 
 
 def _ours(report: str) -> list[str]:

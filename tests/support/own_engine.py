@@ -49,7 +49,7 @@ class OwnEngine:
     def start(self) -> None:
         """Starts it and waits until it answers."""
         folder = self.folder
-        if not Path(f"/sys/class/net/{self._bridge}").exists():
+        if not _is_there(self._bridge):
             _run("ip", "link", "add", self._bridge, "type", "bridge")
         # Where nobody reaps what was killed, its number looks alive and the engine would wait for it in vain.
         for left in ("engine.pid", "exec/containerd/containerd.pid"):
@@ -74,14 +74,19 @@ class OwnEngine:
 
     def clean(self) -> None:
         """Removes every container and ends it; one that was killed is started again for that."""
+        try:
+            self._remove_containers()
+        finally:
+            self.stop()
+            _run("ip", "link", "delete", self._bridge)
+
+    def _remove_containers(self) -> None:
         if self._process is None:
             self.start()
         with contextlib.closing(self.client) as client:
             for container in client.containers.list(all=True, ignore_removed=True):
                 with contextlib.suppress(docker.errors.APIError):
                     container.remove(force=True, v=True)
-        self.stop()
-        _run("ip", "link", "delete", self._bridge)
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
@@ -136,6 +141,12 @@ def _require_means() -> None:
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PATH": _path()})
+
+
+def _is_there(device: str) -> bool:
+    """Asked in this process's network namespace, which need not be that of the mounted `/sys`."""
+    asked = ["ip", "link", "show", "dev", device]
+    return subprocess.run(asked, check=False, capture_output=True, env={**os.environ, "PATH": _path()}).returncode == 0
 
 
 def _path() -> str:
