@@ -16,6 +16,7 @@ from runtime.devices import Devices
 from runtime.errors import ParseFault
 from runtime.kept import Allowance
 from runtime.layers import LayerUse, Running
+from runtime.limits import Above
 from runtime.model import PLATFORM, Container
 from runtime.namespaces import Networks, network_of_host
 from runtime.node import NodeReader, NodeReading
@@ -71,6 +72,7 @@ class Collector:
         self._open: dict[str, _Open] = {}
         self._paths: dict[str, str] = {}
         self._layer_of = layer_of
+        self._above = Above()
         self._networks = Networks(network_of_host(root / "proc"))
         self._facts = Facts(Devices({}, frozenset()), labels=labels)
         self._lock = threading.Lock()
@@ -204,6 +206,7 @@ class Collector:
             pid=container.pid,
             network_mode=container.network_mode,
             networks=self._networks,
+            above=self._above,
         )
         if reader is not None:
             self._open[container.id] = _Open(run, reader, Shaper())

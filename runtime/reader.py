@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from runtime import cgroup_v1, cgroup_v2, limits
 from runtime.cgroup import CgroupPaths, Layout, Limits, OpenFiles, Pressure, Reading, Texts, paths_of, pids, scope_of
@@ -95,16 +96,18 @@ class ContainerReader:
         process: Process,
         network: KeptFile | None,
         allowance: Allowance,
+        above: limits.Above,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.paths = paths
+        self._above = above
         self._layout, self._process, self._clock = layout, process, clock
         self._network = network
         self._interfaces: tuple[Interface, ...] | None = None
         self._network_text: bytes | None = None
         self._network_faults: tuple[ParseFault, ...] = ()
         self._parts = {name: _Part(files, allowance, parse) for name, files, parse in _plan(paths) if files}
-        self._seldom_at = float("-inf")
+        self._seldom_at: float | None = None
         self._limits: Limits | None = None
         self._open_files: OpenFiles | None = None
 
@@ -116,9 +119,11 @@ class ContainerReader:
     def read(self) -> Reading | None:
         """One reading, None where the container is gone; a garbled file costs its own values only."""
         now = self._clock()
-        if now - self._seldom_at >= SELDOM_SECONDS:
-            self._seldom_at = now
-            self._look_seldom()
+        if self._seldom_at is None or now >= self._seldom_at:
+            # Containers take turns: not all of them in one round, though the agent found all at once.
+            share = 1.0 if self._seldom_at is not None else crc32(self.paths.id.encode()) / 2**32
+            self._seldom_at = now + SELDOM_SECONDS * share
+            self._look_seldom(now)
         faults: list[ParseFault] = []
         parts = {name: part.read(faults) for name, part in self._parts.items()}
         if parts.get("pids") is None and self.gone:
@@ -135,10 +140,10 @@ class ContainerReader:
             files=self._open_files,
         )
 
-    def _look_seldom(self) -> None:
+    def _look_seldom(self, now: float) -> None:
         for part in self._parts.values():
             part.look_at_settings()
-        seen = limits.effective(self._layout, self.paths)
+        seen = limits.effective(self._layout, self.paths, self._above, now)
         self._limits = seen if seen != self._limits else self._limits
         files = open_files(self.paths, self._process.proc, self._process.pid)
         self._open_files = files if files != self._open_files else self._open_files
@@ -213,6 +218,7 @@ def open_container(
     pid: int,
     network_mode: str,
     networks: Networks | None = None,
+    above: limits.Above | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> ContainerReader | None:
     """Opens what there is of a running container; None where its process is gone or the pid is another's by now.
@@ -234,7 +240,7 @@ def open_container(
         shared = network_mode == "host" or network_mode.startswith("container:")
         owns = not shared and (networks is None or networks.claim(container_id, network_of(process)))
         network = KeptFile(Path("net/dev"), allowance, process) if owns else None
-        return ContainerReader(layout, paths, Process(proc, pid), network, allowance, clock)
+        return ContainerReader(layout, paths, Process(proc, pid), network, allowance, above or limits.Above(), clock)
     finally:
         os.close(process)
 

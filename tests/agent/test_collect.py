@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,6 +186,37 @@ def test_a_container_no_longer_asked_for_is_closed() -> None:
     assert (allowance.used, collector.cgroup_path(host.container_id)) == (before, None)
     collector.close()
     assert allowance.used == 0
+
+
+def test_a_thousand_containers_are_read_with_few_open_files_and_the_shortage_is_counted(host: Tree) -> None:
+    many = [another(host, number) for number in range(1_000)]
+    scarce, alone = Allowance(2_000), names_without_network(rounds(host, container(host))[1])
+    with closing(Collector(host.root, allowance=scarce)) as collector:
+        platform, *found = collector.collect([target(one) for one in many], NOW)
+        assert scarce.used == 2_000
+    assert scarce.used == 0
+    assert [names_without_network(one) for one in found] == [alone] * 1_000
+    lost = {value.labels: value.value for value in platform.points if value.name == "midwatch_agent_dropped_total"}  # type: ignore[union-attr]
+    assert lost[("what", "files kept open"), ("reason", "bound")] > 0
+
+
+def names_without_network(points: Points) -> list[str]:
+    """A network is read by a file that is kept open or not at all: opened by name it could be another process's."""
+    return [name for name in values(points) if not name.startswith("container_network_")]
+
+
+def another(host: Tree, number: int) -> Container:
+    """One more container of that host, with the numbers of the captured one."""
+    made = container(host, id=f"{number:064x}", pid=100_000 + number, name=f"shop-api-{number}")
+    for folder in (host.root / "sys/fs/cgroup").glob(f"*/docker/{host.container_id}"):
+        (folder.parent / made.id).symlink_to(folder, target_is_directory=True)
+    process = host.root / "proc" / str(made.pid)
+    process.mkdir()
+    captured = host.root / "proc" / str(host.pid)
+    for name in ("net", "limits", "stat", "status"):
+        (process / name).symlink_to(captured / name)
+    (process / "cgroup").write_text((captured / "cgroup").read_text().replace(host.container_id, made.id))
+    return made
 
 
 def test_what_cannot_be_measured_is_said_and_others_may_add_to_it() -> None:
