@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 BROWSER_CODE := $(wildcard hatch_build.py dashboards/frontend/package*.json dashboards/frontend/*.mjs dashboards/frontend/src/* dashboards/frontend/src/*/*)
 TEST_PACKAGES := docker.io iptables iproute2 docker-registry busybox-static prometheus prometheus-alertmanager chromium
 GUEST_PACKAGES := docker.io busybox-static qemu-system-x86 e2fsprogs
-GUEST_TESTS := -q -s -m engine tests/exactness tests/runtime/test_oom.py
+GUEST_TESTS := -q -s --timeout=3600 -m engine tests/exactness tests/runtime/test_oom.py
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
