@@ -14,14 +14,14 @@ from tests.exactness.kills import KINDS, Ended, Kind, cause, counted
 from tests.support import spooled
 from tests.support.engine import EngineUnderTest
 from tests.support.stack import Stack
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 KILLS = int(os.environ.get("MIDWATCH_TEST_KILLS", "40"))
-"""In all, over all kinds; `make test-exactness` asks for 500."""
+"""In all, over all kinds; `make test-exact` asks for 500."""
 LEAST_ALLOWED = 1
 PATIENCE_SECONDS = 15.0
 """Longer than an unnamed kill is held back before it is published as unattributed."""
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(120 + 3 * KILLS)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(int((120 + 3 * KILLS) * PATIENCE))]
 
 
 class Caused(NamedTuple):

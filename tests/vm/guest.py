@@ -20,7 +20,7 @@ from tests.vm.root import ENGINE, SOURCES, CannotMake, image, initramfs, kernel,
 BUILD = SOURCES / "build" / "vm"
 MEMORY_MB = 1536
 PROCESSORS = 2
-DEADLINE_SECONDS = float(os.environ.get("MIDWATCH_TEST_GUEST_SECONDS", "1500"))
+DEADLINE_SECONDS = float(os.environ.get("MIDWATCH_TEST_GUEST_SECONDS", "5400"))
 NO_RESULT = 98
 _CONTROL = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|c)|\r")
 """What a firmware writes to clear its screen."""
