@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.arenas import few_arenas
+from agent.assembly import ScrapeRounds, log_limits, scraper_of
 from agent.clock import Clock
 from agent.coldstart import Probes
 from agent.collect import Collector
@@ -23,7 +24,6 @@ from agent.home import Home, HomeTaken
 from agent.layer_look import LayerLook
 from agent.ledger import LONGEST_STEP_MS, Ledger
 from agent.lifecycle import Lifecycle
-from agent.log_bounds import LogLimits
 from agent.logs import LogFollowers
 from agent.memory import Memory
 from agent.model import Event, NodeIdentity, Resource
@@ -37,8 +37,6 @@ from agent.reconcile import Reconciler
 from agent.registries import RegistryProbe
 from agent.rounds import Outbox, Parts, Rounds
 from agent.runs import Runs
-from agent.scrape import ScrapeLimits
-from agent.scraper import Scraper
 from agent.selfmetrics import counted_elsewhere
 from agent.settings import DEFAULT_SERVER, Settings, host_and_port
 from agent.ship import Shipper
@@ -143,8 +141,7 @@ class Agent:
         self.reconciler = self._reconciler()
         self.watch = self._engine_watch()
         self.logs = self._logs()
-        self.scraper = self._scraper()
-        self.scrape_errors = 0
+        self.scraper = scraper_of(settings.scrape, clock)
         self.registries = RegistryProbe(
             settings.registries, self._images(), self._credentials, self.ledger, self.lifecycle, clock
         )
@@ -153,6 +150,7 @@ class Agent:
         url = settings.server or DEFAULT_SERVER
         self.shipper = Shipper(self.spool, self.node.node_id, url, settings.token, self.http)
         self.rounds = Rounds(self._parts(), settings.interval_seconds)
+        self.scrapes = ScrapeRounds(self.scraper, self.rounds, self.outbox, clock, settings.interval_seconds)
         self.control = self._control_server()
         self.server = self._metrics_server()
         self._stopping, self._shipping = threading.Event(), threading.Event()
@@ -176,7 +174,7 @@ class Agent:
         self._work.start("registries", self.registries.run, self._stopping)
         self._work.start("pulls", self.others_pulls.run, self._stopping)
         if self.scraper is not None:
-            self._work.start("scrape", self._scrape, self._stopping)
+            self._work.start("scrape", self.scrapes.run, self._stopping)
         if self.settings.layers.measure:
             look = LayerLook(self.layers, self.collector, self.settings.layers.interval_seconds)
             self._work.start("layers", look.run, self._stopping)
@@ -297,43 +295,11 @@ class Agent:
         settings = self.settings.logs
         if not settings.follow:
             return None
-        limits = LogLimits(
-            followers=settings.containers,
-            lines_per_second=settings.lines_per_second,
-            burst_lines=settings.burst_lines,
-            bytes_per_second=settings.bytes_per_second,
-            burst_bytes=round(8 * settings.bytes_per_second),
-        )
         since_ms = self.memory.saved_ms or self.clock.now_ms()
-        return LogFollowers(self._open_log, self.clock.now_ms, since_ms, self.memory.positions, limits)
+        return LogFollowers(self._open_log, self.clock.now_ms, since_ms, self.memory.positions, log_limits(settings))
 
     def _open_log(self, container_id: str, since_ms: int) -> LogStream:
         return self._needed_engine().logs(container_id, since_ms)
-
-    def _scraper(self) -> Scraper | None:
-        settings = self.settings.scrape
-        if not settings.enabled:
-            return None
-        limits = ScrapeLimits(
-            samples=settings.samples,
-            lines=10 * settings.samples,
-            series=settings.series,
-            round_samples=settings.round_samples,
-            timeout_seconds=settings.timeout_seconds,
-        )
-        return Scraper(self.clock.now_ms, limits)
-
-    def _scrape(self, stop: threading.Event) -> None:
-        scraper, clock, interval = self.scraper, self.clock, self.settings.interval_seconds
-        due = clock.monotonic() + interval
-        while scraper is not None and not stop.wait(max(0.0, due - clock.monotonic())):
-            # As the rounds: a steady beat, whose missed beats are left out.
-            due = max(due + interval, clock.monotonic())
-            try:
-                self.outbox.points(scraper.round(self.rounds.pairs()))
-            except Exception:  # the loop must outlive what one container exposes: counted and logged
-                self.scrape_errors += 1
-                LOG.exception("a round of scrapes failed")
 
     def _parts(self) -> Parts:
         return Parts(

@@ -64,7 +64,7 @@ def _errors(agent: Agent) -> Iterator[Sample]:
         "rounds": agent.rounds.failed,
         "logs": agent.logs.errors if agent.logs else 0,
         "oom": agent.oom.errors if agent.oom else 0,
-        "scrape": agent.scrape_errors,
+        "scrape": agent.scrapes.errors,
     }
     for loop, n in loops.items():
         yield "midwatch_agent_errors_total", (("loop", loop),), float(n)
