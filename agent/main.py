@@ -49,7 +49,7 @@ from runtime.discover import find_engine
 from runtime.engine import Engine
 from runtime.engine_metrics import metrics_url, pull_actions
 from runtime.engine_streams import LogStream
-from runtime.errors import EngineUnavailable
+from runtime.errors import EngineUnavailable, RuntimeFault
 from runtime.kept import raise_file_limit
 from runtime.layers import Layers
 from runtime.model import PLATFORM, ServiceName
@@ -176,7 +176,8 @@ class Agent:
         if self.scraper is not None:
             self._work.start("scrape", self.scrapes.run, self._stopping)
         if self.settings.layers.measure:
-            look = LayerLook(self.layers, self.collector, self.settings.layers.interval_seconds)
+            look = LayerLook(self.layers, self.collector, self._engine_data, self.settings.layers)
+            self.own.ask(look.images)
             self._work.start("layers", look.run, self._stopping)
         self._ship.start("ship", self.shipper.run, self._shipping)
 
@@ -284,6 +285,13 @@ class Agent:
 
     def _connect(self) -> Engine:
         return Engine(self.settings.engine or find_engine(self.environ), environ=self.environ)
+
+    def _engine_data(self) -> str | None:
+        engine = self.watch.link.engine
+        try:
+            return engine.info().root if engine else None
+        except RuntimeFault:
+            return None
 
     def _needed_engine(self) -> Engine:
         engine = self.watch.link.engine

@@ -91,6 +91,8 @@ OWN: dict[str, Metric] = {
     "midwatch_capability_missing_info": Metric(
         "gauge", "1 for what the node can't measure, with why and what would change it.", ("name", "reason", "remedy")
     ),
+    "midwatch_image_store_bytes": Metric("gauge", "Bytes of all image layers, each counted once, as the engine notes."),
+    "midwatch_image_store_layers": Metric("gauge", "Image layers that the engine keeps."),
     "midwatch_container_memory_limit_bytes": Metric(
         "gauge", "Memory that a container can have: the least limit of it, all above it, and the node."
     ),
