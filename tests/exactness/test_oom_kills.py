@@ -93,17 +93,20 @@ def test_each_service_has_as_many_kills_as_were_caused(agent: Stack, caused: lis
 
 
 def test_each_kill_is_one_event_of_its_container(agent: Stack, caused: list[Caused]) -> None:
+    def all_are_told() -> bool:
+        told = told_by_container(agent)
+        return all(sum(told[it.name] for it in one.ended) == counted(agent, one.service) for one in caused)
+
+    until(all_are_told)
+    told = told_by_container(agent)
+    assert all(told[ended.name] <= ended.kills for one in caused for ended in one.ended)
+
+
+def told_by_container(agent: Stack) -> Counter[str]:
     told = Counter[str]()
     for event in spooled.events(agent.data, "container.oom_kill"):
         told[event.container] += event.attributes["count"]
-    for one in caused:
-        assert all(told[ended.name] <= ended.kills for ended in one.ended)
-        until(lambda one=one: sum(told_of(agent, ended.name) for ended in one.ended) == counted(agent, one.service))
-
-
-def told_of(agent: Stack, container: str) -> int:
-    events = spooled.events(agent.data, "container.oom_kill")
-    return sum(event.attributes["count"] for event in events if event.container == container)
+    return told
 
 
 def test_cause_and_victim_are_what_they_were(agent: Stack, caused: list[Caused]) -> None:
