@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,6 @@ def test_a_real_engines_store_is_as_large_as_it_says_itself() -> None:
         asked = Engine(engine.url)
         found = image_store(Path(asked.info().root), 5.0)
         asked.close()
-        with engine.client as client:
+        with closing(engine.client) as client:
             assert found is not None
             assert found.used_bytes == client.df()["LayersSize"] > 0
