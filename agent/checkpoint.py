@@ -39,7 +39,7 @@ def read(folder: Path) -> dict[str, Any] | None:
         state = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadCheckpoint(f"{path} can't be read ({error}): all counters begin anew") from error
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise BadCheckpoint(f"{path} is not of version {VERSION}: all counters begin anew")

@@ -9,8 +9,9 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
@@ -20,6 +21,8 @@ from agent.model import Points
 LOG = logging.getLogger(__name__)
 
 MAX_REQUESTS = 8
+MAX_CONNECTIONS = 32
+CONNECTION_SECONDS = 30.0
 REQUEST_SECONDS = 10
 
 
@@ -152,8 +155,42 @@ def _is_loopback(host: str) -> bool:
 
 
 class _Server(ThreadingHTTPServer):
+    """Bounded before anything is read: so many connections at a time, and each for so long."""
+
     daemon_threads = True
     allow_reuse_address = True
+
+    def __init__(self, *args: Any) -> None:
+        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Takes a connection where there is room, else ends it."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            # No thread could be had: nobody gives its place back.
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """One connection, cut at its deadline: a peer that sends a byte now and then never exceeds a read's own."""
+        timer = threading.Timer(CONNECTION_SECONDS, _cut, (request,))
+        timer.daemon = True
+        timer.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            timer.cancel()
+            self._free.release()
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Server6(_Server):

@@ -32,6 +32,9 @@ HOST_KILLS = "midwatch_oom_kills_host_total"
 
 MAX_SERVICES = 2000
 MAX_REPOSITORIES = 50
+MAX_REGISTRIES = 100
+UNKNOWN = "unknown"
+"""The registry and repository of pulls that somebody made and nobody tells more of."""
 LONGEST_STEP_MS = 60_000
 
 
@@ -157,12 +160,20 @@ class Ledger:
 
     def _has_room(self, account: Account, name: str, labels: Labels) -> bool:
         """False where a repository is new and the bound of repositories is reached, which is counted."""
-        if (name, labels) in account.counters:
+        if (name, labels) in account.counters or labels[0] == ("registry", UNKNOWN):
             return True
         present = {has[:2] for known, has in account.counters if known == name}
         if len(present) < self._max_repositories:
             return True
         self._dropped["image repositories"] = self._dropped.get("image repositories", 0) + 1
+        return False
+
+    def _has_room_for(self, registry: str, account: Account) -> bool:
+        """False where a registry is new and their bound is reached, which is counted."""
+        known = {dict(labels)["registry"] for name, labels in account.distributions if name == REGISTRY}
+        if registry in known or len(known) < MAX_REGISTRIES:
+            return True
+        self._dropped["registries"] = self._dropped.get("registries", 0) + 1
         return False
 
     def _observe_pull(self, account: Account, at: Labels, phases: Mapping[str, float], quality: PullQuality) -> None:
@@ -181,6 +192,8 @@ class Ledger:
         with self._lock:
             self.revision += 1
             account, now = self._account(PLATFORM), self._now_ms()
+            if not self._has_room_for(timing.registry, account):
+                return
             phases: dict[str, float | None] = {"total": timing.total_seconds if timing.ok else None, **timing.phases}
             if timing.blob_message is not None:
                 phases["blob"] = None

@@ -18,6 +18,8 @@ from runtime.errors import EngineRefused, RuntimeFault
 from runtime.model import Container
 
 _LOG = logging.getLogger(__name__)
+AHEAD_MS = 1_000
+"""A position further in the future than this was read while the clock was ahead."""
 _RUNNING = ("running", "paused", "restarting")
 
 
@@ -215,12 +217,17 @@ class LogFollowers:
         return ended_ms is not None and ended_ms < self._position(container.id).at_ms
 
     def _position(self, id_: str) -> Position:
-        return self._positions.get(id_, Position(self._since_ms))
+        return self._past(self._positions.get(id_, Position(self._since_ms)))
+
+    def _past(self, position: Position) -> Position:
+        """The position; now, where it was read while the clock was ahead: what is written from here on is read."""
+        now = self._edge.clock_ms()
+        return position if position.at_ms <= now + AHEAD_MS else Position(now)
 
     def _follow(self, container: Container, resource: Resource) -> None:
         self._inbox.see(resource.service, self._edge.clock_ms())
         earlier = self._followers.get(container.id)
-        drained = self._positions.setdefault(container.id, self._position(container.id))
+        drained = self._positions[container.id] = self._position(container.id)
         # What the earlier follower read may still wait to be drained: it is not read twice.
-        since = earlier.position if earlier else drained
+        since = self._past(earlier.position) if earlier else drained
         self._followers[container.id] = _Follower(container, resource, since, self._inbox, self._edge)

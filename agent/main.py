@@ -119,7 +119,12 @@ class Agent:
             max_services=settings.max_services,
             longest_step_ms=max(LONGEST_STEP_MS, 3 * interval_ms),
         )
-        story = Story(self.ledger, self.collector.cgroup_path, max_containers=settings.max_containers)
+        story = Story(
+            self.ledger,
+            self.collector.cgroup_path,
+            max_containers=settings.max_containers,
+            max_services=settings.max_services,
+        )
         self.lifecycle = Lifecycle(
             story,
             clock.now_ms,

@@ -39,7 +39,7 @@ class Memory:
             state = checkpoint.read(self._folder)
             if state is not None:
                 self._restore(state)
-        except (checkpoint.BadCheckpoint, KeyError, TypeError, ValueError, IndexError) as error:
+        except (checkpoint.BadCheckpoint, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             LOG.error("the checkpoint can't be used, counters begin anew: %s", error)
             checkpoint.set_aside(self._folder)
             self._ledger.restore([], complete=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agent.clock import Clock
-from agent.ledger import Ledger
+from agent.ledger import UNKNOWN, Ledger
 from agent.lifecycle import Lifecycle
 from agent.model import Event, Resource
 from runtime.engine import Engine
@@ -28,7 +28,6 @@ TURN_SECONDS = 0.5
 SETTLE_SECONDS = 15.0
 """A pull that the engine counts and no event tells of has failed, once this much later there is none either."""
 MAX_KNOWN = 5_000
-UNKNOWN = "unknown"
 
 
 @dataclass
@@ -77,11 +76,21 @@ class OthersPulls:
             self._known, self._last = None, None
             return
         if self._known is None:
-            self._known = {registry_of(ref): id for id, refs in engine.pulled_images().items() for ref in refs}
+            self._known = _named(engine)
         events = self._lifecycle.pulls.take_others()
-        seconds = self._counted(events)
+        seconds = self._counted([event for event in events if event.action == "pull"])
         for event in events:
-            self._pulled(event, engine, seconds)
+            if event.action == "pull":
+                self._pulled(event, engine, seconds)
+            else:
+                self._forget(event.id)
+        if any(event.action != "pull" for event in events):
+            # One name less may leave others of the same image.
+            self._known = {**_named(engine), **self._known}
+
+    def _forget(self, image_id: str) -> None:
+        """An image lost a name, or all of it: what is pulled by its names from here on is fetched anew."""
+        self._known = {named: id for named, id in (self._known or {}).items() if id != image_id}
 
     def _counted(self, events: Sequence[EngineEvent]) -> float | None:
         """What the engine's metrics add: how long the one pull took that they and the events agree on."""
@@ -115,6 +124,11 @@ class OthersPulls:
             known[named] = image.id
         self._ledger.pull_by_others(named.registry, named.repository, outcome, seconds)
         self._lifecycle.emit(_event(event, named, outcome, seconds))
+
+
+def _named(engine: Engine) -> dict[Reference, str]:
+    """The id of each local image by every name that a registry knows it under."""
+    return {registry_of(reference): id for id, references in engine.pulled_images().items() for reference in references}
 
 
 def _event(event: EngineEvent, named: Reference, outcome: PullOutcome, seconds: float | None) -> Event:

@@ -29,7 +29,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 from agent import names
 from agent.borrowed import CADVISOR, NODE
 from agent.columns import Columns
-from agent.frames import Frames
+from agent.frames import Frames, Template
 from agent.model import Event, Histogram, Labels, LogLine, NodeIdentity, Point, Points, Resource, Scraped
 from runtime.model import PLATFORM, ServiceName
 
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 SCOPE = "midwatch.agent"
 """Names under this scope are Prometheus names already: the service leaves them as they are."""
 
+MOST_KEPT_CHARS = 400
+"""Scraped labels longer than this are encoded anew each time: what containers say must not fill our memory."""
+_LAST_MS = (2**63 - 1) // 1_000_000
 _NS_PER_MS = 1_000_000
 _CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 _SCOPE_MESSAGE = InstrumentationScope(name=SCOPE)
@@ -127,15 +130,18 @@ def _resource_metrics(node: NodeIdentity, group: Points) -> bytes:
 
 def _points(points: Iterable[Point]) -> Iterator[bytes]:
     """Each point framed as a field of its scope; one loop without calls of ours, since most of a round is this."""
-    template, unstarted, started, kinds = _template, _UNSTARTED.pack, _STARTED.pack, _KINDS
+    unstarted, started, kinds = _UNSTARTED.pack, _STARTED.pack, _KINDS
     for point in points:
         if isinstance(point, Histogram):
             yield _histogram(point)
             continue
+        template: Template = _template
         if isinstance(point, Scraped):
             kind, value = point
             counter = kind == "counter"
             name, labels, number, at_ms, start_ms = value
+            if sum([len(label) + len(text) for label, text in labels]) > MOST_KEPT_CHARS:
+                template = _make_template
         else:
             name, labels, number, at_ms, start_ms = point
             known = kinds.get(name)
@@ -149,8 +155,7 @@ def _points(points: Iterable[Point]) -> Iterator[bytes]:
             yield head + unstarted(_TIME_TAG, at_ms * _NS_PER_MS, _DOUBLE_TAG, number) + tail
 
 
-@lru_cache(maxsize=20_000)
-def _template(name: str, labels: Labels, counter: bool, started: bool) -> tuple[bytes, bytes]:
+def _make_template(name: str, labels: Labels, counter: bool, started: bool) -> tuple[bytes, bytes]:
     """What stands before and after the numbers of a point, framed as a field of its scope."""
     metric = Metric(name=_clean(name))
     if counter:
@@ -167,6 +172,7 @@ def _template(name: str, labels: Labels, counter: bool, started: bool) -> tuple[
     return head, tail
 
 
+_template = lru_cache(maxsize=20_000)(_make_template)
 _FRAMES = Frames(_template)
 
 
@@ -224,7 +230,7 @@ def _event_record(event: Event) -> LogRecord:
 
 def _line_record(line: LogLine) -> LogRecord:
     return LogRecord(
-        time_unix_nano=line.at_ms * _NS_PER_MS,
+        time_unix_nano=min(max(0, line.at_ms), _LAST_MS) * _NS_PER_MS,
         body=_any(line.text),
         severity_number=SeverityNumber.ValueType(line.lifted.severity),
         severity_text=_clean(line.lifted.severity_text),

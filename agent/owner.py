@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.home import LOCK, NODE_ID, Home
 from runtime.model import AGENT_FOLDER_LABEL, AGENT_LABEL, Container
+
+MOST_ID_BYTES = 64
 
 
 class ProjectTaken(Exception):
@@ -63,14 +66,29 @@ def _key(container: Container) -> tuple[str, str]:
 
 def _id_in(folder: Path) -> str | None:
     try:
-        return (folder / NODE_ID).read_text(encoding="utf-8").strip()
+        descriptor = _opened(folder / NODE_ID)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, MOST_ID_BYTES).decode().strip()
     except (OSError, ValueError):
         return None
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """A regular file for reading: the folder is a label's, which may name a pipe that nobody writes to, or a device."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise FileNotFoundError(f"{path} is no regular file")
 
 
 def _locked(folder: Path) -> bool:
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _opened(folder / LOCK)
     except FileNotFoundError:
         return False
     except OSError:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from runtime.http_body import bounded_body
+
 MAX_ANSWER_BYTES = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
 
@@ -93,11 +95,11 @@ class Poster:
         try:
             connection.request("POST", request.path, body=request.content, headers=dict(request.headers))
             response = connection.getresponse()
-            text = response.read(MAX_ANSWER_BYTES).decode("utf-8", "replace")
+            text = bounded_body(response, MAX_ANSWER_BYTES).decode("utf-8", "replace")
             if response.length and len(text) < MAX_ANSWER_BYTES:
                 raise http.client.IncompleteRead(text.encode(), response.length)
             # A body is at its end when nothing more comes; what is longer than we read is left, with its connection.
-            reusable = not response.read(1) and not response.will_close
+            reusable = not bounded_body(response, 1) and not response.will_close
             told = {name.lower(): value for name, value in response.getheaders()}
             return connection if reusable else None, Answer(request.url, response.status, told, text)
         finally:

@@ -26,7 +26,7 @@ def tell_presence(story: Story, now_ms: int, removed_after_ms: int = REMOVED_AFT
         if presence is None:
             continue
         if _is_removed(story, service, presence, records, now_ms, removed_after_ms):
-            _remove(story, service, now_ms)
+            story.remove(service, now_ms)
             continue
         facts = facts_of(story, service, records)
         if presence.told_ms is None or facts != presence.told or now_ms - presence.told_ms >= TOLD_EVERY_MS:
@@ -79,10 +79,3 @@ def _is_removed(
         return False
     presence.empty_ms = now_ms if presence.empty_ms is None else presence.empty_ms
     return presence.was_declared or now_ms - presence.empty_ms >= removed_after_ms
-
-
-def _remove(story: Story, service: ServiceName, now_ms: int) -> None:
-    del story.book.services[service]
-    story.configs.forget(service)
-    story.ledger.forget(service)
-    story.emit(Event("service.removed", now_ms, Resource(service), f"{service} is no longer watched"))

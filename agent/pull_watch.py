@@ -53,20 +53,20 @@ class PullWatch:
         return bool(self._under_way)
 
     def event(self, event: EngineEvent) -> None:
-        """Takes in one event of an image; what is not ours is kept for `take_others`."""
-        if event.action != "pull":
-            return
-        named = registry_of(event.id)
+        """Takes in one event of an image; what is not our own pull is kept for `take_others`."""
         with self._lock:
-            if named in self._under_way or self._now_ms() <= self._ended.get(named, -1):
+            if event.action == "pull" and self._is_ours(registry_of(event.id)):
                 return
             if len(self._others) < MAX_OTHERS:
                 self._others.append(event)
             else:
                 self.dropped += 1
 
+    def _is_ours(self, named: Reference) -> bool:
+        return named in self._under_way or self._now_ms() <= self._ended.get(named, -1)
+
     def take_others(self) -> list[EngineEvent]:
-        """The pulls by others since the last call."""
+        """The pulls by others and what was removed since the last call, in their order."""
         with self._lock:
             taken, self._others = self._others, []
             return taken

@@ -18,6 +18,7 @@ from agent.model import Event, LogLine, NodeIdentity, Points, Resource
 from agent.otlp import logs_request, metrics_requests, traces_request
 from agent.own import Own
 from agent.spool import Spool
+from agent.story import MAX_EVENTS
 from agent.trace import deploy_spans
 from runtime.model import Container
 from runtime.oom import OomWatcher
@@ -79,6 +80,8 @@ class Rounds:
         self._wake = threading.Event()
         self._unnamed = OomTotals(0, 0, 0)
         self._latest: tuple[int, list[Points]] = (0, [])
+        self._untold: list[Event] = []
+        """Events that are not spooled yet: a round that fails in between loses none."""
         self.rounds = 0
         self.failed = 0
 
@@ -102,14 +105,14 @@ class Rounds:
         """One whole round."""
         parts, now = self._parts, self._parts.clock.now_ms()
         began = parts.clock.monotonic()
-        events = self._settled()
+        self._settle()
         targets = self._targets()
         points = self._collected(now, targets)
         self._ship_lines(targets)
         # What is shipped must not be ahead of the checkpoint: after a crash a counter would seem to have fallen.
         self._save()
         parts.outbox.points(points)
-        parts.outbox.logs(events, [])
+        self._tell()
         self.rounds += 1
         parts.own.add("midwatch_agent_round_seconds_total", parts.clock.monotonic() - began)
         parts.own.add("midwatch_agent_rounds_total", outcome="ok")
@@ -118,14 +121,14 @@ class Rounds:
         """The round before the end: every open end is decided, and the checkpoint is complete."""
         parts, now = self._parts, self._parts.clock.now_ms()
         self._count_unnamed()
-        events = parts.lifecycle.settle()
+        self._untold += parts.lifecycle.settle()
         if parts.logs is not None:
             parts.logs.close()
             self._drain(parts.logs)
         points = self._collected(now, self._targets())
         parts.memory.save(parts.logs.positions() if parts.logs else {}, self._counted, complete=True)
         parts.outbox.points(points)
-        parts.outbox.logs(events, [])
+        self._tell()
 
     def scraped(self) -> list[Points]:
         """What a scrape of /metrics gets: the last round's samples, read anew where they are older than a second."""
@@ -148,12 +151,12 @@ class Rounds:
     def _short(self) -> None:
         """What happened since, and the counters of the services that it happened to."""
         parts, now = self._parts, self._parts.clock.now_ms()
-        events = self._settled()
-        if events:
-            touched = {event.resource.service for event in events}
+        self._settle()
+        if self._untold:
+            touched = {event.resource.service for event in self._untold}
             self._save()
             parts.outbox.points(parts.ledger.points(now, touched))
-            parts.outbox.logs(events, [])
+            self._tell()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -163,11 +166,20 @@ class Rounds:
             self._parts.own.add("midwatch_agent_rounds_total", outcome="failed")
             LOG.exception("a round failed")
 
-    def _settled(self) -> list[Event]:
+    def _settle(self) -> None:
         self._count_unnamed()
         for ended in self._parts.lifecycle.deploys_over():
             self._parts.outbox.deploy(ended)
-        return self._parts.lifecycle.tick()
+        self._untold += self._parts.lifecycle.tick()
+        lost = len(self._untold) - MAX_EVENTS
+        if lost > 0:
+            del self._untold[:lost]
+            self._parts.own.add("midwatch_agent_dropped_total", lost, what="events", reason="rounds failed")
+
+    def _tell(self) -> None:
+        """Spools what is to be told; the spool itself loses nothing but at its bound, which it counts."""
+        self._parts.outbox.logs(self._untold, [])
+        self._untold = []
 
     def _count_unnamed(self) -> None:
         if self._parts.oom is None:

@@ -93,8 +93,10 @@ def _taken(sample: Sample, limits: ScrapeLimits) -> ScrapedSample | str:
         return "name"
     if name.endswith("_created") and sample.family != name:
         return "created"
-    labels = _labels(sample, limits)
-    return "labels" if labels is None else ScrapedSample(_kind(sample), name, labels, sample.value)
+    kind, labels = _kind(sample), _labels(sample, limits)
+    if kind == "counter" and sample.value < 0:
+        return "negative"
+    return "labels" if labels is None else ScrapedSample(kind, name, labels, sample.value)
 
 
 def _kind(sample: Sample) -> Literal["counter", "gauge"]:

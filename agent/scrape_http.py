@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from runtime.http_body import bounded_body
+
 _ADDRESS = re.compile(r"(?:http://)?:?(\d{1,5})(/[!-~]{0,255})?")
 _ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 _PATH = re.compile(r"/[!-~]{0,255}")
@@ -52,7 +54,7 @@ def target_of(labels: Mapping[str, str], address: str | None) -> Target:
         port, path = match[1], match[2] or "/metrics"
     elif labels.get("prometheus.io/scheme", "http") != "http":
         raise ScrapeFault("bad_target", "prometheus.io/scheme is not http: only plain HTTP is asked within a node")
-    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536 and _PATH.fullmatch(path)):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65_536 and _PATH.fullmatch(path)):
         raise ScrapeFault("bad_target", f"port {port[:20]!r} and path {path[:80]!r} are no port and path to scrape")
     if not address:
         raise ScrapeFault("no_address", "the container has no address of its own to scrape (host network, or none)")
@@ -91,7 +93,7 @@ def _text(response: http.client.HTTPResponse, max_bytes: int) -> str:
         raise ScrapeFault("status", f"answered {response.status} instead of 200")
     if response.getheader("Content-Encoding", "identity") != "identity":
         raise ScrapeFault("encoding", "answered compressed, which was not asked for")
-    body = response.read(max_bytes + 1)
+    body = bounded_body(response, max_bytes + 1)
     if len(body) > max_bytes:
         raise ScrapeFault("too_large", f"more than the {max_bytes} bytes taken: raise the limit, or expose less")
     if response.length:

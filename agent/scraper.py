@@ -92,12 +92,17 @@ class Scraper:
         self.faults.clear()
 
     def _scrape(self, container: Container, address: str | None) -> _Scrape:
-        """In a thread of the pool."""
-        target = target_of(container.labels, address)
-        at_ms = self._clock_ms()
-        text = fetch(target, self._limits.body_bytes, self._limits.timeout_seconds)
-        seconds = max(0, self._clock_ms() - at_ms) / 1000
-        return _Scrape(at_ms, seconds, parse(text, self._limits))
+        """In a thread of the pool; whatever one container makes of it is its own fault, and no other's."""
+        try:
+            target = target_of(container.labels, address)
+            at_ms = self._clock_ms()
+            text = fetch(target, self._limits.body_bytes, self._limits.timeout_seconds)
+            seconds = max(0, self._clock_ms() - at_ms) / 1000
+            return _Scrape(at_ms, seconds, parse(text, self._limits))
+        except ScrapeFault:
+            raise
+        except Exception as fault:
+            raise ScrapeFault("error", f"{type(fault).__name__}: {str(fault)[:200]}") from fault
 
     def _points(self, container: Container, resource: Resource, future: Future[_Scrape]) -> Points:
         try:

@@ -17,7 +17,7 @@ Write = Callable[[Path, bytes], None]
 
 SIGNALS: tuple[Signal, ...] = ("metrics", "logs", "traces")
 
-_NAME = re.compile(r"(?P<sequence>\d{16})-(?P<what>lines|traces|metrics|events)-(?P<crc>[0-9a-f]{8})\.gz")
+_NAME = re.compile(r"(?P<sequence>\d{16,19})-(?P<what>lines|traces|metrics|events)-(?P<crc>[0-9a-f]{8})\.gz")
 _WHATS: dict[str, What] = {"lines": "lines", "traces": "traces", "metrics": "metrics", "events": "events"}
 _TEMPORARY = ".new"
 _BLOCK = 10_000
@@ -131,7 +131,7 @@ def _read_state(path: Path) -> tuple[str, Sequence[int]] | None:
     try:
         state = json.loads(path.read_bytes())
         spool_id, reserved = str(state["spool_id"]), [int(state["reserved"][signal]) for signal in SIGNALS]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return (spool_id, reserved) if re.fullmatch(r"[0-9a-f]{32}", spool_id) else None
 

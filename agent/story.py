@@ -9,8 +9,8 @@ from agent.book import Book, Presence, Record, Watch, phase_of
 from agent.configs import Configs
 from agent.endings import Ending, Endings
 from agent.foreign import ForeignDeploys, Stood
-from agent.ledger import By, Ledger
-from agent.model import Event
+from agent.ledger import MAX_SERVICES, By, Ledger
+from agent.model import Event, Resource
 from agent.verdict import KillSeen, brought_back, completed_restarts, exit_reason, policy_restarts
 from runtime.identity import service_of
 from runtime.model import Container, ServiceName
@@ -39,8 +39,10 @@ class Story:
         path_of: Callable[[str], str | None] = lambda _: None,
         *,
         max_containers: int = MAX_CONTAINERS,
+        max_services: int = MAX_SERVICES,
         max_events: int = MAX_EVENTS,
     ) -> None:
+        """`max_services` is the ledger's bound, one of which is the node's own: no account in use is ever evicted."""
         self.ledger = ledger
         self.book = Book()
         self.endings = Endings()
@@ -53,7 +55,7 @@ class Story:
         self.engine_lost_ms: int | None = None
         """When the engine that has just come back was lost; None once its containers are known again."""
         self.dropped: dict[str, int] = {}
-        self._max_containers = max_containers
+        self._max_containers, self._max_services = max_containers, max_services - 1
         self._max_events = max_events
         self._events: deque[Event] = deque()
         self._our_work: dict[str, int] = {}
@@ -61,11 +63,14 @@ class Story:
         self._queues: dict[ServiceName, tuple[int, float]] = {}
 
     def add(self, container: Container, now_ms: int) -> Record | None:
-        """A container seen for the first time; None where the bound is reached."""
+        """A container seen for the first time; None where a bound is reached."""
         if len(self.book.records) >= self._max_containers and not self._forget_oldest_gone():
             self.dropped["containers"] = self.dropped.get("containers", 0) + 1
             return None
         service = service_of(container)
+        if not self._has_room_for(service, now_ms):
+            self.dropped["services"] = self.dropped.get("services", 0) + 1
+            return None
         record = Record(container, service, phase_of(container), watch_of(container))
         self.see(service, now_ms)
         if record.watch != "none":
@@ -79,6 +84,28 @@ class Story:
             return False
         self.book.drop(min(gone, key=lambda record: record.gone_ms or 0).container.id)
         return True
+
+    def _has_room_for(self, service: ServiceName, now_ms: int) -> bool:
+        """True where it is known or there is room; the one that has been without containers longest makes room."""
+        services = self.book.services
+        if service in services or len(services) < self._max_services:
+            return True
+        idle = [one for one in services if self._is_idle(one)]
+        if not idle:
+            return False
+        self.remove(min(idle, key=lambda one: services[one].empty_ms or now_ms), now_ms)
+        return True
+
+    def _is_idle(self, service: ServiceName) -> bool:
+        declared = service in self.book.declared
+        return not (declared or self.book.of(service) or self.endings.of(service))
+
+    def remove(self, service: ServiceName, now_ms: int) -> None:
+        """A service is no longer watched; its counters go on where they were when it is seen again."""
+        del self.book.services[service]
+        self.configs.forget(service)
+        self.ledger.forget(service)
+        self.emit(Event("service.removed", now_ms, Resource(service), f"{service} is no longer watched"))
 
     def see(self, service: ServiceName, now_ms: int) -> None:
         """A service is there."""

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from runtime.http_body import bounded_body
+
 MAX_ANSWER_BYTES = 1024 * 1024
 HUB_HOST = "registry-1.docker.io"
 
@@ -141,7 +143,12 @@ class Line:
 
 def _is_open(sock: socket.socket | None) -> bool:
     """False where the server has closed it: what can be read of a connection that asked nothing is its end."""
-    return sock is not None and not select.select([sock], [], [], 0)[0]
+    if sock is None:
+        return False
+    # Not `select.select`, which refuses descriptors above 1,023.
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    return not waiting.poll(0)
 
 
 def _connected(target: Target, watch: Stopwatch) -> http.client.HTTPConnection:
@@ -199,6 +206,6 @@ def _exchange(connection: http.client.HTTPConnection, question: _Question) -> An
     path = urllib.parse.quote(question.path, safe="/:@?=&%+,")
     connection.request(question.method, path, question.body, {"User-Agent": "midwatch", **question.headers})
     with connection.getresponse() as response:
-        body = response.read(MAX_ANSWER_BYTES)
+        body = bounded_body(response, MAX_ANSWER_BYTES)
         told = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, told, body)

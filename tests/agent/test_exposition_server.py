@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from agent.exposition_server import CannotListen, MetricsServer
+from agent import exposition_server
+from agent.exposition_server import MAX_CONNECTIONS, CannotListen, MetricsServer
 from agent.model import Points
 from tests.agent.test_exposition import API, RESTARTS
+from tests.support.waiting import until
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  what is tested is that it is refused
 
@@ -140,3 +143,28 @@ def test_the_loopback_of_ipv6_is_served() -> None:
     port = server.start()
     assert httpx.get(f"http://[::1]:{port}/healthz").status_code == 200
     server.stop()
+
+
+def test_connections_are_bounded_before_anything_is_read_of_them() -> None:
+    with serving() as client, ExitStack() as open_ones:
+        address = ("127.0.0.1", client.base_url.port or 0)
+        for _ in range(MAX_CONNECTIONS):
+            open_ones.enter_context(socket.create_connection(address, 10)).sendall(b"GET /metrics HTTP/1.0\r\nX: ")
+        with socket.create_connection(address, 10) as late:
+            assert late.recv(1) == b""
+        open_ones.close()
+        until(lambda: _status(client) == 200)
+
+
+def _status(client: httpx.Client) -> int | None:
+    try:
+        return client.get("/metrics").status_code
+    except httpx.TransportError:
+        return None
+
+
+def test_a_connection_that_never_ends_its_request_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposition_server, "CONNECTION_SECONDS", 0.2)
+    with serving() as client, socket.create_connection(("127.0.0.1", client.base_url.port or 0), 10) as slow:
+        slow.sendall(b"GET /metrics HTTP/1.0\r\nX: ")
+        assert slow.recv(1) == b""

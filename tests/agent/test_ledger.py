@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.ledger import Ledger
+from agent.ledger import MAX_REGISTRIES, REGISTRY, UNKNOWN, Ledger
 from agent.model import Histogram, Points, Value
 from agent.names import OWN
 from runtime.model import PLATFORM, Build, LayerTiming, Pull, PullOutcome, PullPhase, RegistryTiming, ServiceName
@@ -293,3 +293,23 @@ def test_without_a_desired_instance_there_is_no_restart_rate() -> None:
         book.restart(API, "policy")
         book.publish(API, 0, 0)
     assert ("midwatch_container_restarts_per_hour", ()) not in values(book.points(clock.now))
+
+
+def test_registries_are_bounded_and_the_rest_is_counted_as_dropped() -> None:
+    book, _ = ledger()
+    for number in range(MAX_REGISTRIES + 3):
+        book.registry(RegistryTiming(f"r{number}.test", BEGIN, True, 0.5, {"dns": 0.1}, None))
+    book.registry(RegistryTiming("r0.test", BEGIN, True, 0.5, {"dns": 0.1}, None))
+    found = histograms(book.points(BEGIN), PLATFORM)
+    assert len({labels[1] for labels in found if labels[0] == REGISTRY} | set()) <= MAX_REGISTRIES
+    assert book.dropped() == {"registries": 3}
+    assert sum(sum(one.counts) for one in found.values() if one.name == REGISTRY) == 2 * (MAX_REGISTRIES + 1)
+
+
+def test_failed_pulls_by_others_are_counted_however_many_repositories_there_were() -> None:
+    book, _ = ledger(max_repositories=2)
+    for number in range(3):
+        book.pull_by_others("r.test", f"a{number}", "ok", None)
+    book.pull_by_others(UNKNOWN, UNKNOWN, "error", None)
+    assert book.value(PLATFORM, "midwatch_image_pulls_total", repository=UNKNOWN, outcome="error") == 1
+    assert book.dropped() == {"image repositories": 1}

@@ -481,3 +481,14 @@ def test_a_real_containers_lines_come_once_over_its_restarts(engine: EngineUnder
     reader.close()
     once = [f"std{name} {name} {n}" for n in (1, 2, 3) for name in ("out", "err")] + ["stdout end"]
     assert sorted(texts) == sorted(once * 2)
+
+
+def test_lines_are_read_again_once_a_clock_that_was_ahead_is_right(logs: Logs) -> None:
+    ahead = {"a" * 64: Position(T0 + 3_600_000, 4)}
+    following = followers(logs, positions=ahead)
+    following.sync([(container({}), API)])
+    until(lambda: logs.streams)
+    logs.write("a" * 64, T0 + 5, "now")
+    assert drained(following, 1) == ["now"]
+    assert following.positions() == {"a" * 64: Position(T0 + 5, 1)}
+    following.close()

@@ -18,7 +18,7 @@ from agent.model import Event
 from agent.others_pulls import SETTLE_SECONDS, OthersPulls
 from agent.pull_watch import MAX_OTHERS, PullWatch
 from agent.story import Story
-from runtime.engine import Engine
+from runtime.engine import Engine, Image
 from runtime.engine_metrics import PullActions, pull_actions
 from runtime.model import PLATFORM, EngineEvent
 from tests.agent.running import running
@@ -92,17 +92,19 @@ class Scene:
     def pulled_images(self) -> dict[str, tuple[str, ...]]:
         return {id: (reference,) for reference, id in self.ids.items()}
 
-    def image(self, _reference: str) -> None:
-        return None
+    def image(self, reference: str) -> Image | None:
+        id = self.ids.get(reference)
+        return None if id is None else Image(id, None, 0)
 
     def turn(self, seconds: float, *events: str, more: int = 0, took: float = 0.0) -> None:
         """Lets time pass; the engine tells of pulls, and its metrics of more of them."""
         self.clock.at[0] += seconds
         if self.metrics is not None:
             self.metrics = PullActions(self.metrics.pulls + more, self.metrics.seconds + took)
-        for number, reference in enumerate(events):
+        for number, told in enumerate(events):
             at_ns = round(self.clock.at[0] * 1e9) + number
-            self.lifecycle.event(EngineEvent(at_ns, reference, "pull", "image", {}))
+            action, _, id = told.rpartition(" ")
+            self.lifecycle.event(EngineEvent(at_ns, id, action or "pull", "image", {}))
         self.part.turn()
 
     def counted(self, outcome: str) -> int:
@@ -166,6 +168,24 @@ def test_an_engine_that_began_anew_or_fell_silent_is_a_new_baseline(between: Pul
     for _ in range(3):
         scene.turn(SETTLE_SECONDS)
     assert scene.counted("error") == 0
+
+
+def test_what_was_removed_and_is_pulled_again_was_fetched_again() -> None:
+    scene = Scene()
+    scene.ids = {"r:5000/a:1": "sha256:1", "r:5000/a:latest": "sha256:1"}
+    scene.turn(1, "r:5000/a:1", "r:5000/a:1")
+    assert (scene.counted("ok"), scene.counted("cached")) == (1, 1)
+    scene.turn(1, "untag sha256:1", "delete sha256:1", "r:5000/a:1")
+    assert (scene.counted("ok"), scene.counted("cached")) == (2, 1)
+
+
+def test_a_name_that_an_image_keeps_when_another_one_goes_is_still_known() -> None:
+    scene = Scene()
+    scene.ids = {"r:5000/a:1": "sha256:1"}
+    scene.turn(1, "r:5000/a:1")
+    scene.turn(1, "untag sha256:1")
+    scene.turn(1, "r:5000/a:1")
+    assert (scene.counted("ok"), scene.counted("cached")) == (1, 1)
 
 
 @contextmanager

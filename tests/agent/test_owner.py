@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import uuid
@@ -58,6 +59,30 @@ def test_a_folder_that_another_agent_has_taken_since_is_not_that_agent(mine: Own
 def test_an_agent_that_cannot_be_looked_into_is_taken_to_live(mine: Owner, where: str) -> None:
     far = replace(PLAIN, labels={AGENT_LABEL: str(uuid.uuid4()), AGENT_FOLDER_LABEL: where})
     assert mine.others([far]) == (far,)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["node_id", "lock"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_labels_that_lead_to_what_is_no_file_of_an_agent_hold_nothing_up(
+    mine: Owner, tmp_path: Path, name: str, kind: str
+) -> None:
+    folder, agent = tmp_path / "volume", str(uuid.uuid4())
+    folder.mkdir()
+    (folder / "node_id").write_text(agent)
+    (folder / "lock").touch()
+    (folder / name).unlink()
+    match kind:
+        case "pipe":
+            os.mkfifo(folder / name)
+        case "device":
+            (folder / name).symlink_to("/dev/zero")
+        case _:
+            (folder / name).mkdir()
+    namespace = mine.labels[AGENT_FOLDER_LABEL].partition(":")[0]
+    forged = replace(PLAIN, labels={AGENT_LABEL: agent, AGENT_FOLDER_LABEL: f"{namespace}:{folder}"})
+    # A link at the lock's place can't be looked into, so that nothing is touched.
+    assert mine.others([forged]) == ((forged,) if (name, kind) == ("lock", "device") else ())
 
 
 COMPOSE = """

@@ -142,3 +142,9 @@ def test_no_text_gets_a_reserved_name_an_identity_label_or_an_infinite_value_thr
         assert math.isfinite(sample.value)
         assert list(sample.labels) == sorted(sample.labels)
     assert len({(sample.name, sample.labels) for sample in result.samples}) == len(result.samples)
+
+
+def test_a_counter_below_zero_is_refused_and_a_gauge_is_not() -> None:
+    result = parse("a_total -5\nb -5\n")
+    assert [sample.name for sample in result.samples] == ["b"]
+    assert result.refused == {"negative": 1}

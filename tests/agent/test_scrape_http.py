@@ -91,6 +91,8 @@ def test_the_labels_say_port_and_path_and_the_engine_says_the_address(labels: di
         {"midwatch.scrape": "8080 "},
         {"prometheus.io/scheme": "https", "prometheus.io/port": "443"},
         {"prometheus.io/scrape": "true"},
+        {"prometheus.io/port": "000808080"},
+        {"prometheus.io/port": "1" * 5_000},
         {"prometheus.io/port": "80", "prometheus.io/path": "metrics"},
         {"prometheus.io/port": "80", "prometheus.io/path": "//evil/ HTTP/1.1"},
     ],
@@ -198,3 +200,27 @@ def test_a_port_where_nobody_listens_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     assert outcome(Target("127.0.0.1", port, "/metrics")) == "unreachable"
+
+
+class Flood:
+    """Sends a chunk of a size that is none, then as much as is taken."""
+
+    MOST = 64 << 20
+
+    def __init__(self, size: bytes) -> None:
+        self.head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\n"
+        self.sent = 0
+
+    def __call__(self, connection: socket.socket) -> None:
+        connection.sendall(self.head)
+        piece = b"a" * (1 << 20)
+        while self.sent < self.MOST:
+            self.sent += connection.send(piece)
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-2", b"-ffffffff"])
+def test_no_more_is_read_than_is_taken_whatever_size_a_chunk_claims(size: bytes) -> None:
+    flood = Flood(size)
+    with peer(flood) as target:
+        assert outcome(target) in ("too_large", "unreachable")
+    assert flood.sent < 16 << 20

@@ -240,3 +240,15 @@ def test_a_real_container_is_scraped_at_its_own_address(
     assert found == [("up", 1.0), ("hits_total", 7.0)]
     assert scraper.refused == {"reserved_name": 1}
     made.remove(force=True)
+
+
+def test_what_one_container_makes_of_its_scrape_costs_no_other(scraper: Rounds) -> None:
+    with exposed() as target:
+        labels = {"midwatch.scrape": str(target.port)}
+        # No label is a number; it stands for whatever an engine or a library may come up with.
+        odd: dict[str, Any] = {"prometheus.io/scrape": "true", "prometheus.io/port": 80}
+        broken = container(odd, id="b" * 64, name="broken")
+        found = scraper.round([(broken, API), (container(labels), API)])
+    ups = sorted(value for name, value, _, _ in rows(found) if name == "up")
+    assert ups == [0.0, 1.0]
+    assert scraper.outcomes == {"error": 1, "ok": 1} and "AttributeError" in scraper.faults["broken"]

@@ -281,7 +281,17 @@ def test_a_file_that_someone_removed_is_counted_as_lost(tmp_path: Path) -> None:
     assert spool.dropped == {("batch_metrics", "corrupt"): 1}
 
 
-@pytest.mark.parametrize("spoilt", [b"", b"{}", b"not json", b'{"spool_id": "../x", "reserved": {}}'])
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        b"",
+        b"{}",
+        b"not json",
+        b"[" * 100_000,
+        b'{"spool_id": "a", "reserved": {"metrics": 1e999}}',
+        b'{"spool_id": "../x", "reserved": {}}',
+    ],
+)
 def test_without_its_numbers_the_spool_has_a_new_identity_and_keeps_the_batches(tmp_path: Path, spoilt: bytes) -> None:
     before = Spool(tmp_path)
     before.put("metrics", b"kept")
@@ -366,3 +376,11 @@ def test_the_bound_holds_and_every_batch_waits_or_is_counted(
         spool.put(what, noise(size))
         assert spool.waiting_bytes <= 4_000
     assert sum(map(spool.waiting, SIGNALS)) + sum(spool.dropped.values()) == len(puts)
+
+
+def test_a_file_of_an_odd_number_is_a_batch_like_others_and_the_next_ones_too(tmp_path: Path) -> None:
+    Spool(tmp_path)
+    (tmp_path / "metrics/9999999999999999-metrics-00000000.gz").write_bytes(b"x")
+    spool = Spool(tmp_path)
+    spool.put("metrics", b"next")
+    assert Spool(tmp_path).waiting("metrics") == 2

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +18,10 @@ from typing import Any
 import pytest
 
 from runtime.credentials import Credentials
+from runtime.kept import raise_file_limit
 from runtime.model import KnownBlob, RateLimit, RegistryTiming
 from runtime.registry import is_loopback, time_manifest
+from runtime.registry_http import MAX_ANSWER_BYTES, Line, Stopwatch, Target
 from runtime.registry_limits import pause_seconds, rate_limit
 from runtime.registry_trust import is_insecure
 from tests.runtime.servers import http, serving
@@ -293,3 +300,31 @@ def test_real_registries_open_and_guarded(
     assert not time_manifest(registry.address, "shop/api", "9", now_ms=0).ok
     assert timed(auth_registry.port, credentials=Credentials(USER, PASSWORD)).ok
     assert not timed(auth_registry.port, credentials=Credentials(USER, "wrong")).ok
+
+
+def test_a_registry_that_claims_a_chunk_without_end_is_not_read_without_end() -> None:
+    flood = b"HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n" + b"a" * (4 * MAX_ANSWER_BYTES)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        line = Line(Target("127.0.0.1", listener.getsockname()[1], None), Stopwatch(time.monotonic, 10.0))
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(flood)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert len(line.ask("manifest", "GET", "/", {}).body) == MAX_ANSWER_BYTES
+        line.close()
+        thread.join()
+
+
+def test_a_line_is_looked_at_also_where_many_files_are_open() -> None:
+    with ExitStack() as held, serving(lambda _head: http("200 OK")) as server:
+        raise_file_limit(4096)
+        for _ in range(1_100):
+            held.callback(os.close, os.open("/dev/null", os.O_RDONLY))
+        line = Line(Target("127.0.0.1", server.port, None), Stopwatch(time.monotonic, 10.0))
+        assert [line.ask("manifest", "GET", "/", {}).status for _ in range(2)] == [200, 200]
+        line.close()
