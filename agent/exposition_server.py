@@ -62,6 +62,11 @@ class MetricsServer:
         self._server = _listen(host, port, self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
 
+    @property
+    def turned_away(self) -> int:
+        """Connections that there was no room for."""
+        return self._server.turned_away
+
     def start(self) -> int:
         """Begins to serve; the port."""
         self._thread.start()
@@ -162,11 +167,13 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, *args: Any) -> None:
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self.turned_away = 0
         super().__init__(*args)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Takes a connection where there is room, else ends it."""
         if not self._free.acquire(blocking=False):
+            self.turned_away += 1
             self.shutdown_request(request)
             return
         try:
@@ -197,7 +204,7 @@ class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
-def _listen(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+def _listen(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:
     try:
         return (_Server6 if ":" in host else _Server)((host, port), handler)
     except OSError as error:

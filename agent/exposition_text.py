@@ -64,11 +64,10 @@ def _sample(line: str, number: int, kinds: Mapping[str, str]) -> Sample:
 
 def _number(text: str, number: int) -> float:
     try:
-        if "_" not in text:
-            return float(text)
-    except ValueError:
-        pass
-    raise MalformedText(f"line {number} has the value {text[:80]!r}, not a number")
+        # Python reads 1_000 as a number, Prometheus does not.
+        return float(text.replace("_", "?"))
+    except ValueError as fault:
+        raise MalformedText(f"line {number} has the value {text[:80]!r}, not a number") from fault
 
 
 def _family(name: str, kinds: Mapping[str, str]) -> str:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from agent.memory import Memory
 from agent.model import Event, NodeIdentity, Resource
 from agent.node_images import NodeImages, comes_from_outside
 from agent.others_pulls import OthersPulls
-from agent.own import Own, process_cost
+from agent.own import Own
 from agent.owner import Owner
 from agent.post import Poster
 from agent.projects import ProjectFolder
@@ -37,7 +36,7 @@ from agent.reconcile import Reconciler
 from agent.registries import RegistryProbe
 from agent.rounds import Outbox, Parts, Rounds
 from agent.runs import Runs
-from agent.selfmetrics import counted_elsewhere
+from agent.selfmetrics import describe, status, version
 from agent.settings import DEFAULT_SERVER, Settings, host_and_port
 from agent.ship import Shipper
 from agent.spool import Spool
@@ -66,11 +65,6 @@ SHIP_SECONDS = 0.3
 """What the parts of the end may take: together less than the 5 s that are promised."""
 
 __all__ = ["Agent", "CannotListen", "HomeTaken", "run"]
-
-
-def version() -> str:
-    """The version that is installed."""
-    return metadata.version("midwatch")
 
 
 def run(
@@ -160,7 +154,7 @@ class Agent:
         self.server = self._metrics_server()
         self._stopping, self._shipping = threading.Event(), threading.Event()
         self._round, self._work, self._ship = Threads(), Threads(), Threads()
-        self._describe()
+        describe(self)
 
     def start(self) -> None:
         """Starts everything."""
@@ -219,24 +213,7 @@ class Agent:
 
     def status(self) -> Mapping[str, Any]:
         """What the agent says of itself."""
-        link = self.watch.link
-        return {
-            "version": version(),
-            "node": self.node.node,
-            "node_id": self.node.node_id,
-            "interval_seconds": self.settings.interval_seconds,
-            "engine_up": link.engine is not None,
-            "engine": link.engine.url if link.engine else None,
-            "engine_fault": link.fault or None,
-            "server": self.settings.server or DEFAULT_SERVER,
-            "server_fault": self.shipper.fault,
-            "spool_bytes": self.spool.waiting_bytes,
-            "spool_batches": {signal: self.spool.waiting(signal) for signal in SIGNALS},
-            "rounds": self.rounds.rounds,
-            "rounds_failed": self.rounds.failed,
-            "metrics_port": self.metrics_port,
-            "scrape_faults": dict(self.scraper.faults) if self.scraper else {},
-        }
+        return status(self)
 
     def _oom_watcher(self) -> OomWatcher | None:
         try:
@@ -373,11 +350,3 @@ class Agent:
         deadline = self.clock.monotonic() + FLUSH_SECONDS
         while any(map(self.spool.waiting, SIGNALS)) and self.clock.monotonic() < deadline and not self.shipper.fault:
             threading.Event().wait(0.05)
-
-    def _describe(self) -> None:
-        self.own.set("midwatch_agent_info", 1, version=version())
-        self.own.set("midwatch_agent_interval_seconds", self.settings.interval_seconds)
-        for outcome in ("ok", "failed"):
-            self.own.add("midwatch_agent_rounds_total", 0, outcome=outcome)
-        self.own.ask(process_cost)
-        self.own.ask(lambda: counted_elsewhere(self))

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
 
 from agent.model import Labels
+from agent.own import process_cost
+from agent.settings import DEFAULT_SERVER
 from agent.spool_files import SIGNALS
 
 if TYPE_CHECKING:
     from agent.main import Agent
 
 Sample = tuple[str, Labels, float]
+
+
+def version() -> str:
+    """The version that is installed."""
+    return metadata.version("midwatch")
+
+
+def status(agent: Agent) -> Mapping[str, Any]:
+    """What the agent says of itself."""
+    link = agent.watch.link
+    return {
+        "version": version(),
+        "node": agent.node.node,
+        "node_id": agent.node.node_id,
+        "interval_seconds": agent.settings.interval_seconds,
+        "engine_up": link.engine is not None,
+        "engine": link.engine.url if link.engine else None,
+        "engine_fault": link.fault or None,
+        "server": agent.settings.server or DEFAULT_SERVER,
+        "server_fault": agent.shipper.fault,
+        "spool_bytes": agent.spool.waiting_bytes,
+        "spool_batches": {signal: agent.spool.waiting(signal) for signal in SIGNALS},
+        "rounds": agent.rounds.rounds,
+        "rounds_failed": agent.rounds.failed,
+        "metrics_port": agent.metrics_port,
+        "scrape_faults": dict(agent.scraper.faults) if agent.scraper else {},
+    }
+
+
+def describe(agent: Agent) -> None:
+    """Begins to publish what the agent counts of itself; what it has not met yet is 0."""
+    agent.own.set("midwatch_agent_info", 1, version=version())
+    agent.own.set("midwatch_agent_interval_seconds", agent.settings.interval_seconds)
+    for outcome in ("ok", "failed"):
+        agent.own.add("midwatch_agent_rounds_total", 0, outcome=outcome)
+    agent.own.ask(process_cost)
+    agent.own.ask(lambda: counted_elsewhere(agent))
 
 
 def counted_elsewhere(agent: Agent) -> Iterator[Sample]:
@@ -47,6 +87,7 @@ def _losses(agent: Agent) -> Iterator[Sample]:
     lost["engine events", "queue"] = agent.watch.overflows
     lost["sizes of layers", "time"] = agent.layers.out_of_time
     lost["pulls by others", "bound"] = agent.lifecycle.pulls.dropped
+    lost["connections of /metrics", "bound"] = agent.server.turned_away
     lost["checkpoints", "disk"] = agent.memory.failures
     lost.update(dict(agent.logs.dropped) if agent.logs else {})
     lost.update({(what, "bound"): n for what, n in agent.oom.lost.items()} if agent.oom else {})

@@ -64,12 +64,10 @@ class Story:
 
     def add(self, container: Container, now_ms: int) -> Record | None:
         """A container seen for the first time; None where a bound is reached."""
-        if len(self.book.records) >= self._max_containers and not self._forget_oldest_gone():
-            self.dropped["containers"] = self.dropped.get("containers", 0) + 1
-            return None
         service = service_of(container)
-        if not self._has_room_for(service, now_ms):
-            self.dropped["services"] = self.dropped.get("services", 0) + 1
+        full = len(self.book.records) >= self._max_containers and not self._forget_oldest_gone()
+        if full or not self._has_room_for(service, now_ms):
+            self.dropped["containers"] = self.dropped.get("containers", 0) + 1
             return None
         record = Record(container, service, phase_of(container), watch_of(container))
         self.see(service, now_ms)

@@ -116,7 +116,7 @@ def test_services_beyond_the_bound_never_cost_the_counters_of_one_that_has_conta
     for number in range(10):
         for action in ("create", "start"):
             says(action, f"1{number:063d}", f"server{number}")
-    assert lifecycle.story.dropped["services"] > 0
+    assert lifecycle.story.dropped["containers"] > 0
     assert ledger.value(victim, "midwatch_container_exits_total") == 1
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -27,12 +27,12 @@ from agent.spool import Spool
 from cli.engine import candidates, find
 from runtime.engine_json import container_of
 from runtime.identity import service_of
+from tests.benchmarks.tools import least_cpu_seconds
 from tests.support.engine import DEFAULT_DATA
 
 IMAGE = "midwatch-test/busybox:1"
 LABEL = "io.midwatch.bench"
 NODE = NodeIdentity("n1", "5f0d8a52-6f0e-4f59-9d6f-1f2a3b4c5d6e")
-REPEATS = 15
 IDLE, BUSY = "sleep 36000", "while :; do sleep 0.2; done"
 
 
@@ -50,17 +50,6 @@ def sleepers(client: docker.DockerClient, count: int, script: str) -> Iterator[l
             one.remove(force=True)
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Least CPU time of several runs; least, since what else the machine does can only add to it."""
-    return min(_once(work) for _ in range(REPEATS))
-
-
-def _once(work: Callable[[], object]) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
-
-
 def measured(targets: list[Target]) -> dict[str, float]:
     """CPU seconds of each step of a round over all targets, and of a scrape."""
     with closing(Collector()) as collector, tempfile.TemporaryDirectory() as folder:
@@ -69,15 +58,15 @@ def measured(targets: list[Target]) -> dict[str, float]:
         def read(which: list[Target]) -> list[Points]:
             return collector.collect(which, time.time_ns() // 10**6)
 
-        node = cpu_seconds(lambda: read([]))
+        node = least_cpu_seconds(lambda: read([]))
         points = read(targets)
-        whole = cpu_seconds(lambda: read(targets))
+        whole = least_cpu_seconds(lambda: read(targets))
         request = metrics_request(NODE, points)
         return {
             "read": whole - node,
-            "encode": cpu_seconds(lambda: metrics_request(NODE, points)),
-            "spool": cpu_seconds(lambda: spool.put("metrics", request)),
-            "one scrape of /metrics": cpu_seconds(lambda: generate_latest(Exposition(points, Dropped()))),
+            "encode": least_cpu_seconds(lambda: metrics_request(NODE, points)),
+            "spool": least_cpu_seconds(lambda: spool.put("metrics", request)),
+            "one scrape of /metrics": least_cpu_seconds(lambda: generate_latest(Exposition(points, Dropped()))),
             "the node itself, once a round": node,
         }
 

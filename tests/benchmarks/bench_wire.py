@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,10 +23,10 @@ from agent.scrape import ScrapeLimits, parse
 from agent.spool import Spool
 from runtime.model import ServiceName
 from service.ingest import decode_metrics
+from tests.benchmarks.tools import least_cpu_seconds
 
 NODE = NodeIdentity("n1", "5f0d8a52-6f0e-4f59-9d6f-1f2a3b4c5d6e")
 PER_CONTAINER = 40
-REPEATS = 7
 
 
 def round_of(containers: int, at_ms: int) -> list[Points]:
@@ -61,17 +60,6 @@ def exposition(samples: int) -> str:
     return generate_latest(registry).decode()
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Least CPU time of several runs, in seconds."""
-    return min(_once(work) for _ in range(REPEATS))
-
-
-def _once(work: Callable[[], object]) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
-
-
 def main(containers: int) -> None:
     """Measure and print one table."""
     round_, points = round_of(containers, 1_760_000_005_000), containers * PER_CONTAINER
@@ -88,7 +76,7 @@ def main(containers: int) -> None:
             ("read a scrape", lines, lambda: parse(text, limits)),
             ("read it by the client library", lines, lambda: list(text_string_to_metric_families(text))),
         ]
-        measured = [(name, samples, cpu_seconds(work)) for name, samples, work in rows]
+        measured = [(name, samples, least_cpu_seconds(work)) for name, samples, work in rows]
     table = Table(title=f"{containers} containers, {len(request):,} bytes, {len(packed):,} on the wire")
     for heading in ("", "samples", "CPU ms", "µs a sample"):
         table.add_column(heading, justify="right" if heading else "left")
