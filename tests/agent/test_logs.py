@@ -76,6 +76,10 @@ def followers(logs: Logs, **more: object) -> LogFollowers:
     return LogFollowers(logs.open, lambda: T0, **{"since_ms": T0, **more})  # type: ignore[arg-type]
 
 
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 20
     while not condition():
@@ -439,7 +443,7 @@ def test_a_real_log_that_is_rotated_while_it_is_followed_comes_whole_and_once(
         tiny_image, ["sh", "-c", script], labels=engine.labels, network_mode="none", log_config=rotated, detach=True
     )
     reader = Engine(engine.url)
-    following = LogFollowers(lambda id_, since: reader.logs(id_, since_ms=since), lambda: 0, 0)
+    following = LogFollowers(lambda id_, since: reader.logs(id_, since_ms=since), now_ms, 0)
     texts: list[str] = []
 
     def round_of() -> bool:
@@ -463,7 +467,7 @@ def test_a_real_containers_lines_come_once_over_its_restarts(engine: EngineUnder
     made = engine.client.containers.create(tiny_image, ["sh", "-c", script], labels=engine.labels)
     reader = Engine(engine.url)
     since_ms = int(time.time() * 1000) - 1_000
-    following = LogFollowers(lambda id_, since: reader.logs(id_, since_ms=since), lambda: since_ms, since_ms)
+    following = LogFollowers(lambda id_, since: reader.logs(id_, since_ms=since), now_ms, since_ms)
     texts: list[str] = []
 
     def round_of(count: int) -> bool:
