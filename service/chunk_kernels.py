@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.flat import Floats, Ints
 
-POWERS = 10.0 ** np.arange(16)
+POWERS: Floats = np.power(10.0, np.arange(16), dtype=np.float64)
 
 
 class RowTable(NamedTuple):
