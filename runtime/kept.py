@@ -76,6 +76,11 @@ class KeptFile:
             self.gone = folder is not None
             os.close(fd)
 
+    @property
+    def fileno(self) -> int | None:
+        """The open file's descriptor; None where it is opened anew for each read."""
+        return self._fd
+
     def read(self) -> bytes | None:
         """The whole file, None where it can't be read."""
         fd = self._fd
