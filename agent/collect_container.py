@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
+from operator import is_
 from typing import Any, NamedTuple
 
 from agent.columns import Columns, Key, shape_of
@@ -64,20 +65,27 @@ class Shaper:
         self._keys: list[tuple[Key, ...]] = []
         self._values: list[tuple[float, ...]] = []
         self._shape = shape_of(())
+        self._seen: Seen | None = None
+        self._flat: list[float] = []
 
     def columns(self, seen: Seen, facts: Facts, stamp: Stamp) -> Columns:
         """The samples of this moment."""
         if facts is not self._facts:
             self._facts = facts
             self._parts, self._keys, self._values = [_NEVER] * len(_ROWS), [()] * len(_ROWS), [()] * len(_ROWS)
+            self._seen = None
+        if self._seen is None or not all(map(is_, seen, self._seen)):
+            self._look(seen, facts)
+        return Columns(self._shape, [*self._flat, stamp.at_ms // 1000], stamp.at_ms, stamp.start_ms)
+
+    def _look(self, seen: Seen, facts: Facts) -> None:
         reshaped = False
         for n, part in enumerate(_parts(seen)):
             if part is not self._parts[n]:
                 reshaped |= self._renew(n, part, facts)
         if reshaped:
             self._shape = shape_of((*chain.from_iterable(self._keys), _LAST_SEEN))
-        values = [*chain.from_iterable(self._values), stamp.at_ms // 1000]
-        return Columns(self._shape, values, stamp.at_ms, stamp.start_ms)
+        self._seen, self._flat = seen, [*chain.from_iterable(self._values)]
 
     def _renew(self, n: int, part: Any, facts: Facts) -> bool:
         rows = () if part is None else _ROWS[n](part, facts)

@@ -13,7 +13,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from agent.columns import Columns, Shape
+from agent.columns import Columns, Shape, Starts
 from agent.model import Labels
 
 Template = Callable[[str, Labels, bool, bool], tuple[bytes, bytes]]
@@ -34,6 +34,7 @@ class _Frame:
         rest = [n for n, key in enumerate(keys) if not (key.counter and started)]
         self._started, self._split = len(first), len(first) * _COUNTER_SLOTS
         self._order = itemgetter(*first, *rest) if len(keys) > 1 else tuple
+        self._first = first
         parts = [template(*keys[n], n in set(first)) for n in (*first, *rest)]
         tags = [_START_TAG] * len(first) + [_TIME_TAG] * len(rest)
         befores = (b"", *(tail for _, tail in parts))
@@ -52,13 +53,19 @@ class _Frame:
         slots, split, started = self._slots.copy(), self._split, self._started
         values, at = self._order(columns.values), columns.at_ms * _NS_PER_MS
         if started:
-            slots[1:split:_COUNTER_SLOTS] = [(columns.start_ms or 0) * _NS_PER_MS] * started
+            slots[1:split:_COUNTER_SLOTS] = self._starts(columns.start_ms)
             slots[3:split:_COUNTER_SLOTS] = [at] * started
             slots[5:split:_COUNTER_SLOTS] = values[:started]
         rest = len(values) - started
         slots[split + 1 : -1 : _GAUGE_SLOTS] = [at] * rest
         slots[split + 3 : -1 : _GAUGE_SLOTS] = values[started:]
         return self._struct.pack(*slots)
+
+    def _starts(self, start_ms: Starts) -> list[int]:
+        """Of each sample that counts, in nanoseconds."""
+        if isinstance(start_ms, tuple):
+            return [start_ms[n] * _NS_PER_MS for n in self._first]
+        return [(start_ms or 0) * _NS_PER_MS] * self._started
 
 
 class Frames:

@@ -13,7 +13,7 @@ from zlib import crc32
 from runtime import cgroup_v1, cgroup_v2, limits
 from runtime.cgroup import CgroupPaths, Layout, Limits, OpenFiles, Pressure, Reading, Texts, paths_of, pids, scope_of
 from runtime.errors import ParseFault
-from runtime.kept import Allowance, KeptFile, is_gone
+from runtime.kept import Allowance, KeptFile, is_gone, read_once
 from runtime.namespaces import Networks, network_of
 from runtime.openfiles import open_files
 from runtime.procfs import Interface, net_dev, pid_cgroup
@@ -32,7 +32,7 @@ class _Part:
     def __init__(self, files: Mapping[str, Path], allowance: Allowance, parse: Callable[[Texts], Any]) -> None:
         self._parse = parse
         self._where = next(str(path.parent) for path in files.values())
-        self._settings = {name: path for name, path in files.items() if name in SETTINGS}
+        self._settings = {name: str(path) for name, path in files.items() if name in SETTINGS}
         self._kept = {name: KeptFile(path, allowance) for name, path in files.items() if name not in SETTINGS}
         self._files = tuple(self._kept.values())
         self._settings_texts: dict[str, bytes | None] = {}
@@ -81,9 +81,9 @@ class _Part:
             file.close()
 
 
-def _text(path: Path) -> bytes | None:
+def _text(path: str) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_once(path)
     except OSError as error:
         is_gone(error)
         return None
