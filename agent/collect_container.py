@@ -7,7 +7,7 @@ from itertools import chain
 from operator import is_
 from typing import Any, NamedTuple
 
-from agent.columns import Columns, Key, shape_of
+from agent.columns import Columns, Key, Steady, shape_of
 from agent.labels import info_labels
 from agent.model import Labels, Value
 from runtime.cgroup import Cpu, DeviceIo, Limits, Memory, OpenFiles, Pids, Pressure, Reading
@@ -67,6 +67,7 @@ class Shaper:
         self._shape = shape_of(())
         self._seen: Seen | None = None
         self._flat: list[float] = []
+        self._steady = Steady()
 
     def columns(self, seen: Seen, facts: Facts, stamp: Stamp) -> Columns:
         """The samples of this moment."""
@@ -76,16 +77,18 @@ class Shaper:
             self._seen = None
         if self._seen is None or not all(map(is_, seen, self._seen)):
             self._look(seen, facts)
-        return Columns(self._shape, [*self._flat, stamp.at_ms // 1000], stamp.at_ms, stamp.start_ms)
+        values = [*self._flat, stamp.at_ms // 1000]
+        return Columns(self._shape, values, stamp.at_ms, stamp.start_ms, self._steady)
 
     def _look(self, seen: Seen, facts: Facts) -> None:
-        reshaped = False
-        for n, part in enumerate(_parts(seen)):
-            if part is not self._parts[n]:
-                reshaped |= self._renew(n, part, facts)
+        self._seen = seen
+        changed = [(n, part) for n, part in enumerate(_parts(seen)) if part is not self._parts[n]]
+        if not changed:
+            return
+        reshaped = [n for n, part in changed if self._renew(n, part, facts)]
         if reshaped:
             self._shape = shape_of((*chain.from_iterable(self._keys), _LAST_SEEN))
-        self._seen, self._flat = seen, [*chain.from_iterable(self._values)]
+        self._flat, self._steady = [*chain.from_iterable(self._values)], Steady()
 
     def _renew(self, n: int, part: Any, facts: Facts) -> bool:
         rows = () if part is None else _ROWS[n](part, facts)

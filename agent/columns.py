@@ -36,14 +36,29 @@ Starts = int | tuple[int, ...] | None
 """Since when counters count: one moment for all, or one for each key (of gauges it is not looked at)."""
 
 
+class Steady:
+    """Goes with columns whose numbers but the last are those of the round before: one object while that is so.
+
+    `times` counts how often they were packed; `parts` is what stands between their times then, once it is worth it.
+    """
+
+    __slots__ = ("parts", "times")
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.parts: list[bytes] = []
+
+
 class Columns(Sequence[Value]):
     """Samples of one moment; a sample is made when it is asked for."""
 
-    __slots__ = ("at_ms", "shape", "start_ms", "values")
+    __slots__ = ("at_ms", "shape", "start_ms", "steady", "values")
 
-    def __init__(self, shape: Shape, values: Sequence[float], at_ms: int, start_ms: Starts) -> None:
-        """`values` has a number for each of the shape's keys."""
-        self.shape, self.values, self.at_ms, self.start_ms = shape, values, at_ms, start_ms
+    def __init__(
+        self, shape: Shape, values: Sequence[float], at_ms: int, start_ms: Starts, steady: Steady | None = None
+    ) -> None:
+        """`values` has a number for each of the shape's keys; the last one is a gauge where it is `steady`."""
+        self.shape, self.values, self.at_ms, self.start_ms, self.steady = shape, values, at_ms, start_ms, steady
 
     def __len__(self) -> int:
         """How many samples."""

@@ -29,6 +29,7 @@ LOG = logging.getLogger(__name__)
 
 HURRY_SECONDS = 0.3
 """Least time between two short rounds."""
+LONGEST_WAIT_SECONDS = 1.0
 FRESH_MS = 1_000
 SETTLED_ROUNDS = 10
 MAX_LINES = 5_000
@@ -149,7 +150,7 @@ class Rounds:
     def _until(self, due: float, stop: threading.Event) -> None:
         clock = self._parts.clock
         while not stop.is_set() and (left := due - clock.monotonic()) > 0:
-            if self._wake.wait(min(left, HURRY_SECONDS)):
+            if self._wake.wait(min(left, LONGEST_WAIT_SECONDS)):
                 self._wake.clear()
                 self._guarded(self._short)
                 stop.wait(min(HURRY_SECONDS, max(0.0, due - clock.monotonic())))
