@@ -13,9 +13,9 @@ from service.promql.errors import BadQuery, LimitFault
 from service.promql.model import Limits
 
 _TOKEN: Final = re.compile(
-    r"""(?P<blank>\s+|\#[^\n]*)
+    r"""(?P<blank>(?:\s|\#[^\n]*)+)
     |(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`[^`]*`)
-    |(?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+(?:ms|[smhdwy]))+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    |(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[0-9A-Za-z_.]*)
     |(?P<word>[A-Za-z_:][A-Za-z0-9_:]*)
     |(?P<symbol>[=!<>]=|=~|!~|.)""",
     re.VERBOSE | re.DOTALL,

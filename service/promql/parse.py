@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import promql_parser as native
 
-from service.promql.errors import BadQuery, LimitFault
+from service.promql.errors import BadQuery, LimitFault, QueryFault
 from service.promql.lex import lex
 from service.promql.model import Limits
 from service.promql.tree import (
@@ -57,18 +57,22 @@ def parse(text: str, limits: Limits | None = None) -> Node:
     limits = limits or Limits()
     lexed = lex(text, limits)
     tree = _native(lexed.text)
-    translation = _Translation([_moment(it) for it in lexed.moments], iter(lexed.calls), limits.max_depth)
     with _guarded():
-        return translation.node(tree, 0)
+        moments = [_moment(it) for it in lexed.moments]
+        return _Translation(moments, iter(lexed.calls), limits.max_depth).node(tree, 0)
 
 
 def pretty(text: str, limits: Limits | None = None) -> str:
-    """The query in one fixed style; raises as `parse` does."""
-    parse(text, limits)
-    lexed = lex(text, limits or Limits())
-    if any(_moment(it) < 0 for it in lexed.moments):
-        return " ".join(text.split())
-    return str(_native(lexed.plain).prettify())
+    """The query in one fixed style; raises as `parse` does.
+
+    The parser's own style loses a negative `@` and an empty `ignoring ()`: then only blanks and comments are tidied.
+    """
+    tree, lexed = parse(text, limits), lex(text, limits or Limits())
+    try:
+        shown = str(_native(lexed.plain).prettify())
+        return shown if parse(shown, limits) == tree else lexed.plain.strip()
+    except QueryFault:
+        return lexed.plain.strip()
 
 
 def _native(text: str) -> Any:
@@ -105,6 +109,8 @@ def _seconds(text: str) -> float:
     parts = _UNIT.findall(text)
     if parts and "".join(map("".join, parts)) == text:
         return sum(int(number) * _UNITS[unit] for number, unit in parts) / 1000
+    if "_" in text:
+        raise BadQuery(f"{text} is no number")
     return float(text)
 
 
