@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from service.model import Metadata
+from service.model import Metadata, MetricType
 
 
 class MetadataBook:
@@ -14,6 +14,7 @@ class MetadataBook:
     def __init__(self, most: int = 50_000) -> None:
         self._most = most
         self._known: dict[str, Metadata] = {}
+        self._types: dict[str, MetricType] = {}
         self._lock = threading.Lock()
 
     def learn(self, told: Iterable[Metadata]) -> None:
@@ -21,12 +22,19 @@ class MetadataBook:
         new = [it for it in told if self._known.get(it.metric) != it]
         with self._lock:
             self._known.update((it.metric, it) for it in new)
+            self._types.update((it.metric, it.type) for it in new if it.type != "unknown")
             while len(self._known) > self._most:
-                del self._known[next(iter(self._known))]
+                gone = next(iter(self._known))
+                del self._known[gone]
+                self._types.pop(gone, None)
 
     def get(self, metric: str) -> Metadata | None:
         """What is known of a family."""
         return self._known.get(metric)
+
+    def types(self) -> Mapping[str, MetricType]:
+        """The types that are known, by family; it changes as more is told."""
+        return self._types
 
     def all(self) -> list[Metadata]:
         """Everything, by name."""

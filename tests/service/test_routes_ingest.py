@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -19,6 +20,7 @@ from service.parts import Parts
 from service.settings import Settings
 from slo.model import Selector
 from tests.service.asgi import ask
+from tests.service.writes import V1, V2, first, packed, second
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json"}
@@ -102,3 +104,52 @@ def test_a_store_that_takes_nothing_asks_to_come_again(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     monkeypatch.undo()
     assert ask(app, "POST", "/v1/metrics", PROTOBUF, delta("e", 1.0, system_clock())).status_code == 200
+
+
+def up(now_ms: int, *ats: int, name: str = "rw") -> bytes:
+    return packed(first(({"__name__": name, "job": "a"}, [(now_ms + at, float(at)) for at in ats])).SerializeToString())
+
+
+def written(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.headers["x-prometheus-remote-write-samples-written"]
+
+
+def test_remote_write_keeps_a_sample_that_comes_again_once_and_takes_late_ones(app: FastAPI, parts: Parts) -> None:
+    now_ms = system_clock()
+    assert written(ask(app, "POST", "/api/v1/write", V1, up(now_ms, -2000, -1000))) == (204, "2")
+    assert written(ask(app, "POST", "/api/v1/write", V1, up(now_ms, -2000, -1000))) == (204, "2")
+    assert written(ask(app, "POST", "/api/v1/write", V1, up(now_ms, -5000))) == (204, "1")
+    found = parts.store.range(Selector("rw"), now_ms - 6000, now_ms, 1000)
+    assert [it for row in found for it in row.values] == [-5000.0, None, None, -2000.0, -1000.0, None]
+
+
+def test_remote_write_2_0_says_how_much_was_written(app: FastAPI) -> None:
+    now_ms = system_clock()
+    request = second(({"__name__": "ok"}, [(now_ms, 1.0)]), ({"job": "nameless"}, [(now_ms, 1.0), (now_ms + 1, 1.0)]))
+    answer = ask(app, "POST", "/api/v1/write", V2, packed(request.SerializeToString()))
+    assert written(answer) == (400, "1")
+    assert (answer.text, answer.headers["content-type"]) == ("left out: 2 name\n", "text/plain; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({"content-type": "application/json"}, b"", 415),
+        ({**V2, "content-encoding": "gzip"}, b"", 415),
+        (V2, b"\xff", 400),
+        (V1, packed(bytes(17 << 20)), 413),
+        ({**V1, "content-length": str(1 << 40)}, b"", 413),
+    ],
+)
+def test_remote_write_is_refused_in_plain_text(app: FastAPI, headers: dict[str, str], body: bytes, status: int) -> None:
+    answer = ask(app, "POST", "/api/v1/write", headers, body)
+    assert written(answer) == (status, "0")
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+def test_remote_write_asks_to_come_again_where_the_store_takes_nothing(
+    app: FastAPI, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts.store.database, "_closed", True)
+    answer = ask(app, "POST", "/api/v1/write", V1, up(system_clock(), 0))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
