@@ -31,7 +31,7 @@ from service.source import StoreSource
 from service.store import Store
 from service.store_append import Bounds
 from service.store_records import Records
-from service.wire import wire
+from service.wire import Wire, wire
 
 _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
@@ -118,7 +118,7 @@ def running(settings: Settings, data: Path, clock: Callable[[], int]) -> Iterato
     store = Store(data / "server" / "midwatch.duckdb", clock, bounds)
     try:
         with httpx.Client(trust_env=False) as client:
-            parts, threads = _assemble(settings, store, client, clock)
+            parts, threads = _assemble(settings, data, store, client, clock)
             threads.start()
             try:
                 yield parts
@@ -130,7 +130,7 @@ def running(settings: Settings, data: Path, clock: Callable[[], int]) -> Iterato
 
 
 def _assemble(
-    settings: Settings, store: Store, client: httpx.Client, clock: Callable[[], int]
+    settings: Settings, data: Path, store: Store, client: httpx.Client, clock: Callable[[], int]
 ) -> tuple[Parts, _Threads]:
     receivers = [Receiver(it.name, it.url, tuple(it.roads), it.secret) for it in settings.receivers]
     own = Own()
@@ -139,13 +139,14 @@ def _assemble(
     source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
+    way_in = wire(settings, data, store, clock)
     collector = ServiceCollector(
-        lambda: evaluator.last, lambda: _counted(own, store, evaluator, courier), lambda: _gauges(store, evaluator)
+        lambda: evaluator.last,
+        lambda: _counted(own, store, evaluator, courier, way_in),
+        lambda: _gauges(store, evaluator),
     )
     records = Records(store.database, store.streams, clock, store.bounds.raw_ms)
-    parts = Parts(
-        settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, wire(settings)
-    )
+    parts = Parts(settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, way_in)
     delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
     return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery)
 
@@ -165,12 +166,15 @@ def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> Backgr
     return scheduler
 
 
-def _counted(own: Own, store: Store, evaluator: Evaluator, courier: Courier) -> dict[str, dict[tuple[str, ...], float]]:
+def _counted(
+    own: Own, store: Store, evaluator: Evaluator, courier: Courier, way_in: Wire
+) -> dict[str, dict[tuple[str, ...], float]]:
     dropped = {tuple(key.split(":")): float(n) for key, n in store.dropped.items()}
     return {
         **own.found,
         "midwatch_server_samples_total": {(key,): float(store.sample_counts[key]) for key in ("stored", "late")},
         "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},
+        "midwatch_server_delta_series_forgotten_total": {(): float(way_in.deltas.counts["forgotten"])},
         "midwatch_server_tables_dropped_total": dropped,
         "midwatch_server_alert_changes_total": {key: float(n) for key, n in evaluator.changes.items()},
         "midwatch_server_deliveries_total": {key: float(n) for key, n in courier.sent.items()},
