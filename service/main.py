@@ -31,12 +31,14 @@ from service.source import StoreSource
 from service.store import Store
 from service.store_append import Bounds
 from service.store_records import Records
+from service.tls import Certificates, certificates
 from service.wire import Wire, wire
 
 _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 KEEP_SECONDS = 300
 CLOSE_SECONDS = 10
+TICKS_A_MINUTE = 600
 
 
 def system_clock() -> int:
@@ -46,23 +48,34 @@ def system_clock() -> int:
 
 def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda address: None) -> None:
     """Serve until SIGTERM or SIGINT; `started` is told the address. Raises ServiceFault where it can't begin."""
+    shown = certificates(settings.tls)
     listener = _listen(*host_and_port(settings.listen))
     with listener, running(settings, data, system_clock) as parts:
         config = uvicorn.Config(
             create_app(parts), log_level="warning", access_log=False, timeout_graceful_shutdown=CLOSE_SECONDS,
             server_header=False, h11_max_incomplete_event_size=1 << 16,
+            ssl_certfile=settings.tls.certificate, ssl_keyfile=settings.tls.key,
         )  # fmt: skip
-        server = _Server(config, parts.live)
-        started(f"http://{settings.listen}")
+        config.load()
+        if shown is not None:
+            config.ssl = shown.context
+        server = _Server(config, parts.live, shown)
+        started(f"{settings.scheme}://{settings.listen}")
         server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Ends live streams first, so that a stop takes no longer than what is under way."""
+    """Ends live streams first, so that a stop takes no longer than what is under way; renews certificates."""
 
-    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+    def __init__(self, config: uvicorn.Config, live: Live, shown: Certificates | None) -> None:
         super().__init__(config)
-        self._live = live
+        self._live, self._shown = live, shown
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second; each minute a renewed certificate is looked for."""
+        if self._shown is not None and counter % TICKS_A_MINUTE == 0:
+            self._shown.renew()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """Take a signal to end."""
