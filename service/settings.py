@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from alerts.signing import secret_key
 from alerts.thresholds import Thresholds
+from service.settings_ingest import IngestSettings
+from service.settings_tls import TlsSettings
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _GIB = 1 << 30
@@ -114,6 +116,14 @@ class Settings(BaseModel):
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")
     max_body_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 28, description="Longest body of a request.")
 
+    ingest: IngestSettings = Field(
+        default_factory=lambda: IngestSettings.model_validate({}), description="What is taken of senders."
+    )
+
+    tls: TlsSettings = Field(
+        default_factory=lambda: TlsSettings.model_validate({}), description="Certificates of the service."
+    )
+
     @field_validator("listen")
     @classmethod
     def _can_listen(cls, address: str) -> str:
@@ -132,7 +142,12 @@ class Settings(BaseModel):
     @property
     def base_url(self) -> str:
         """The address of the dashboards without a slash at its end."""
-        return (self.public_url or f"http://{self.listen}").rstrip("/")
+        return (self.public_url or f"{self.scheme}://{self.listen}").rstrip("/")
+
+    @property
+    def scheme(self) -> str:
+        """How the service is spoken to."""
+        return "https" if self.tls.certificate else "http"
 
     def thresholds(self) -> Thresholds:
         """The limits of the default alerts."""
