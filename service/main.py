@@ -25,6 +25,8 @@ from service.outbox import Courier
 from service.pace import Pace
 from service.parts import Parts
 from service.ports import ask
+from service.remote_open import opened
+from service.remote_store import RemoteStore
 from service.selfmetrics import Own, ServiceCollector, gauges, registry
 from service.settings import Settings, host_and_port
 from service.source import StoreSource
@@ -114,18 +116,15 @@ def running(settings: Settings, data: Path, clock: Callable[[], int]) -> Iterato
     """The service's parts, at work without HTTP; closed at the end."""
     keep = settings.retention
     bounds = Bounds(settings.max_series, keep.raw_days * DAY_MS, keep.rollup_days * DAY_MS, keep.max_bytes)
-    store = Store(data / "server" / "midwatch.duckdb", clock, bounds)
-    try:
-        with httpx.Client(trust_env=False) as client:
-            parts, threads = _assemble(settings, store, client, clock)
-            threads.start()
-            try:
-                yield parts
-            finally:
-                parts.live.closed = True
-                threads.stop()
-    finally:
-        store.close()
+    path = data / "server" / "midwatch.duckdb"
+    with opened(settings, path, clock, bounds) as store, httpx.Client(trust_env=False) as client:
+        parts, threads = _assemble(settings, store, client, clock)
+        threads.start()
+        try:
+            yield parts
+        finally:
+            parts.live.closed = True
+            threads.stop()
 
 
 def _assemble(
@@ -138,6 +137,8 @@ def _assemble(
     source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
+    if isinstance(store, RemoteStore):
+        store.sent = pace.ask
     collector = ServiceCollector(
         lambda: evaluator.last, lambda: _counted(own, store, evaluator, courier), lambda: _gauges(store, evaluator)
     )
@@ -169,6 +170,7 @@ def _counted(own: Own, store: Store, evaluator: Evaluator, courier: Courier) -> 
         "midwatch_server_samples_total": {(key,): float(store.sample_counts[key]) for key in ("stored", "late")},
         "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},
         "midwatch_server_tables_dropped_total": dropped,
+        "midwatch_server_forwarded_samples_total": _forwarded(store),
         "midwatch_server_alert_changes_total": {key: float(n) for key, n in evaluator.changes.items()},
         "midwatch_server_deliveries_total": {key: float(n) for key, n in courier.sent.items()},
     }
@@ -176,4 +178,15 @@ def _counted(own: Own, store: Store, evaluator: Evaluator, courier: Courier) -> 
 
 def _gauges(store: Store, evaluator: Evaluator) -> dict[str, float]:
     outbox = ask(store.database, outbox_state)
-    return gauges(evaluator.last, outbox, len(store.directory), store.used_bytes(), store.database.waiting())
+    found = gauges(evaluator.last, outbox, len(store.directory), store.used_bytes(), store.database.waiting())
+    if isinstance(store, RemoteStore):
+        found["midwatch_server_forward_queue_bytes"] = float(store.queue.size())
+        if (oldest_ms := store.queue.oldest_ms()) is not None:
+            found["midwatch_server_forward_oldest_timestamp_seconds"] = oldest_ms / 1000
+    return found
+
+
+def _forwarded(store: Store) -> dict[tuple[str, ...], float]:
+    if not isinstance(store, RemoteStore):
+        return {}
+    return {(outcome,): float(store.forwarder.samples[outcome]) for outcome in ("sent", "refused", "expired")}

@@ -74,6 +74,45 @@ class RetentionSettings(BaseModel):
     )
 
 
+class RemoteSettings(BaseModel):
+    """How a remote store is asked and fed, where `service.store` names one."""
+
+    model_config = _STRICT
+
+    write_url: str | None = Field(
+        None, max_length=2000, description="Address of remote write; by default /api/v1/write of the store."
+    )
+    token: str | None = Field(None, repr=False, description="Bearer token that the store asks for.")
+    user: str | None = Field(None, description="Name for basic authentication.")
+    password: str | None = Field(None, repr=False, description="Password for basic authentication.")
+    tenant: str | None = Field(None, max_length=200, description="Tenant, sent as X-Scope-OrgID.")
+    ca_file: str | None = Field(None, description="Certificates that the store's is checked against; PEM.")
+    timeout_seconds: float = Field(30.0, ge=1, le=600, description="Longest wait for an answer.")
+    queue_bytes: int = Field(
+        2 * _GIB, ge=1 << 20, description="Bytes that may wait to be forwarded; beyond, senders are told to wait."
+    )
+    queue_age_seconds: float = Field(
+        172_800, ge=60, description="What waited longer is dropped and counted, in seconds."
+    )
+    samples_per_request: int = Field(10_000, ge=100, le=200_000, description="Most samples forwarded at once.")
+    max_answer_bytes: int = Field(256 << 20, ge=1 << 20, description="Longest answer that is read.")
+
+    @field_validator("write_url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None:
+            _checked_url(url, ("http", "https"))
+        return url
+
+
+def _checked_url(url: str, schemes: tuple[str, ...]) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"not an address that begins with {' or '.join(f'{it}://' for it in schemes)}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("an address holds no credentials and no query here: set service.remote.token, user, password")
+
+
 def _threshold_fields() -> dict[str, Any]:
     """One key for each of Thresholds: durations in seconds, ratios as numbers."""
     default = Thresholds()
@@ -110,6 +149,12 @@ class Settings(BaseModel):
     retention: RetentionSettings = Field(
         default_factory=lambda: RetentionSettings.model_validate({}), description="How long data is kept."
     )
+    store: str = Field(
+        "duckdb", max_length=2000, description="Where samples live: duckdb, or prometheus+https://… of another store."
+    )
+    remote: RemoteSettings = Field(
+        default_factory=lambda: RemoteSettings.model_validate({}), description="How a remote store is asked and fed."
+    )
     evaluate_seconds: float = Field(15.0, ge=1, le=300, description="Time between two evaluations at most.")
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")
     max_body_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 28, description="Longest body of a request.")
@@ -120,6 +165,13 @@ class Settings(BaseModel):
         host_and_port(address)
         return address
 
+    @field_validator("store")
+    @classmethod
+    def _is_store(cls, store: str) -> str:
+        if store != "duckdb":
+            _checked_url(store, ("prometheus+http", "prometheus+https"))
+        return store
+
     @model_validator(mode="after")
     def _is_safe(self) -> Settings:
         if self.token is None and not is_loopback(host_and_port(self.listen)[0]):
@@ -128,6 +180,11 @@ class Settings(BaseModel):
         if len(names) != len(set(names)):
             raise ValueError("two receivers have one name: rename one")
         return self
+
+    @property
+    def remote_url(self) -> str | None:
+        """The base address of the remote store's API, None where samples live here."""
+        return None if self.store == "duckdb" else self.store.removeprefix("prometheus+").rstrip("/")
 
     @property
     def base_url(self) -> str:
