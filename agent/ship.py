@@ -169,7 +169,8 @@ class Shipper:
 def outcome_of(response: Answer, now: datetime) -> Outcome:
     """What an answer means for the batch: only 2xx took it, only 400, 413 and 415 will never take it."""
     status, where = response.status, response.url
-    said = response.text[:_DETAIL_CHARS].strip() if status >= 300 else ""
+    # an OTLP error is a protobuf message around its sentence
+    said = "".join(filter(str.isprintable, response.text[:_DETAIL_CHARS])).strip() if status >= 300 else ""
     after = retry_after_seconds(response.headers.get("retry-after"), now)
     match status:
         case status if 200 <= status < 300:

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from dashboards.pages import CONTENT_SECURITY_POLICY, STATIC, RequestFault, error, render
-from service import routes_api, routes_ingest, routes_pages
+from service import routes_api, routes_ingest, routes_pages, routes_remote_write
 from service.api import ApiFault
 from service.errors import StoreFault
 from service.parts import Parts
@@ -33,6 +33,7 @@ def create_app(parts: Parts) -> FastAPI:
         Guard, listen=parts.settings.listen, token=parts.settings.token, public_url=parts.settings.public_url
     )
     routes_ingest.add(app, parts)
+    routes_remote_write.add(app, parts)
     routes_api.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)

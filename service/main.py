@@ -33,6 +33,7 @@ from service.source import StoreSource
 from service.store import Store
 from service.store_append import Bounds
 from service.store_records import Records
+from service.wire import wire
 
 _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
@@ -143,7 +144,9 @@ def _assemble(
         lambda: evaluator.last, lambda: _counted(own, store, evaluator, courier), lambda: _gauges(store, evaluator)
     )
     records = Records(store.database, store.streams, clock, store.bounds.raw_ms)
-    parts = Parts(settings, store, records, evaluator, pace, source, live, own, registry(collector), clock)
+    parts = Parts(
+        settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, wire(settings)
+    )
     delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
     return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery)
 

@@ -25,6 +25,18 @@ class Series(NamedTuple):
     labels: Labels
 
 
+MetricType = Literal["counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset", "unknown"]
+
+
+class Metadata(NamedTuple):
+    """What a sender tells of a metric family: its name without `_bucket` and the like, type, help text and unit."""
+
+    metric: str
+    type: MetricType
+    help: str
+    unit: str
+
+
 @dataclass(frozen=True)
 class MetricBatch:
     """Decoded samples as columns of one length; `series_index` points into `series`."""
@@ -39,6 +51,8 @@ class MetricBatch:
     start_ms: Sequence[int | None]
     refused: Mapping[str, int] = field(default_factory=dict)
     """Points left out at decoding, by reason."""
+    metadata: Sequence[Metadata] = ()
+    """What was told of metrics; of several of one name the last holds."""
 
 
 @dataclass(frozen=True)

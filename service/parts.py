@@ -18,6 +18,7 @@ from service.settings import Settings
 from service.source import StoreSource
 from service.store import Store
 from service.store_records import Records
+from service.wire import Wire
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Parts:
     own: Own
     registry: CollectorRegistry
     clock: Callable[[], int]
+    wire: Wire
 
     def faults(self) -> list[str]:
         """Why the service is not ready, one sentence each; empty where it is."""

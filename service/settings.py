@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from alerts.signing import secret_key
 from alerts.thresholds import Thresholds
+from service.settings_ingest import IngestSettings
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _GIB = 1 << 30
@@ -158,6 +159,10 @@ class Settings(BaseModel):
     evaluate_seconds: float = Field(15.0, ge=1, le=300, description="Time between two evaluations at most.")
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")
     max_body_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 28, description="Longest body of a request.")
+
+    ingest: IngestSettings = Field(
+        default_factory=lambda: IngestSettings.model_validate({}), description="What is taken of senders."
+    )
 
     @field_validator("listen")
     @classmethod
