@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 import httpx
 import numpy as np
@@ -19,6 +19,25 @@ from slo.model import Selector
 _ESCAPED: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _METRIC: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+
+
+class Condition(Protocol):
+    """A matcher, of a selector of ours or of a query."""
+
+    @property
+    def name(self) -> str:
+        """The label's name."""
+        ...
+
+    @property
+    def op(self) -> str:
+        """`=`, `!=`, `=~` or `!~`."""
+        ...
+
+    @property
+    def value(self) -> str:
+        """What it is held against."""
+        ...
 
 
 class RemoteUnavailable(StoreUnavailable):
@@ -45,7 +64,11 @@ class RemoteApi:
         A selector of a range asked for at an instant gives samples as they are stored. Engines differ in whether its
         begin is part of it, so that what lies without is left out here.
         """
-        query = f"{text(selector)}[{max(until_ms - since_ms, 1)}ms]"
+        return self.raw_of(text(selector), since_ms, until_ms)
+
+    def raw_of(self, selector: str, since_ms: int, until_ms: int) -> list[Line]:
+        """The same of a selector in PromQL."""
+        query = f"{selector}[{max(until_ms - since_ms, 1)}ms]"
         found = self._query("query", {"query": query, "time": _seconds(until_ms)}, "matrix")
         return [line for it in found if len((line := _line(it, since_ms, until_ms)).ts_ms)]
 
@@ -58,6 +81,14 @@ class RemoteApi:
         """The values of an expression at `first`, `first + step` … `last`."""
         asked = {"query": query, "start": _seconds(first_ms), "end": _seconds(last_ms), "step": _seconds(step_ms)}
         return [_line(it, first_ms - 1, last_ms) for it in self._query("query_range", asked, "matrix")]
+
+    def series(self, selector: str, since_ms: int, until_ms: int) -> list[dict[str, str]]:
+        """The label sets, with names, of series that match and may have a sample in the range."""
+        asked = {"match[]": selector, "start": _seconds(since_ms), "end": _seconds(until_ms)}
+        found = self._ask("series", asked).get("data")
+        if not isinstance(found, list) or not all(isinstance(it, dict) for it in found):
+            raise RemoteUnavailable(f"{self._base}: answered /series with no label sets")
+        return [{str(name): str(value) for name, value in it.items()} for it in found]
 
     def _query(self, path: str, asked: Mapping[str, str], kind: str) -> list[Any]:
         # VictoriaMetrics else hides the last 30 s, and answers from a cache of rounded times; others ignore it
@@ -99,12 +130,21 @@ def text(selector: Selector) -> str:
     """A selector in PromQL; a label that PromQL can't name is an error."""
     if not _METRIC.fullmatch(selector.metric):
         raise ValueError(f"{selector.metric[:80]!r} is no name of a metric")
+    return selector.metric + (_braces(selector.matchers) if selector.matchers else "")
+
+
+def matchers_text(matchers: Sequence[Condition]) -> str:
+    """Matchers, that of the name among them, as a selector in PromQL."""
+    return _braces(matchers)
+
+
+def _braces(matchers: Sequence[Condition]) -> str:
     parts = []
-    for it in selector.matchers:
+    for it in matchers:
         if not _NAME.fullmatch(it.name):
             raise ValueError(f"{it.name[:80]!r} is no name of a label")
         parts.append(f'{it.name}{it.op}"{it.value.translate(_ESCAPED)}"')
-    return selector.metric + (f"{{{','.join(parts)}}}" if parts else "")
+    return f"{{{','.join(parts)}}}"
 
 
 def _seconds(ms: int) -> str:
