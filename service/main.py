@@ -25,8 +25,10 @@ from service.outbox import Courier
 from service.pace import Pace
 from service.parts import Parts
 from service.ports import ask
+from service.querying import queries_of, rules_of
 from service.remote_open import opened
 from service.remote_store import RemoteStore
+from service.rules import RuleBook
 from service.selfmetrics import Own, ServiceCollector, gauges, registry
 from service.settings import Settings, host_and_port
 from service.source import StoreSource
@@ -97,11 +99,14 @@ class _Threads:
     courier: Courier
     scheduler: BackgroundScheduler
     delivery: threading.Thread
+    rules: RuleBook
+    working: threading.Thread
 
     def start(self) -> None:
         """Begin all."""
         self.pace.start()
         self.delivery.start()
+        self.working.start()
         self.scheduler.start()
 
     def stop(self) -> None:
@@ -109,7 +114,9 @@ class _Threads:
         self.scheduler.shutdown(wait=False)
         self.pace.stop()
         self.courier.stop()
+        self.rules.stop()
         self.delivery.join(CLOSE_SECONDS)
+        self.working.join(CLOSE_SECONDS)
 
 
 @contextmanager
@@ -140,15 +147,21 @@ def _assemble(
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
     if isinstance(store, RemoteStore):
         store.sent = pace.ask
+    queries = queries_of(settings, store, clock)
+    rules = rules_of(settings, store, queries, clock)
     collector = ServiceCollector(
-        lambda: evaluator.last, lambda: _counted(own, store, evaluator, courier), lambda: _gauges(store, evaluator)
+        lambda: evaluator.last,
+        lambda: _counted(own, store, evaluator, courier, rules),
+        lambda: _gauges(store, evaluator, rules),
     )
     records = Records(store.database, store.streams, clock, store.bounds.raw_ms)
     parts = Parts(
-        settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, wire(settings)
-    )
+        settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, wire(settings),
+        queries, rules,
+    )  # fmt: skip
     delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
-    return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery)
+    working = threading.Thread(target=rules.run, name="rules", daemon=True)
+    return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery, rules, working)
 
 
 def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> BackgroundScheduler:
@@ -166,7 +179,9 @@ def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> Backgr
     return scheduler
 
 
-def _counted(own: Own, store: Store, evaluator: Evaluator, courier: Courier) -> dict[str, dict[tuple[str, ...], float]]:
+def _counted(
+    own: Own, store: Store, evaluator: Evaluator, courier: Courier, rules: RuleBook
+) -> dict[str, dict[tuple[str, ...], float]]:
     dropped = {tuple(key.split(":")): float(n) for key, n in store.dropped.items()}
     return {
         **own.found,
@@ -174,14 +189,16 @@ def _counted(own: Own, store: Store, evaluator: Evaluator, courier: Courier) -> 
         "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},
         "midwatch_server_tables_dropped_total": dropped,
         "midwatch_server_forwarded_samples_total": _forwarded(store),
+        "midwatch_server_rule_evaluations_total": {(key,): float(n) for key, n in rules.counts.items()},
         "midwatch_server_alert_changes_total": {key: float(n) for key, n in evaluator.changes.items()},
         "midwatch_server_deliveries_total": {key: float(n) for key, n in courier.sent.items()},
     }
 
 
-def _gauges(store: Store, evaluator: Evaluator) -> dict[str, float]:
+def _gauges(store: Store, evaluator: Evaluator, rules: RuleBook) -> dict[str, float]:
     outbox = ask(store.database, outbox_state)
     found = gauges(evaluator.last, outbox, len(store.directory), store.used_bytes(), store.database.waiting())
+    found["midwatch_server_rule_faults"] = float(len(rules.faults))
     if isinstance(store, RemoteStore):
         found["midwatch_server_forward_queue_bytes"] = float(store.queue.size())
         if (oldest_ms := store.queue.oldest_ms()) is not None:

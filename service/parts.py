@@ -12,7 +12,9 @@ from service.evaluate import Evaluator
 from service.live import Live
 from service.pace import Pace
 from service.ports import ask
+from service.prometheus_api import Queries
 from service.remote_store import RemoteStore
+from service.rules import RuleBook
 from service.selfmetrics import Own
 from service.settings import Settings
 from service.source import StoreSource
@@ -36,6 +38,8 @@ class Parts:
     registry: CollectorRegistry
     clock: Callable[[], int]
     wire: Wire
+    queries: Queries
+    rules: RuleBook
 
     def faults(self) -> list[str]:
         """Why the service is not ready, one sentence each; empty where it is."""

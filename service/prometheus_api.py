@@ -115,6 +115,16 @@ def format_query(form: Form) -> bytes:
         raise of_query(fault) from fault
 
 
+def exemplars(form: Form) -> bytes:
+    """`/query_exemplars`: none are kept."""
+    form.span()
+    try:
+        parse(form.text("query"))
+    except QueryFault as fault:
+        raise of_query(fault) from fault
+    return wire.envelope([])
+
+
 def series(api: Queries, form: Form) -> bytes:
     """`/series`: the label sets of what matches."""
     if not form.all("match[]"):

@@ -14,7 +14,8 @@ from service.remote_api import RemoteApi
 from service.remote_queue import Bounds as QueueBounds
 from service.remote_send import poster
 from service.remote_store import Remote, RemoteStore
-from service.settings import RemoteSettings, Settings
+from service.settings import Settings
+from service.settings_remote import RemoteSettings
 from service.store import Store
 from service.store_append import Bounds
 

@@ -58,7 +58,7 @@ class RemoteStore(Store):
         super().__init__(path, clock, bounds)
         self.queue = Queue(self.database, remote.queue)
         self._encoder = Encoder()
-        self._api, self._now = remote.api, clock
+        self.api, self._now = remote.api, clock
         self._mirror = Mirror(remote.api, self.database, super().append_counted, clock)
         self.sent: Callable[[], None] = lambda: None
         """Told when the remote store has taken something."""
@@ -87,9 +87,9 @@ class RemoteStore(Store):
     def instant(self, selector: Selector, at_ms: int, lookback_ms: int = 300_000) -> list[InstantPoint]:
         """The last sample of each series in `(at - lookback, at]`."""
         if lookback_ms <= RAW_LOOKBACK_MS:
-            lines = self._api.raw(selector, at_ms - lookback_ms, at_ms)
+            lines = self.api.raw(selector, at_ms - lookback_ms, at_ms)
         else:
-            lines = self._api.instant(f"last_over_time({text(selector)}[{lookback_ms - 1}ms])", at_ms)
+            lines = self.api.instant(f"last_over_time({text(selector)}[{lookback_ms - 1}ms])", at_ms)
         named = [(it.series._replace(metric=selector.metric), it) for it in lines]
         return [InstantPoint(series, int(it.ts_ms[-1]), float(it.value[-1])) for series, it in named]
 
@@ -100,7 +100,7 @@ class RemoteStore(Store):
         if kept is not None and kept[0] <= since_ms <= kept[0] + LABELS_MS and now - kept[1] < LABELS_MS:
             return kept[2]
         query = f"last_over_time({text(Selector(metric))}[{max(now - since_ms, 1)}ms])"
-        found: list[Mapping[str, str]] = [dict(it.series.labels) for it in self._api.instant(query, now)]
+        found: list[Mapping[str, str]] = [dict(it.series.labels) for it in self.api.instant(query, now)]
         self._labels[metric] = (since_ms, now, found)
         return found
 
@@ -109,8 +109,8 @@ class RemoteStore(Store):
     ) -> list[RangeSeries]:
         """Per series and step `(t - step, t]` the last value, or the summed increments; None where there is none."""
         if of == "last":
-            return last_values(self._api, selector, since_ms, until_ms, step_ms)
-        return increases(self._api, selector, since_ms, until_ms, step_ms, RULES)
+            return last_values(self.api, selector, since_ms, until_ms, step_ms)
+        return increases(self.api, selector, since_ms, until_ms, step_ms, RULES)
 
     def counts_of(
         self, indicators: Sequence[Indicator], windows_ms: Sequence[Sequence[int]], until_ms: int

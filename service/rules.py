@@ -10,18 +10,15 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
-
-import numpy as np
 
 from service.errors import ServiceFault
 from service.model import MetricBatch, Series
 from service.promql.model import Answer
 from service.rules_files import files_of, load
 from service.rules_model import Alert, AlertingRule, Group, Pairs, RecordingRule, Rule, RuleFault
-from service.rules_step import Point, alerted, recorded
-from service.samples import STALE_BITS
+from service.rules_step import Point, alerted, recorded, told_by
+from service.staleness import STALE
 from service.store_db import Cursor, Database
 
 _LOG = logging.getLogger(__name__)
@@ -30,7 +27,8 @@ LOOK_MS: Final = 5_000
 """Time between two looks at the files."""
 OUTAGE_MS: Final = 3_600_000
 """Alerts that were known longest this long ago are taken up again after a restart."""
-STALE: Final = float(np.array([STALE_BITS], np.uint64).view(np.float64)[0])
+SAVE_MS: Final = 300_000
+"""Alerts are noted at least this often."""
 
 Stat = tuple[tuple[str, int, int], ...]
 
@@ -54,6 +52,7 @@ class Status:
     alerts: list[Alert] = field(default_factory=list)
     series: frozenset[Series] = frozenset()
     """What the last evaluation stored, to be marked as gone when it is."""
+    saved_ms: int = 0
 
 
 @dataclass
@@ -109,8 +108,7 @@ class RuleBook:
         while not self._stop.is_set():
             try:
                 self.tick()
-            except Exception:
-                # one bad moment must not end all rules; what failed is in the log and counted
+            except Exception:  # noqa: BLE001 - one bad moment must not end all rules: in the log and counted
                 self.counts["failed"] += 1
                 _LOG.exception("rules could not be evaluated")
             self._stop.wait(self.wait_seconds())
@@ -158,6 +156,13 @@ class RuleBook:
         groups = [it for it in loaded.groups if it.file not in faulty]
         self._running = tuple(self._taken(it, before) for it in groups)
         self.loaded_ms = self._clock()
+        self._mark_gone([status for key, status in before.items() if key not in {it for g in groups for it in keys(g)}])
+
+    def _mark_gone(self, statuses: Sequence[Status]) -> None:
+        """The series of rules that are no more are told to have ended."""
+        gone = dict.fromkeys((one for it in statuses for one in it.series), STALE)
+        if gone:
+            self._append(batch_of(gone, self._clock()))
 
     def _taken(self, group: Group, before: Mapping[str, Status]) -> Running:
         known = {it.group.key: it for it in self._running}.get(group.key)
@@ -182,8 +187,9 @@ class RuleBook:
             else:
                 status.alerts, found = alerted(rule, before, answer.result, group.limit, at_ms)
             self._store(status, found, at_ms)
-            if _lasting(before) != _lasting(status.alerts):
+            if _lasting(before) != _lasting(status.alerts) or (before and at_ms - status.saved_ms >= SAVE_MS):
                 self._database.write(lambda cursor: _save(cursor, key, status.alerts, at_ms))
+                status.saved_ms = at_ms
             status.health, status.error = "ok", ""
             self.counts["ok"] += 1
         except ServiceFault as fault:
@@ -204,7 +210,7 @@ class RuleBook:
         since = self._clock() - OUTAGE_MS
         with self._database.read(lambda cursor: cursor.execute("SELECT * FROM rule_alerts").fetchall()) as (_, rows):
             found = {key: json.loads(text) for key, at_ms, text in rows if at_ms > since}
-        return {key: Status(alerts=[_alert(it) for it in them]) for key, them in found.items()}
+        return {key: _status([_alert(it) for it in them]) for key, them in found.items()}
 
 
 def moment(group: Group, now_ms: int) -> int:
@@ -229,7 +235,7 @@ def batch_of(rows: Mapping[Series, float], at_ms: int) -> MetricBatch:
     return MetricBatch(
         identity=None,
         series=tuple(rows),
-        kinds=("gauge",) * len(rows),
+        kinds=tuple("gauge" for _ in rows),
         series_index=list(range(len(rows))),
         ts_ms=[at_ms] * len(rows),
         value=list(rows.values()),
@@ -260,7 +266,14 @@ def _lasting(alerts: Sequence[Alert]) -> list[tuple[Pairs, str, int, int | None]
 def _save(cursor: Cursor, key: str, alerts: Sequence[Alert], at_ms: int) -> None:
     cursor.execute("DELETE FROM rule_alerts WHERE rule = ?", [key])
     if alerts:
-        cursor.execute("INSERT INTO rule_alerts VALUES (?, ?, ?)", [key, at_ms, json.dumps([asdict(it) for it in alerts])])
+        cursor.execute(
+            "INSERT INTO rule_alerts VALUES (?, ?, ?)", [key, at_ms, json.dumps([asdict(it) for it in alerts])]
+        )
+
+
+def _status(alerts: list[Alert]) -> Status:
+    told = [one for it in alerts if it.state != "inactive" for one in told_by(it)]
+    return Status(alerts=alerts, series=frozenset(Series(it.metric, it.labels) for it in told))
 
 
 def _alert(data: dict[str, Any]) -> Alert:
@@ -277,5 +290,3 @@ def alerting(running: Running) -> list[tuple[AlertingRule, Status]]:
     """The alerting rules of a group with what is known of them."""
     both = zip(running.group.rules, running.rules, strict=True)
     return [(rule, status) for rule, status in both if isinstance(rule, AlertingRule)]
-
-

@@ -30,7 +30,8 @@ Report = Callable[[yaml.Node, str], None]
 
 def files_of(globs: Sequence[str]) -> list[Path]:
     """The files that the patterns name, each once, in order."""
-    return sorted({Path(it) for pattern in globs for it in glob.iglob(pattern, recursive=True)})[:MOST_FILES]
+    found = {Path(it) for pattern in globs for it in glob.glob(pattern, recursive=True)}  # noqa: PTH207 - any pattern
+    return sorted(found)[:MOST_FILES]
 
 
 def load(globs: Sequence[str], interval_ms: int) -> Loaded:

@@ -79,9 +79,7 @@ def _present(rule: AlertingRule, result: Result, now_ms: int) -> dict[Pairs, Ale
         named = pairs({**_nameless(labels), **own, "alertname": rule.name})
         annotations = tuple((name, expanded(text, labels, value)) for name, text in rule.annotations)
         if named in found:
-            raise RuleFailed(
-                "vector contains metrics with the same labelset after applying alert labels; aggregate it"
-            )
+            raise RuleFailed("vector contains metrics with the same labelset after applying alert labels; aggregate it")
         found[named] = Alert(named, annotations, "pending", value, now_ms)
     return found
 

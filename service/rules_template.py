@@ -1,7 +1,7 @@
 """Texts of alerts: the part of Go's templates that labels and annotations of rule files are written in.
 
-`{{ $labels.name }}`, `{{ $value }}`, functions and pipelines of them. What is said with `if`, `range`, `with` or a query
-stays as it is written.
+`{{ $labels.name }}`, `{{ $value }}`, functions and pipelines of them. What is said with `if`, `range`, `with` or a
+query stays as it is written.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from alerts.signing import secret_key
 from alerts.thresholds import Thresholds
 from service.settings_ingest import IngestSettings
+from service.settings_query import QuerySettings
+from service.settings_remote import RemoteSettings, checked_url
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _GIB = 1 << 30
@@ -75,45 +77,6 @@ class RetentionSettings(BaseModel):
     )
 
 
-class RemoteSettings(BaseModel):
-    """How a remote store is asked and fed, where `service.store` names one."""
-
-    model_config = _STRICT
-
-    write_url: str | None = Field(
-        None, max_length=2000, description="Address of remote write; by default /api/v1/write of the store."
-    )
-    token: str | None = Field(None, repr=False, description="Bearer token that the store asks for.")
-    user: str | None = Field(None, description="Name for basic authentication.")
-    password: str | None = Field(None, repr=False, description="Password for basic authentication.")
-    tenant: str | None = Field(None, max_length=200, description="Tenant, sent as X-Scope-OrgID.")
-    ca_file: str | None = Field(None, description="Certificates that the store's is checked against; PEM.")
-    timeout_seconds: float = Field(30.0, ge=1, le=600, description="Longest wait for an answer.")
-    queue_bytes: int = Field(
-        2 * _GIB, ge=1 << 20, description="Bytes that may wait to be forwarded; beyond, senders are told to wait."
-    )
-    queue_age_seconds: float = Field(
-        172_800, ge=60, description="What waited longer is dropped and counted, in seconds."
-    )
-    samples_per_request: int = Field(10_000, ge=100, le=200_000, description="Most samples forwarded at once.")
-    max_answer_bytes: int = Field(256 << 20, ge=1 << 20, description="Longest answer that is read.")
-
-    @field_validator("write_url")
-    @classmethod
-    def _is_http(cls, url: str | None) -> str | None:
-        if url is not None:
-            _checked_url(url, ("http", "https"))
-        return url
-
-
-def _checked_url(url: str, schemes: tuple[str, ...]) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ValueError(f"not an address that begins with {' or '.join(f'{it}://' for it in schemes)}")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("an address holds no credentials and no query here: set service.remote.token, user, password")
-
-
 def _threshold_fields() -> dict[str, Any]:
     """One key for each of Thresholds: durations in seconds, ratios as numbers."""
     default = Thresholds()
@@ -156,6 +119,15 @@ class Settings(BaseModel):
     remote: RemoteSettings = Field(
         default_factory=lambda: RemoteSettings.model_validate({}), description="How a remote store is asked and fed."
     )
+    query: QuerySettings = Field(
+        default_factory=lambda: QuerySettings.model_validate({}), description="What PromQL queries may cost."
+    )
+    rules: tuple[str, ...] = Field(
+        (), strict=False, max_length=100, description="Prometheus rule files; * and ** stand for any name."
+    )
+    rules_seconds: float = Field(
+        60.0, ge=1, le=86_400, description="Time between two evaluations of a rule group that says nothing itself."
+    )
     evaluate_seconds: float = Field(15.0, ge=1, le=300, description="Time between two evaluations at most.")
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")
     max_body_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 28, description="Longest body of a request.")
@@ -174,7 +146,7 @@ class Settings(BaseModel):
     @classmethod
     def _is_store(cls, store: str) -> str:
         if store != "duckdb":
-            _checked_url(store, ("prometheus+http", "prometheus+https"))
+            checked_url(store, ("prometheus+http", "prometheus+https"))
         return store
 
     @model_validator(mode="after")

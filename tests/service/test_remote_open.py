@@ -12,7 +12,8 @@ from service.model import Series
 from service.remote_api import RemoteApi, RemoteUnavailable, text
 from service.remote_open import client_of, opened
 from service.remote_store import RemoteStore
-from service.settings import RemoteSettings, Settings
+from service.settings import Settings
+from service.settings_remote import RemoteSettings
 from service.store import Store
 from service.store_append import Bounds
 from slo.model import Matcher, Selector
