@@ -22,9 +22,6 @@ _EVAL = re.compile(
     r"range\s+from\s+(?P<a>\S+)\s+to\s+(?P<b>\S+)\s+step\s+(?P<step>\S+))\s+(?P<text>.+)",
     re.DOTALL,
 )
-_RUN = re.compile(
-    r"(?P<value>[+-]?[0-9a-zA-Z.]+(?:e[+-]?[0-9]+)?)(?P<grow>[+-][0-9.]+(?:e[+-]?[0-9]+)?)?(?:x(?P<n>\d+))?"
-)
 _METRIC = re.compile(
     r'(?P<name>[a-zA-Z_:][\w:]*)?\s*(?:\{(?P<labels>(?:[^"}]|"(?:\\.|[^"\\])*")*)\})?\s*(?P<rest>.*)', re.DOTALL
 )
@@ -44,7 +41,6 @@ class Case:
 def cases(path: Path) -> Iterator[Case]:
     """The evals of a file, each with the samples it runs on."""
     samples = MemorySamples()
-    loads: list[tuple[Labels, list[int], list[float]]] = []
     found: Case | None = None
     load_step = 0
     for number, raw in enumerate(path.read_text().splitlines(), 1):
@@ -58,7 +54,7 @@ def cases(path: Path) -> Iterator[Case]:
         if line.startswith("load"):
             load_step = milliseconds(line.split()[1])
         elif line == "clear":
-            samples, loads = MemorySamples(), []
+            samples = MemorySamples()
         elif line.startswith("eval"):
             found = Case(f"{path.name}:{number}", line, samples)
         elif found is not None:
@@ -93,7 +89,7 @@ def series(line: str) -> tuple[Labels, list[float | None]]:
     assert found is not None, line
     text = f"{found['name'] or ''}{{{found['labels'] or ''}}}"
     labels: set[tuple[str, str]] = set()
-    if found["labels"] and found["labels"].strip() or found["name"]:
+    if (found["labels"] or "").strip() or found["name"]:
         tree = promql_parser.parse(text)
         labels = {(it.name, it.value) for it in tree.matchers.matchers}
         if tree.name is not None:

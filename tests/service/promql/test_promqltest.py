@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from service.promql import QueryFault
 from tests.service.promql.script import cases, check
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,13 +23,13 @@ def test_there_are_scripts() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.test")), ids=lambda it: it.stem)
-def test_every_eval_holds(path: Path) -> None:
+def test_every_eval_holds(path: Path, form: str) -> None:
     faults, count = [], 0
     for case in cases(path):
         count += 1
         try:
             check(case)
-        except Exception as fault:
+        except (AssertionError, QueryFault) as fault:
             if case.where not in EXCEPTIONS:
-                faults.append(f"{case.where}: {case.line}: {type(fault).__name__}: {fault}")
+                faults.append(f"{form}: {case.where}: {case.line}: {type(fault).__name__}: {fault}")
     assert not faults, f"{len(faults)} of {count}\n" + "\n".join(faults)
