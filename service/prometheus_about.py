@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import threading
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from service import catalogue
@@ -63,7 +63,7 @@ class About:
         """`/status/buildinfo`."""
         return {
             "version": FOLLOWED,
-            "revision": f"midwatch-{version('midwatch')}",
+            "revision": f"midwatch-{_version()}",
             "branch": "",
             "buildUser": "",
             "buildDate": "",
@@ -105,6 +105,13 @@ class About:
         """`/status/tsdb`."""
         limit = _limit(form, "limit") or 10
         return tsdb_status(self._parts.queries.listing, min(limit, MOST_NAMED), self._parts.clock())
+
+
+def _version() -> str:
+    try:
+        return version("midwatch")
+    except PackageNotFoundError:
+        return "source"  # the folders as they stand, not installed
 
 
 def _limit(form: Form, name: str = "limit") -> int:

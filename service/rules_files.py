@@ -98,6 +98,8 @@ class _Reader:
     def _group(self, node: yaml.Node) -> Group | None:
         keys = self._mapping(node, GROUP_KEYS)
         name = self._text(keys.get("name"))
+        if not isinstance(node, yaml.MappingNode):
+            return None
         if not name:
             self._fault(node, "a group without a name; give it one")
             return None
@@ -114,6 +116,8 @@ class _Reader:
 
     def _rule(self, node: yaml.Node, common: dict[str, str]) -> Rule | None:
         keys = self._mapping(node, RULE_KEYS)
+        if not isinstance(node, yaml.MappingNode):
+            return None
         expr = self._expression(node, keys.get("expr"))
         record, alert = self._text(keys.get("record")), self._text(keys.get("alert"))
         if bool(record) == bool(alert):
