@@ -111,7 +111,7 @@ def quantiles(values: Floats, present: Flags, shares: Row) -> Row:
 
 def _top(ev: Evaluator, node: Aggregation, param: Node, frame: Frame, groups: Ints, labels: list[Labels]) -> Frame:
     sign = -1.0 if node.op == "topk" else 1.0
-    wanted = _counts(ev.row(param))
+    wanted = _counts(ev.row(param), frame)
     kept, order = np.zeros(frame.present.shape, np.bool_), []
     for rows in _members(groups, len(labels)):
         ev.query.tick()
@@ -134,17 +134,20 @@ def _ranks(values: Floats, present: Flags) -> Ints:
     return ranks
 
 
-def _counts(wanted: Row) -> Ints:
+def _counts(wanted: Row, frame: Frame) -> Ints:
+    """How many are wanted at each step; where there is nothing to choose from, any number will do."""
+    wanted = np.where(frame.present.any(axis=0), wanted, 0.0)
     if np.isnan(wanted).any():
         raise ExecutionFault("Parameter value is NaN")
     wrong = wanted[np.abs(wanted) >= 2.0**63]
     if len(wrong):
-        raise ExecutionFault(f"Scalar value {number_text(float(wrong[0]))} overflows int64")
+        passes = "overflows" if wrong[0] > 0 else "underflows"
+        raise ExecutionFault(f"Scalar value {number_text(float(wrong[0]))} {passes} int64")
     return np.trunc(wanted).astype(np.int64)
 
 
 def _limited(ev: Evaluator, node: Aggregation, param: Node, frame: Frame, groups: Ints, labels: list[Labels]) -> Frame:
-    wanted, kept = _counts(ev.row(param)), np.zeros(frame.present.shape, np.bool_)
+    wanted, kept = _counts(ev.row(param), frame), np.zeros(frame.present.shape, np.bool_)
     for rows in _members(groups, len(labels)):
         kept[rows] = frame.present[rows] & (np.cumsum(frame.present[rows], axis=0) <= wanted)
     return compact(Frame(frame.labels, frame.drop, frame.values, kept))

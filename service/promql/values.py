@@ -103,10 +103,16 @@ def _either(choose: Callable[..., Any]) -> Function:
     return lambda ev, call: choose(ev.row(call.args[0]), ev.row(call.args[1]))
 
 
+def _unsorted(ev: Evaluator) -> bool:
+    if ev.grid.steps != 1:
+        ev.query.warn("sorting has no effect in a range query: its series come ordered by labels")
+    return ev.grid.steps != 1
+
+
 def _sort(descending: bool) -> Function:
     def function(ev: Evaluator, call: Call) -> Frame:
         frame = compact(ev.frame(call.args[0]))
-        if ev.grid.steps != 1:
+        if _unsorted(ev):
             return frame
         values = frame.values[:, 0]
         return take(frame, np.argsort(-values if descending else values, kind="stable"))
@@ -118,15 +124,9 @@ def _sort_by_label(descending: bool) -> Function:
     def function(ev: Evaluator, call: Call) -> Frame:
         frame = ev.frame(call.args[0])
         names = [ev.text(it) for it in call.args[1:]]
-        if ev.grid.steps != 1:
+        if _unsorted(ev):
             return frame
-        every = [
-            (
-                [natural_key(it.get(name, "")) for name in names],
-                sorted(it.items()),
-            )
-            for it in frame.labels
-        ]
+        every = [([natural_key(it.get(name, "")) for name in names], sorted(it.items())) for it in frame.labels]
         order = sorted(range(len(every)), key=every.__getitem__, reverse=descending)
         return take(frame, np.array(order, np.int64))
 

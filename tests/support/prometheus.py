@@ -25,7 +25,12 @@ class Prometheus:
     """A real one, on a port of its own, that scrapes every second by default."""
 
     def __init__(
-        self, folder: Path, targets: dict[str, str], rules: tuple[Path, ...] = (), interval: str = "1s"
+        self,
+        folder: Path,
+        targets: dict[str, str],
+        rules: tuple[Path, ...] = (),
+        interval: str = "1s",
+        flags: tuple[str, ...] = (),
     ) -> None:
         self.port, self._process = free_port(), Process("prometheus", folder)
         jobs = [{"job_name": name, "static_configs": [{"targets": [target]}]} for name, target in targets.items()]
@@ -36,7 +41,7 @@ class Prometheus:
         listen = f"--web.listen-address=127.0.0.1:{self.port}"
         binary = shutil.which("prometheus")
         assert binary is not None
-        command = [binary, f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb", listen]
+        command = [binary, f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb", listen, *flags]
         self._process.start(command, {"PATH": "/usr/bin:/bin"})
 
     def get(self, path: str, **query: str) -> Any:
