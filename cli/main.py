@@ -16,6 +16,7 @@ import typer
 from cli.demo_commands import app as demo_app
 from cli.errors import ConfigFault, Refusal
 from cli.silence_commands import app as silence_app
+from cli.token_commands import app as token_app
 
 DATA = Path("/var/lib/midwatch")
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(demo_app, name="demo")
 app.add_typer(silence_app, name="silence")
+app.add_typer(token_app, name="token")
 
 Data = Annotated[Path, typer.Option("--data", envvar="MIDWATCH_DATA", help="Folder that holds all state.")]
 ConfigFile = Annotated[

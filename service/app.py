@@ -29,8 +29,14 @@ def create_app(parts: Parts) -> FastAPI:
         parts.live.closed = True
 
     app = FastAPI(title="Midwatch", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    settings = parts.settings
     app.add_middleware(
-        Guard, listen=parts.settings.listen, token=parts.settings.token, public_url=parts.settings.public_url
+        Guard,
+        listen=settings.listen,
+        token=settings.token,
+        public_url=settings.public_url,
+        tokens=parts.wire.tokens,
+        senders_need_tokens=settings.ingest.require_tokens,
     )
     routes_ingest.add(app, parts)
     routes_remote_write.add(app, parts)

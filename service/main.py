@@ -35,12 +35,14 @@ from service.source import StoreSource
 from service.store import Store
 from service.store_append import Bounds
 from service.store_records import Records
-from service.wire import wire
+from service.tls import Certificates, certificates
+from service.wire import Wire, wire
 
 _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 KEEP_SECONDS = 300
 CLOSE_SECONDS = 10
+TICKS_A_MINUTE = 600
 
 
 def system_clock() -> int:
@@ -50,23 +52,34 @@ def system_clock() -> int:
 
 def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda address: None) -> None:
     """Serve until SIGTERM or SIGINT; `started` is told the address. Raises ServiceFault where it can't begin."""
+    shown = certificates(settings.tls)
     listener = _listen(*host_and_port(settings.listen))
     with listener, running(settings, data, system_clock) as parts:
         config = uvicorn.Config(
             create_app(parts), log_level="warning", access_log=False, timeout_graceful_shutdown=CLOSE_SECONDS,
             server_header=False, h11_max_incomplete_event_size=1 << 16,
+            ssl_certfile=settings.tls.certificate, ssl_keyfile=settings.tls.key,
         )  # fmt: skip
-        server = _Server(config, parts.live)
-        started(f"http://{settings.listen}")
+        config.load()
+        if shown is not None:
+            config.ssl = shown.context
+        server = _Server(config, parts.live, shown)
+        started(f"{settings.scheme}://{settings.listen}")
         server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Ends live streams first, so that a stop takes no longer than what is under way."""
+    """Ends live streams first, so that a stop takes no longer than what is under way; renews certificates."""
 
-    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+    def __init__(self, config: uvicorn.Config, live: Live, shown: Certificates | None) -> None:
         super().__init__(config)
-        self._live = live
+        self._live, self._shown = live, shown
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second; each minute a renewed certificate is looked for."""
+        if self._shown is not None and counter % TICKS_A_MINUTE == 0:
+            self._shown.renew()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """Take a signal to end."""
@@ -126,7 +139,7 @@ def running(settings: Settings, data: Path, clock: Callable[[], int]) -> Iterato
     bounds = Bounds(settings.max_series, keep.raw_days * DAY_MS, keep.rollup_days * DAY_MS, keep.max_bytes)
     path = data / "server" / "midwatch.duckdb"
     with opened(settings, path, clock, bounds) as store, httpx.Client(trust_env=False) as client:
-        parts, threads = _assemble(settings, store, client, clock)
+        parts, threads = _assemble(settings, data, store, client, clock)
         threads.start()
         try:
             yield parts
@@ -136,7 +149,7 @@ def running(settings: Settings, data: Path, clock: Callable[[], int]) -> Iterato
 
 
 def _assemble(
-    settings: Settings, store: Store, client: httpx.Client, clock: Callable[[], int]
+    settings: Settings, data: Path, store: Store, client: httpx.Client, clock: Callable[[], int]
 ) -> tuple[Parts, _Threads]:
     receivers = [Receiver(it.name, it.url, tuple(it.roads), it.secret) for it in settings.receivers]
     own = Own()
@@ -149,15 +162,16 @@ def _assemble(
         store.sent = pace.ask
     queries = queries_of(settings, store, clock)
     rules = rules_of(settings, store, queries, clock)
+    way_in = wire(settings, data, store, clock)
     collector = ServiceCollector(
         lambda: evaluator.last,
-        lambda: _counted(own, store, evaluator, courier, rules),
+        lambda: _counted(own, store, evaluator, courier, rules, way_in),
         lambda: _gauges(store, evaluator, rules),
     )
     records = Records(store.database, store.streams, clock, store.bounds.raw_ms)
     parts = Parts(
-        settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, wire(settings),
-        queries, rules,
+        settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, way_in, queries,
+        rules,
     )  # fmt: skip
     delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
     working = threading.Thread(target=rules.run, name="rules", daemon=True)
@@ -180,13 +194,14 @@ def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> Backgr
 
 
 def _counted(
-    own: Own, store: Store, evaluator: Evaluator, courier: Courier, rules: RuleBook
+    own: Own, store: Store, evaluator: Evaluator, courier: Courier, rules: RuleBook, way_in: Wire
 ) -> dict[str, dict[tuple[str, ...], float]]:
     dropped = {tuple(key.split(":")): float(n) for key, n in store.dropped.items()}
     return {
         **own.found,
         "midwatch_server_samples_total": {(key,): float(store.sample_counts[key]) for key in ("stored", "late")},
         "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},
+        "midwatch_server_delta_series_forgotten_total": {(): float(way_in.deltas.counts["forgotten"])},
         "midwatch_server_tables_dropped_total": dropped,
         "midwatch_server_forwarded_samples_total": _forwarded(store),
         "midwatch_server_rule_evaluations_total": {(key,): float(n) for key, n in rules.counts.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -26,11 +27,33 @@ from service.ingest import (
 )
 from service.otlp_status import error_form, status_body
 from service.parts import Parts
+from service.quota import OverQuota
 from service.store_append import Stored
+from service.wire import sender_of
 
 URGENT = frozenset({"container.oom_kill", "container.restart", "image.pull"})
 """Events after which a page may be due at once."""
 RETRY_SECONDS = 5
+
+
+class _Sent(NamedTuple):
+    """One request: what it brings, who sends it, and how it is packed."""
+
+    signal: Signal
+    sender: str
+    body: bytes
+    headers: Mapping[str, str]
+    form: Form
+
+    @property
+    def encoding(self) -> str | None:
+        """How the body is compressed."""
+        return self.headers.get("content-encoding")
+
+    @property
+    def identity(self) -> str | None:
+        """The batch's identity as the header has it."""
+        return self.headers.get("midwatch-batch")
 
 
 def add(app: FastAPI, parts: Parts) -> None:
@@ -43,9 +66,14 @@ def add(app: FastAPI, parts: Parts) -> None:
             return refusal(404, f"no signal {signal[:40]!r}: there are metrics, logs and traces", content_type)
         kind: Signal = signal  # type: ignore[assignment]
         try:
+            sender = sender_of(request)
+            parts.wire.quota.ask(sender)
             form = form_of(content_type)
             body = await body_of(request, parts.settings.max_body_bytes)
-            found = await run_in_threadpool(_take, parts, kind, body, request.headers, form)
+            found = await run_in_threadpool(_take, parts, _Sent(kind, sender, body, request.headers, form))
+        except OverQuota as over:
+            parts.own.add("midwatch_server_limited_total", (signal, over.limit))
+            return refusal(429, str(over), content_type, over.retry_seconds)
         except (IngestRefused, ApiFault) as refused:
             parts.own.add("midwatch_server_batches_total", (signal, "refused"))
             return refusal(refused.status, str(refused), content_type)
@@ -62,38 +90,41 @@ def refusal(status: int, message: str, content_type: str | None, retry_seconds: 
     return Response(body, status, headers, media_type)
 
 
-def _take(parts: Parts, signal: Signal, body: bytes, headers: Mapping[str, str], form: Form) -> bytes:
-    encoding, identity = headers.get("content-encoding"), headers.get("midwatch-batch")
-    urgent = False
-    match signal:
+def _take(parts: Parts, sent: _Sent) -> bytes:
+    wire, urgent = parts.wire, False
+    match sent.signal:
         case "metrics":
-            stored, refused = _take_metrics(parts, body, encoding, identity, form)
+            stored, refused = _take_metrics(parts, sent)
         case "logs":
-            logs = decode_logs(body, encoding, identity, parts.wire.limits, form)
+            logs = decode_logs(sent.body, sent.encoding, sent.identity, wire.limits, sent.form)
             stored, refused = parts.records.append_logs(logs), logs.refused
             urgent = any(it.name in URGENT for it in logs.events)
+            wire.quota.spend(sent.sender, len(logs.events) + len(logs.lines))
         case "traces":
-            spans = decode_traces(body, encoding, identity, parts.wire.limits, form)
+            spans = decode_traces(sent.body, sent.encoding, sent.identity, wire.limits, sent.form)
             stored, refused = parts.records.append_spans(spans), spans.refused
+            wire.quota.spend(sent.sender, len(spans.spans))
     refused = Counter(refused) + Counter(stored.refused)
-    count(parts, signal, stored.new, refused)
+    count(parts, sent.signal, stored.new, refused)
     if stored.new:
         parts.live.changed()
-        if signal != "traces":
+        if sent.signal != "traces":
             parts.pace.ask(urgent=urgent)
-    return answer(signal, refused if stored.new else {}, form)
+    return answer(sent.signal, refused if stored.new else {}, sent.form)
 
 
-def _take_metrics(
-    parts: Parts, body: bytes, encoding: str | None, identity: str | None, form: Form
-) -> tuple[Stored, Mapping[str, int]]:
+def _take_metrics(parts: Parts, sent: _Sent) -> tuple[Stored, Mapping[str, int]]:
     """Sums of deltas are kept once the batch is stored, so that one that comes again adds nothing twice."""
-    with parts.wire.deltas.turn() as turn:
-        batch = decode_metrics(body, encoding, identity, parts.wire.limits, form, turn)
+    wire = parts.wire
+    with wire.deltas.turn() as turn:
+        batch = decode_metrics(sent.body, sent.encoding, sent.identity, wire.limits, sent.form, turn)
+        if batch.identity is None or not parts.store.streams.seen(batch.identity):
+            wire.quota.series(sent.sender, batch.series)
         stored = parts.store.append_counted(batch)
         if stored.new:
             turn.keep()
-    parts.wire.metadata.learn(batch.metadata)
+    wire.quota.spend(sent.sender, len(batch.ts_ms))
+    wire.metadata.learn(batch.metadata)
     return stored, batch.refused
 
 

@@ -18,8 +18,10 @@ from service.bodies import body_of
 from service.errors import StoreUnavailable
 from service.ingest import IngestRefused
 from service.parts import Parts
+from service.quota import OverQuota
 from service.remote_write import HARMLESS, Version, Written, decode, left_out, unpacked, version_of
 from service.routes_ingest import RETRY_SECONDS, count
+from service.wire import sender_of
 
 SIGNAL = "remote_write"
 
@@ -39,9 +41,14 @@ def add(app: FastAPI, parts: Parts) -> None:
     async def write(request: Request) -> Response:
         headers = request.headers
         try:
+            sender = sender_of(request)
+            parts.wire.quota.ask(sender)
             version = version_of(headers.get("content-type"))
             body = await body_of(request, parts.settings.max_body_bytes)
-            taken = await run_in_threadpool(_take, parts, body, headers.get("content-encoding"), version)
+            taken = await run_in_threadpool(_take, parts, sender, body, headers.get("content-encoding"), version)
+        except OverQuota as over:
+            parts.own.add("midwatch_server_limited_total", (SIGNAL, over.limit))
+            return Response(f"{over}\n", 429, {**_counts(0), "Retry-After": str(over.retry_seconds)}, "text/plain")
         except (IngestRefused, ApiFault) as refused:
             parts.own.add("midwatch_server_batches_total", (SIGNAL, "refused"))
             return Response(f"{refused}\n", refused.status, _counts(0), "text/plain")
@@ -62,14 +69,16 @@ def _counts(samples: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _take(parts: Parts, body: bytes, encoding: str | None, version: Version) -> _Taken:
+def _take(parts: Parts, sender: str, body: bytes, encoding: str | None, version: Version) -> _Taken:
     wire = parts.wire
     written = decode(unpacked(body, encoding, wire.limits), version, wire.limits, wire.metadata.types())
     batch = written.batch
     refused = Counter(batch.refused)
     if len(batch.ts_ms):
+        wire.quota.series(sender, batch.series)
         stored = parts.store.append_counted(batch)
         refused += Counter(stored.refused)
+        wire.quota.spend(sender, len(batch.ts_ms))
         parts.live.changed()
         parts.pace.ask()
     count(parts, SIGNAL, True, refused)

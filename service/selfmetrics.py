@@ -20,6 +20,11 @@ STATES: tuple[str, ...] = get_args(State)
 OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_batches_total": ("Batches by signal and what became of them.", ("signal", "outcome")),
     "midwatch_server_refused_total": ("Points, records and spans that were left out.", ("signal", "reason")),
+    "midwatch_server_limited_total": (
+        "Batches told to come again later, by the bound they are over.",
+        ("signal", "limit"),
+    ),
+    "midwatch_server_delta_series_forgotten_total": ("Series whose sum of deltas was given up for the bound.", ()),
     "midwatch_server_samples_total": ("Samples stored, and of them those that came late.", ("outcome",)),
     "midwatch_server_stream_gaps_total": ("Batches whose sequence was not the next one of their stream.", ("signal",)),
     "midwatch_server_tables_dropped_total": ("Days and months of data dropped: by age or disk.", ("kind", "reason")),

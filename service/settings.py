@@ -16,6 +16,7 @@ from alerts.thresholds import Thresholds
 from service.settings_ingest import IngestSettings
 from service.settings_query import QuerySettings
 from service.settings_remote import RemoteSettings, checked_url
+from service.settings_tls import TlsSettings
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _GIB = 1 << 30
@@ -136,6 +137,10 @@ class Settings(BaseModel):
         default_factory=lambda: IngestSettings.model_validate({}), description="What is taken of senders."
     )
 
+    tls: TlsSettings = Field(
+        default_factory=lambda: TlsSettings.model_validate({}), description="Certificates of the service."
+    )
+
     @field_validator("listen")
     @classmethod
     def _can_listen(cls, address: str) -> str:
@@ -166,7 +171,12 @@ class Settings(BaseModel):
     @property
     def base_url(self) -> str:
         """The address of the dashboards without a slash at its end."""
-        return (self.public_url or f"http://{self.listen}").rstrip("/")
+        return (self.public_url or f"{self.scheme}://{self.listen}").rstrip("/")
+
+    @property
+    def scheme(self) -> str:
+        """How the service is spoken to."""
+        return "https" if self.tls.certificate else "http"
 
     def thresholds(self) -> Thresholds:
         """The limits of the default alerts."""

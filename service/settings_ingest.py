@@ -27,13 +27,16 @@ class IngestSettings(BaseModel):
     max_buckets: int = Field(200, ge=10, le=10_000, description="Most buckets of a histogram.")
     max_delta_series: int = Field(100_000, ge=100, le=5_000_000, description="Most series whose deltas are added up.")
     max_agent_series: int = Field(
-        100_000, ge=100, le=5_000_000, description="Most series of one agent within a day; beyond it is 429."
+        200_000, ge=100, le=5_000_000, description="Most series of one agent within a day; beyond it is 429."
     )
     agent_samples_per_second: int = Field(
         200_000, ge=100, le=100_000_000, description="Samples a second of one agent; beyond it is 429."
     )
     samples_per_second: int = Field(
         2_000_000, ge=100, le=100_000_000, description="Samples a second of all; beyond it is 429."
+    )
+    require_tokens: bool = Field(
+        False, description="Senders must show a token of their own, see `midwatch token`; service.token isn't enough."
     )
     resource_labels: tuple[str, ...] = Field(
         (), strict=False, max_length=20, description="Further resource attributes that every series carries as labels."

@@ -18,6 +18,7 @@ from service.app import create_app
 from service.main import running, system_clock
 from service.parts import Parts
 from service.settings import Settings
+from service.settings_ingest import IngestSettings
 from slo.model import Selector
 from tests.service.asgi import ask
 from tests.service.writes import V1, V2, first, packed, second
@@ -140,6 +141,7 @@ def test_remote_write_2_0_says_how_much_was_written(app: FastAPI) -> None:
         (V1, packed(bytes(17 << 20)), 413),
         ({**V1, "content-length": str(1 << 40)}, b"", 413),
     ],
+    ids=["type", "encoding", "noise", "bomb", "long"],
 )
 def test_remote_write_is_refused_in_plain_text(app: FastAPI, headers: dict[str, str], body: bytes, status: int) -> None:
     answer = ask(app, "POST", "/api/v1/write", headers, body)
@@ -153,3 +155,39 @@ def test_remote_write_asks_to_come_again_where_the_store_takes_nothing(
     monkeypatch.setattr(parts.store.database, "_closed", True)
     answer = ask(app, "POST", "/api/v1/write", V1, up(system_clock(), 0))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[tuple[FastAPI, Parts]]:
+    """A service that takes little of each sender."""
+    ingest = IngestSettings(max_agent_series=100, agent_samples_per_second=100)
+    with running(Settings(ingest=ingest), tmp_path, system_clock) as found:
+        yield create_app(found), found
+
+
+def test_who_brings_too_much_is_asked_to_wait_and_loses_nothing(narrow: tuple[FastAPI, Parts]) -> None:
+    app, parts = narrow
+    now_ms = system_clock()
+    many = packed(first(({"__name__": "m"}, [(now_ms - at, 1.0) for at in range(1_500)])).SerializeToString())
+    assert ask(app, "POST", "/api/v1/write", V1, many).status_code == 204
+    answer = ask(app, "POST", "/api/v1/write", V1, up(now_ms, 0))
+    assert (answer.status_code, 1 <= int(answer.headers["retry-after"]) <= 5) == (429, True)
+    over_otlp = ask(app, "POST", "/v1/metrics", {**PROTOBUF, "midwatch-batch": "other/s/metrics/1"}, b"")
+    assert over_otlp.status_code == 200
+    assert parts.own.found["midwatch_server_limited_total"] == {("remote_write", "agent_rate"): 1}
+
+
+def test_who_brings_too_many_series_is_asked_to_wait_and_nothing_is_stored(narrow: tuple[FastAPI, Parts]) -> None:
+    app, parts = narrow
+    now_ms = system_clock()
+    rows = [({"__name__": "m", "n": str(n)}, [(now_ms, 1.0)]) for n in range(101)]
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="m")
+    for n in range(101):
+        metric.gauge.data_points.add(time_unix_nano=now_ms * MS, as_int=1).attributes.add(key="n").value.int_value = n
+    written = ask(app, "POST", "/api/v1/write", V1, packed(first(*rows).SerializeToString()))
+    exported = ask(app, "POST", "/v1/metrics", PROTOBUF, request.SerializeToString())
+    assert [it.status_code for it in (written, exported)] == [429, 429]
+    assert [it.headers["retry-after"] for it in (written, exported)] == ["60", "60"]
+    assert exported.content[:2] == b"\x08\x08"
+    assert parts.store.instant(Selector("m"), now_ms) == []
