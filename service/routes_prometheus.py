@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import anyio
 import anyio.to_thread
+import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.datastructures import QueryParams
@@ -39,6 +40,7 @@ def add(app: FastAPI, parts: Parts) -> None:
     """Every address of the API."""
     gate = Gate(parts)
     queries, about = parts.queries, About(parts)
+    wire.numbers(np.zeros(1))  # the first use of Arrow takes a quarter of a second: not in a request
     both = ["GET", "POST"]
     _add(app, gate, "query", lambda form, off: api.query(queries, form, off), both)
     _add(app, gate, "query_range", lambda form, off: api.query_range(queries, form, off), both)
