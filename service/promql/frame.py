@@ -67,6 +67,16 @@ def compact(frame: Frame) -> Frame:
     return frame if some.all() else take(frame, np.flatnonzero(some))
 
 
+def stacked(frames: Sequence[Frame]) -> Frame:
+    """The rows of several frames, one after the other."""
+    return Frame(
+        [labels for it in frames for labels in it.labels],
+        np.concatenate([it.drop for it in frames]),
+        np.concatenate([it.values for it in frames]),
+        np.concatenate([it.present for it in frames]),
+    )
+
+
 def nameless(frame: Frame, values: Floats, present: Flags | None = None) -> Frame:
     """The frame with other values, whose names go at the end."""
     kept = frame.present if present is None else present

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from service.promql.calendar import CALENDAR
 from service.promql.histogram import HISTOGRAM
+from service.promql.info import info
 from service.promql.over_time import OVER_TIME
 from service.promql.relabel import RELABEL
 from service.promql.tree import Call
@@ -21,4 +22,5 @@ FUNCTIONS: Final[dict[str, Callable[[Evaluator, Call], Any]]] = {
     **RELABEL,
     **CALENDAR,
     **HISTOGRAM,
+    "info": info,
 }

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from service.promql.aggregate import check_share
-from service.promql.frame import Flags, Floats, Frame, Ints, Row, compact, empty, key, merged, numbered, without
+from service.promql.frame import (
+    Flags,
+    Floats,
+    Frame,
+    Ints,
+    Row,
+    compact,
+    empty,
+    key,
+    merged,
+    numbered,
+    stacked,
+    without,
+)
 from service.promql.jit import kernel
 from service.promql.labels import number_text
 from service.promql.model import Labels
@@ -95,13 +108,7 @@ def _quantiles(ev: Evaluator, call: Call) -> Frame:
         found = _made(data, *_quantiles_of(ev, data, q, call.name, call.args_at[0]))
         labels: list[Labels] = [{**it, name: _open_metrics(float(q[0]))} for it in found.labels]
         parts.append(Frame(labels, found.drop, found.values, found.present))
-    every = Frame(
-        [labels for it in parts for labels in it.labels],
-        np.concatenate([it.drop for it in parts]),
-        np.concatenate([it.values for it in parts]),
-        np.concatenate([it.present for it in parts]),
-    )
-    return merged(every, "two quantiles are one: name each once")
+    return merged(stacked(parts), "two quantiles are one: name each once")
 
 
 def _open_metrics(value: float) -> str:

@@ -13,9 +13,9 @@ from service.promql.errors import BadQuery, LimitFault
 from service.promql.model import Limits
 
 _TOKEN: Final = re.compile(
-    r"""(?P<blank>\s+|\#[^\n]*)
+    r"""(?P<blank>(?:\s|\#[^\n]*)+)
     |(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`[^`]*`)
-    |(?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+(?:ms|[smhdwy]))+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    |(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[0-9A-Za-z_.]*)
     |(?P<word>[A-Za-z_:][A-Za-z0-9_:]*)
     |(?P<symbol>[=!<>]=|=~|!~|.)""",
     re.VERBOSE | re.DOTALL,
@@ -29,6 +29,18 @@ _SET_WORDS: Final = ("and", "or", "unless", "atan2")
 _MODIFIERS: Final = ("by", "without", "on", "ignoring", "group_left", "group_right", "fill", "fill_left", "fill_right")
 _NO_CALLS: Final = frozenset((*_SET_WORDS, *_MODIFIERS, "bool", "offset"))
 _RENAMED: Final = {"holt_winters": "double_exponential_smoothing"}
+_UNITS: Final = {
+    "ms": 1,
+    "s": 1000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 604_800_000,
+    "y": 31_536_000_000,
+}
+_UNIT: Final = re.compile(r"([0-9]+)(ms|[smhdwy])")
+LONGEST_MS: Final = 1000 * _UNITS["y"]
+"""No duration is longer, so that sums of moments stay far from the bounds of 64 bits."""
 _BORDERS: Final = ("start", "end")
 
 
@@ -67,8 +79,32 @@ def lex(text: str, limits: Limits) -> Lexed:
     if not seen:
         raise BadQuery("no expression found in the query: it is empty")
     _check_depth(seen, limits)
+    _check_durations(seen)
     rewritten, plain, moments = _rewrite(tokens)
     return Lexed("".join(rewritten), "".join(plain), moments, _calls(text, seen))
+
+
+def seconds_of(text: str) -> float:
+    """A number, or a duration such as `1h30m`, in seconds; raises BadQuery."""
+    parts = _UNIT.findall(text)
+    if parts and "".join(map("".join, parts)) == text:
+        return sum(int(number) * _UNITS[unit] for number, unit in parts) / 1000
+    try:
+        if "_" not in text:
+            return float(int(text, 16)) if text[:2].lower() == "0x" else float(text)
+    except ValueError:
+        pass
+    raise BadQuery(f"{text} is neither a number nor a duration: write 90 or 1m30s")
+
+
+def _check_durations(tokens: list[Token]) -> None:
+    """The parser panics at durations it can't hold: those after `offset` and in brackets are looked at."""
+    brackets, shifts = 0, False
+    for it in tokens:
+        if it.kind == "number" and (brackets or shifts) and not seconds_of(it.text) * 1000 <= LONGEST_MS:
+            raise BadQuery(f"the duration {it.text} is longer than 1000 years: shorten it")
+        brackets += (it.text == "[") - (it.text == "]")
+        shifts = it.text.lower() == "offset" or (shifts and it.text in ("+", "-"))
 
 
 def _check_depth(tokens: list[Token], limits: Limits) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from service.promql.errors import ExecutionFault
-from service.promql.frame import Flags, Frame, Ints, compact, key, merged, numbered, show, take, without
+from service.promql.frame import Flags, Frame, Ints, compact, key, merged, numbered, show, stacked, take, without
 from service.promql.model import Labels
 from service.promql.query import Query
 from service.promql.tree import Binary, Matching
@@ -57,13 +57,7 @@ def _anywhere(present: Flags, ids: Ints, count: int) -> Flags:
 
 def _joined(query: Query, left: Frame, right: Frame) -> Frame:
     query.cells(len(left.labels) + len(right.labels), left.values.shape[1])
-    both = Frame(
-        [*left.labels, *right.labels],
-        np.concatenate((left.drop, right.drop)),
-        np.concatenate((left.values, right.values)),
-        np.concatenate((left.present, right.present)),
-    )
-    return merged(both, "vector cannot contain metrics with the same labelset")
+    return merged(stacked([left, right]), "vector cannot contain metrics with the same labelset")
 
 
 def matched(query: Query, node: Binary, left: Frame, right: Frame, operator: Callable[..., Any]) -> Frame:
@@ -73,6 +67,12 @@ def matched(query: Query, node: Binary, left: Frame, right: Frame, operator: Cal
     many, one = (right, left) if swapped else (left, right)
     many_ids, one_ids, count = _signatures(many, one, matching)
     one, one_ids = _unique(query, node, many, one, one_ids, count)
+    fill_many, fill_one = matching.fill_left, matching.fill_right
+    if swapped:
+        fill_many, fill_one = fill_one, fill_many
+    more = _fillers(query, matching, many, many_ids, one, one_ids, count, fill_many)
+    one, one_ids = _extended(one, one_ids, _fillers(query, matching, one, one_ids, many, many_ids, count, fill_one))
+    many, many_ids = _extended(many, many_ids, more)
     pairs, partners = _pairs(query, many_ids, one_ids, count, many.values.shape[1])
     a, b = _rows(many, pairs), _rows(one, partners)
     values = operator(b.values, a.values) if swapped else operator(a.values, b.values)
@@ -85,6 +85,40 @@ def matched(query: Query, node: Binary, left: Frame, right: Frame, operator: Cal
     if matching.side == "one":
         _check_explicit(found, many_ids[pairs])
     return compact(merged(found, _NOT_UNIQUE))
+
+
+def _fillers(
+    query: Query,
+    matching: Matching,
+    frame: Frame,
+    ids: Ints,
+    other: Frame,
+    other_ids: Ints,
+    count: int,
+    value: float | None,
+) -> tuple[Frame, Ints] | None:
+    """With `fill`: rows that stand in where the other side finds nobody, with the labels that are matched by."""
+    if value is None:
+        return None
+    alone = _anywhere(other.present, other_ids, count) & ~_anywhere(frame.present, ids, count)
+    wanted, rows = np.unique(other_ids, return_index=True)
+    steps = frame.values.shape[1]
+    query.cells(len(ids) + len(wanted), steps)
+    labels = [_matched_labels(other.labels[i], matching) for i in rows]
+    values = np.full((len(wanted), steps), value)
+    return Frame(labels, np.zeros(len(wanted), np.bool_), values, alone[wanted]), wanted
+
+
+def _extended(frame: Frame, ids: Ints, more: tuple[Frame, Ints] | None) -> tuple[Frame, Ints]:
+    if more is None:
+        return frame, ids
+    return stacked([frame, more[0]]), np.concatenate((ids, more[1]))
+
+
+def _matched_labels(labels: Labels, matching: Matching) -> Labels:
+    if matching.on:
+        return {it: labels[it] for it in matching.labels if it in labels}
+    return without(labels, (*matching.labels, NAME))
 
 
 def _compared(node: Binary, left: Frame, kept: Flags, present: Flags, drop: Flags) -> tuple[Any, Flags, Flags]:
@@ -133,10 +167,7 @@ def _unique(query: Query, node: Binary, many: Frame, one: Frame, ids: Ints, coun
 def _duplicates(node: Binary, one: Frame, rows: Ints) -> str:
     first, second = sorted(show(one.labels[i]) for i in rows[:2])
     labels = one.labels[rows[0]]
-    if node.matching.on:
-        group = {it: labels[it] for it in node.matching.labels if it in labels}
-    else:
-        group = without(labels, (*node.matching.labels, NAME))
+    group = _matched_labels(labels, node.matching)
     side = "left" if node.matching.side == "one-to-many" else "right"
     return (
         f"found duplicate series for the match group {show(group)} on the {side} hand-side of the operation: "

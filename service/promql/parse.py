@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,8 +10,8 @@ from typing import Any, Final, cast
 
 import promql_parser as native
 
-from service.promql.errors import BadQuery, LimitFault
-from service.promql.lex import lex
+from service.promql.errors import BadQuery, LimitFault, QueryFault
+from service.promql.lex import LONGEST_MS, lex, seconds_of
 from service.promql.model import Limits
 from service.promql.tree import (
     Aggregation,
@@ -34,10 +33,6 @@ from service.promql.tree import (
 from service.samples import NAME, Matcher, Op
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_LONGEST_MS: Final = 1000 * 365 * 86_400_000
-_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_UNITS.update(w=7 * _UNITS["d"], y=365 * _UNITS["d"])
-_UNIT: Final = re.compile(r"([0-9]+)(ms|[smhdwy])")
 _OPS: Final[dict[str, Op]] = {
     "MatchOp.Equal": "=",
     "MatchOp.NotEqual": "!=",
@@ -57,18 +52,22 @@ def parse(text: str, limits: Limits | None = None) -> Node:
     limits = limits or Limits()
     lexed = lex(text, limits)
     tree = _native(lexed.text)
-    translation = _Translation([_moment(it) for it in lexed.moments], iter(lexed.calls), limits.max_depth)
     with _guarded():
-        return translation.node(tree, 0)
+        moments = [_moment(it) for it in lexed.moments]
+        return _Translation(moments, iter(lexed.calls), limits.max_depth).node(tree, 0)
 
 
 def pretty(text: str, limits: Limits | None = None) -> str:
-    """The query in one fixed style; raises as `parse` does."""
-    parse(text, limits)
-    lexed = lex(text, limits or Limits())
-    if any(_moment(it) < 0 for it in lexed.moments):
-        return " ".join(text.split())
-    return str(_native(lexed.plain).prettify())
+    """The query in one fixed style; raises as `parse` does.
+
+    The parser's own style loses a negative `@` and an empty `ignoring ()`: then only blanks and comments are tidied.
+    """
+    tree, lexed = parse(text, limits), lex(text, limits or Limits())
+    try:
+        shown = str(_native(lexed.plain).prettify())
+        return shown if parse(shown, limits) == tree else lexed.plain.strip()
+    except QueryFault:
+        return lexed.plain.strip()
 
 
 def _native(text: str) -> Any:
@@ -92,20 +91,10 @@ def _guarded() -> Iterator[None]:
 def _moment(text: str) -> int:
     """Milliseconds of a number or duration after `@`."""
     sign = -1 if text[0] == "-" else 1
-    seconds = _seconds(text.lstrip("+-")) * sign
-    if not math.isfinite(seconds) or abs(seconds) * 1000 > _LONGEST_MS * 10:
+    seconds = seconds_of(text.lstrip("+-")) * sign
+    if not math.isfinite(seconds) or abs(seconds) * 1000 > LONGEST_MS * 10:
         raise BadQuery(f"the moment after @, {text}, is out of range")
     return math.floor(seconds * 1000 + 0.5)
-
-
-def _seconds(text: str) -> float:
-    """A number, or a duration, in seconds."""
-    if text[:2].lower() == "0x":
-        return float(int(text, 16))
-    parts = _UNIT.findall(text)
-    if parts and "".join(map("".join, parts)) == text:
-        return sum(int(number) * _UNITS[unit] for number, unit in parts) / 1000
-    return float(text)
 
 
 class _Translation:
@@ -190,6 +179,6 @@ def _matching(op: str, modifier: Any) -> Matching:
 
 def _duration(given: timedelta) -> int:
     found = given // _MILLISECOND
-    if abs(found) > _LONGEST_MS:
+    if abs(found) > LONGEST_MS:
         raise BadQuery("a duration of more than 1000 years: shorten it")
     return found

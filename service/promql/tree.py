@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from service.samples import Matcher
@@ -106,7 +106,7 @@ class Aggregation:
     param: Node | None
     labels: tuple[str, ...]
     without: bool
-    param_at: str
+    param_at: str = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Call:
 
     name: str
     args: tuple[Node, ...]
-    args_at: tuple[str, ...]
+    args_at: tuple[str, ...] = field(compare=False)
 
 
 Node: TypeAlias = Number | String | Selector | RangeSelector | Subquery | Negation | Paren | Binary | Aggregation | Call

@@ -279,7 +279,7 @@ def same(a: Points | str, b: Points | str) -> str:
 
 @needs_prometheus
 @pytest.mark.parametrize("text", QUERIES)
-def test_the_same_answers(pair: tuple[Prometheus, MemorySamples], text: str, form: str) -> None:
+def test_the_same_answers(pair: tuple[Prometheus, MemorySamples], text: str) -> None:
     server, samples = pair
     engine = Engine(samples)
     for at in (BASE_MS + 10 * MINUTE, BASE_MS + 37 * MINUTE, BASE_MS + 90 * MINUTE):
