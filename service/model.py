@@ -53,6 +53,11 @@ class MetricBatch:
     """Points left out at decoding, by reason."""
     metadata: Sequence[Metadata] = ()
     """What was told of metrics; of several of one name the last holds."""
+    numbers: Sequence[int] = ()
+    """The store's own numbers of the series, 0 where unknown, as `Directory.numbers_of` gave them: nothing is looked
+    up then. Empty where nobody knows them."""
+    epoch: int = -1
+    """The directory's epoch when these numbers were given; of another one they are not used."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ class LogRow:
     stream: str
     text: str
     severity: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def drop_old(cursor: Cursor, bounds: Bounds, now_ms: int) -> list[Dropped]:
         ("logs", bounds.raw_ms),
         ("fives", bounds.rollup_ms),
         ("hours", bounds.rollup_ms),
+        ("spans", bounds.raw_ms),
     ):
         for period in layout.periods[kind]:
             if (period + 1) * PERIOD_MS[kind] < now_ms - kept_ms:
@@ -89,7 +90,6 @@ def drop_old(cursor: Cursor, bounds: Bounds, now_ms: int) -> list[Dropped]:
     cursor.execute("DELETE FROM runs WHERE to_ms < ?", [oldest])
     cursor.execute("DELETE FROM minute_slices WHERE minute_ms < ?", [now_ms - MINUTES_KEPT_MS])
     cursor.execute("DELETE FROM events WHERE at_ms < ?", [oldest])
-    cursor.execute("DELETE FROM spans WHERE end_ms < ?", [now_ms - bounds.raw_ms])
     cursor.execute("DELETE FROM judgements WHERE at_ms < ?", [oldest])
     cursor.execute("DELETE FROM incidents WHERE resolved_ms < ?", [oldest])
     cursor.execute("DELETE FROM silences WHERE ends_ms < ?", [oldest])
@@ -103,9 +103,9 @@ def drop_most(cursor: Cursor, bounds: Bounds) -> Dropped | None:
     if used_bytes(cursor) <= bounds.disk_bytes:
         return None
     layout = read_layout(cursor)
-    days = sorted({day for kind in ("samples", "increments", "logs") for day in layout.periods[kind]})
+    days = sorted({day for kind in ("samples", "increments", "logs", "spans") for day in layout.periods[kind]})
     if len(days) > 1:
-        for kind in ("samples", "increments", "logs"):
+        for kind in ("samples", "increments", "logs", "spans"):
             if days[0] in layout.periods[kind]:
                 layout = drop(cursor, layout, kind, days[0])
         return Dropped("samples", days[0], "disk")
