@@ -18,12 +18,12 @@ from service import prometheus_api as api
 from service import prometheus_json as wire
 from service.api import ApiFault
 from service.bodies import body_of
-from service.errors import StoreFault
-from service.matching import BadPattern
+from service.errors import SelectFault, StoreFault
 from service.parts import Parts
 from service.prometheus_about import About
 from service.prometheus_params import Form, PrometheusFault
 from service.prometheus_rules import alerts, rules
+from service.promql.errors import QueryFault
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -128,7 +128,9 @@ def _safely(answering: Answering, form: Form, gone: Callable[[], bool]) -> Body 
         return answering(form, gone)
     except PrometheusFault as fault:
         return fault
-    except BadPattern as fault:
+    except QueryFault as fault:
+        return api.of_query(fault)
+    except SelectFault as fault:
         return PrometheusFault("bad_data", str(fault))
     except StoreFault as fault:
         return PrometheusFault("unavailable", str(fault))
