@@ -172,5 +172,5 @@ class RemoteStore(Store):
         self.sent()
 
     def _reopened(self, cursor: Cursor) -> None:
-        self._load(cursor)
+        self.memory.load(cursor)
         self.queue.load(cursor)

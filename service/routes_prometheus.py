@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import anyio
 import anyio.to_thread
+import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.datastructures import QueryParams
@@ -17,12 +18,12 @@ from service import prometheus_api as api
 from service import prometheus_json as wire
 from service.api import ApiFault
 from service.bodies import body_of
-from service.errors import StoreFault
-from service.matching import BadPattern
+from service.errors import SelectFault, StoreFault
 from service.parts import Parts
 from service.prometheus_about import About
 from service.prometheus_params import Form, PrometheusFault
 from service.prometheus_rules import alerts, rules
+from service.promql.errors import QueryFault
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -39,6 +40,7 @@ def add(app: FastAPI, parts: Parts) -> None:
     """Every address of the API."""
     gate = Gate(parts)
     queries, about = parts.queries, About(parts)
+    wire.numbers(np.zeros(1))  # the first use of Arrow takes a quarter of a second: not in a request
     both = ["GET", "POST"]
     _add(app, gate, "query", lambda form, off: api.query(queries, form, off), both)
     _add(app, gate, "query_range", lambda form, off: api.query_range(queries, form, off), both)
@@ -126,7 +128,9 @@ def _safely(answering: Answering, form: Form, gone: Callable[[], bool]) -> Body 
         return answering(form, gone)
     except PrometheusFault as fault:
         return fault
-    except BadPattern as fault:
+    except QueryFault as fault:
+        return api.of_query(fault)
+    except SelectFault as fault:
         return PrometheusFault("bad_data", str(fault))
     except StoreFault as fault:
         return PrometheusFault("unavailable", str(fault))

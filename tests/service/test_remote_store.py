@@ -14,12 +14,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.app import create_app
+from service.main import running, system_clock
 from service.model import MetricBatch
+from service.parts import Parts
 from service.remote_send import poster
 from service.remote_store import Remote, RemoteStore
+from service.settings import Settings
 from service.store import Store
 from slo.judge import judge, windows
 from slo.model import Allowance, EventRatio, Judgement, Matcher, MinuteSlices, Objective, Selector
+from tests.service.asgi import ask
 from tests.service.stores import Clock, Point, batch, select, series
 from tests.support.remote import ENGINES, Engine
 from tests.support.waiting import until
@@ -190,6 +195,43 @@ def test_forwarding_goes_on_by_itself_after_the_engine_is_back(tmp_path: Path) -
         assert [it.value for it in store.instant(Selector("a_total"), now_ms)] == [1.0]
         store.close()
     engine.stop()
+
+
+@pytest.mark.parametrize("number", range(len(ENGINES)))
+def test_the_service_works_whole_on_a_remote_store(engines: Sequence[Engine], tmp_path: Path, number: int) -> None:
+    engine = engines[number]
+    settings = Settings(store=f"prometheus+{engine.url}", evaluate_seconds=1.0)
+    with running(settings, tmp_path, system_clock) as parts:
+        now_ms, names = (
+            system_clock(),
+            [series("http_requests_total", service="shop/api", code=it) for it in ("200", "500")],
+        )
+        points = [
+            Point(name, now_ms - ago, 1000.0 - ago // 1000) for name in names for ago in range(60_000, -1, -5_000)
+        ]
+        parts.store.append(batch(points, sequence=1))
+        parts.pace.ask()
+        found = until(lambda: counted(parts, "shop/api", 120), what="the judgement of what was forwarded")
+        assert (found.counts.bad, found.counts.total, found.baseline) == (60, 120, True)
+        answer = ask(create_app(parts), "GET", f"/api/v1/query?query=sum(http_requests_total)&time={now_ms / 1000}")
+        assert answer.json()["data"]["result"][0]["value"][1] == "2000"
+        values = ask(create_app(parts), "GET", "/api/v1/label/code/values?match[]=http_requests_total").json()["data"]
+        assert values == ["200", "500"]
+        told = ask(create_app(parts), "GET", "/metrics").text
+        assert 'midwatch_server_forwarded_samples_total{outcome="sent"} 26.0' in told
+        assert "midwatch_server_forward_queue_bytes 0.0" in told
+        assert parts.faults() == []
+
+
+def counted(parts: Parts, service: str, total: int) -> Judgement | None:
+    """The judgement of a service's requests, once so many are counted."""
+    last = parts.evaluator.last
+    mine = [
+        it
+        for it in (last.judgements if last else ())
+        if (it.objective.service, it.objective.slo) == (service, "request-availability") and it.counts.total == total
+    ]
+    return mine[0] if mine else None
 
 
 CHILD = """
