@@ -44,7 +44,9 @@ def rows_of(batch: MetricBatch) -> Rows:
     index = np.asarray(batch.series_index, np.int64)
     counters = np.array([kind == "counter" for kind in batch.kinds], np.bool_)
     counter = counters[index] if len(index) else np.zeros(0, np.bool_)
-    starts = np.asarray([NONE if start is None else start for start in batch.start_ms], np.int64)
+    starts = batch.start_ms
+    if not isinstance(starts, np.ndarray):
+        starts = np.asarray([NONE if start is None else start for start in starts], np.int64)
     return Rows(
         index,
         np.asarray(batch.ts_ms, np.int64),

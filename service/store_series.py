@@ -25,6 +25,8 @@ class Directory:
         self.next_id = 1
         self.generation = 0
         """Grows with every change, so that what was derived from it can be kept."""
+        self.epoch = 0
+        """Grows when series are forgotten: numbers that were looked up before may be of nothing now."""
         self._ids: dict[Series, int] = {}
         self._series: dict[int, Series] = {}
         self._by_metric: dict[str, dict[int, Mapping[str, str]]] = defaultdict(dict)
@@ -82,6 +84,7 @@ class Directory:
     def remove(self, numbers: Iterable[int]) -> None:
         """Forget series."""
         with self._lock:
+            self.epoch += 1
             for number in numbers:
                 series = self._series.pop(number)
                 del self._ids[series]
