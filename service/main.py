@@ -36,6 +36,7 @@ from service.store import Store
 from service.store_append import Bounds
 from service.store_records import Records
 from service.tls import Certificates, certificates
+from service.warm import warming
 from service.wire import Wire, wire
 
 _LOG = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda 
     """Serve until SIGTERM or SIGINT; `started` is told the address. Raises ServiceFault where it can't begin."""
     shown = certificates(settings.tls)
     listener = _listen(*host_and_port(settings.listen))
-    with listener, running(settings, data, system_clock) as parts:
+    with listener, running(settings, data, system_clock) as parts, warming(data / "server" / "kernels"):
         config = uvicorn.Config(
             create_app(parts), log_level="warning", access_log=False, timeout_graceful_shutdown=CLOSE_SECONDS,
             server_header=False, h11_max_incomplete_event_size=1 << 16,
