@@ -13,6 +13,7 @@ from service.promql.arithmetic import binary
 from service.promql.errors import ExecutionFault
 from service.promql.frame import Frame, Grid, Row, columns, compact, lone, nameless
 from service.promql.functions import FUNCTIONS
+from service.promql.plan import ends_of, inner_grid
 from service.promql.query import Query
 from service.promql.select import Ranged
 from service.promql.tree import (
@@ -101,11 +102,8 @@ class Evaluator:
         return cast(Value, function(self, call))
 
     def _subquery(self, node: Subquery) -> Ranged:
-        ends, fixed = select.ends_of(self.query, self.grid, node.shift)
-        step = node.step_ms or self.query.limits.default_step_ms
-        after = int(ends[0]) - node.range_ms
-        first = (after // step + 1) * step
-        grid = Grid(first, step, max(0, (int(ends[-1]) - first) // step + 1))
+        ends, fixed = ends_of(self.query, self.grid, node.shift)
+        grid = inner_grid(self.query, self.grid, node)
         self.query.cells(1, grid.steps)
         found = Evaluator(self.query, grid, self.lookback_ms).value(node.inner)
         if isinstance(found, str):

@@ -18,6 +18,7 @@ TWINS: Final[Mapping[str, Kernel]] = {
         twins.extrapolated,
         twins.pair,
         twins.fold,
+        twins.extremes,
         twins.trend,
         twins.ordered,
         twins.mad,

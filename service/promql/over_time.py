@@ -29,8 +29,6 @@ _FOLDS: Final = {
     "count_over_time": FOLD.COUNT,
     "sum_over_time": FOLD.SUM,
     "avg_over_time": FOLD.AVG,
-    "min_over_time": FOLD.MIN,
-    "max_over_time": FOLD.MAX,
     "last_over_time": FOLD.LAST,
     "first_over_time": FOLD.FIRST,
     "present_over_time": FOLD.PRESENT,
@@ -87,6 +85,10 @@ def _pair(rate: bool) -> Function:
 
 def _folded(ev: Evaluator, call: Call) -> Frame:
     return run(ev, call, ev.ranged(call.args[0]), "fold", int(_FOLDS[call.name]))
+
+
+def _extremes(least: bool) -> Function:
+    return lambda ev, call: run(ev, call, ev.ranged(call.args[0]), "extremes", least)
 
 
 def _mad(ev: Evaluator, call: Call) -> Frame:
@@ -161,6 +163,8 @@ OVER_TIME: Final[dict[str, Function]] = {
     "delta": _extrapolated(counter=False, rate=False),
     "irate": _pair(rate=True),
     "idelta": _pair(rate=False),
+    "min_over_time": _extremes(least=True),
+    "max_over_time": _extremes(least=False),
     "mad_over_time": _mad,
     "quantile_over_time": _quantile,
     "deriv": _deriv,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from service.promql.errors import LimitFault, QueryCanceled, QueryTimeout
 from service.promql.model import Limits
-from service.samples import Samples
+from service.promql.plan import Reading
+from service.samples import Matcher, Samples
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Query:
     deadline: float
     canceled: Callable[[], bool]
     touched: int = 0
+    readings: dict[tuple[Matcher, ...], list[Reading]] = field(default_factory=dict)
     warnings: dict[str, None] = field(default_factory=dict)
     infos: dict[str, None] = field(default_factory=dict)
 

@@ -11,8 +11,9 @@ from service.promql.errors import LimitFault
 from service.promql.frame import Flags, Floats, Frame, Grid, Ints
 from service.promql.jit import kernel
 from service.promql.model import Labels
+from service.promql.plan import Reading, ends_of
 from service.promql.query import Query
-from service.promql.tree import Selector, Shift
+from service.promql.tree import Selector
 from service.samples import STALE_BITS, Selected, TooManySamples
 
 _WINDOWS_AT_ONCE = 1 << 20
@@ -34,20 +35,27 @@ class Ranged(NamedTuple):
     fixed: bool
 
 
-def ends_of(query: Query, grid: Grid, shift: Shift) -> tuple[Ints, bool]:
-    """Where windows end at each step; with `@` that is one moment for all."""
-    if shift.at is None:
-        return grid.times - shift.offset_ms, False
-    at = {"start": query.start_ms, "end": query.end_ms}[shift.at] if isinstance(shift.at, str) else shift.at
-    return np.array([at - shift.offset_ms], np.int64), True
-
-
-def read(query: Query, selector: Selector, ends: Ints, range_ms: int) -> Selected:
-    """The samples of all windows; counted, refused where they are too many."""
+def read(query: Query, selector: Selector, since_ms: int, until_ms: int, fresh: bool) -> Selected:
+    """The samples of all windows, and maybe more; `fresh` leaves out staleness markers; too many are refused."""
     query.tick()
+    planned = query.readings.get(selector.matchers, [])
+    reading = next((it for it in planned if it.since_ms <= since_ms and until_ms <= it.until_ms), None)
+    reading = reading or Reading(since_ms, until_ms)
+    if reading.found is None:
+        reading.found = _selected(query, selector, reading)
+    reading.uses -= 1
+    found = reading.found
+    if fresh:
+        found = reading.fresh = reading.fresh or without_stale(found)
+    if reading.uses <= 0:
+        reading.found = reading.fresh = None
+    return found
+
+
+def _selected(query: Query, selector: Selector, reading: Reading) -> Selected:
     left = query.limits.max_samples - query.touched
     try:
-        found = query.samples.select(selector.matchers, int(ends[0]) - range_ms, int(ends[-1]), left)
+        found = query.samples.select(selector.matchers, reading.since_ms, reading.until_ms, left)
     except TooManySamples as fault:
         raise LimitFault("max_samples", f"{fault}; max_samples is {query.limits.max_samples}") from fault
     query.touch(len(found.ts_ms))
@@ -58,7 +66,7 @@ def read(query: Query, selector: Selector, ends: Ints, range_ms: int) -> Selecte
 def instant(query: Query, grid: Grid, selector: Selector, lookback_ms: int, moments: bool = False) -> Frame:
     """The last sample within lookback at each step; with `moments` when it was, in seconds."""
     ends, fixed = ends_of(query, grid, selector.shift)
-    found = read(query, selector, ends, lookback_ms)
+    found = read(query, selector, int(ends[0]) - lookback_ms, int(ends[-1]), fresh=False)
     n = len(found.labels)
     query.cells(n, grid.steps)
     source = found.ts_ms / 1000 if moments else found.values
@@ -74,13 +82,13 @@ def instant(query: Query, grid: Grid, selector: Selector, lookback_ms: int, mome
 def ranged(query: Query, grid: Grid, selector: Selector, range_ms: int) -> Ranged:
     """The samples of a range selector, without staleness markers."""
     ends, fixed = ends_of(query, grid, selector.shift)
-    found = fresh(read(query, selector, ends, range_ms))
+    found = read(query, selector, int(ends[0]) - range_ms, int(ends[-1]), fresh=True)
     labels = list(found.labels)
     drop = np.zeros(len(labels), np.bool_)
     return Ranged(labels, drop, found.offsets, found.ts_ms, found.values, ends, range_ms, fixed)
 
 
-def fresh(found: Selected) -> Selected:
+def without_stale(found: Selected) -> Selected:
     """The samples that are no staleness markers."""
     stale = np.ascontiguousarray(found.values).view(np.int64) == STALE_BITS
     if not stale.any():

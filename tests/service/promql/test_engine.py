@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from service.promql import (
     Vector,
 )
 from service.promql.parse import parse, pretty
+from service.samples import Matcher, Selected
 from tests.support.samples import MemorySamples
 
 
@@ -62,9 +63,33 @@ def test_how_many_samples_were_touched_is_told() -> None:
     assert Engine(held()).range("rate(x[5s])", 10_000, 20_000, 1_000).samples == 3 * 15
 
 
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("x + x + rate(x[10s]) + deriv(x[20s])", 1),
+        ("x + x offset 1s", 1),
+        ("x offset 1h + x", 2),
+        ("x + x{i='1'}", 2),
+        ("max_over_time(x[5s]) - max_over_time(rate(x[3s])[5s:1s])", 1),
+        ("x @ 5 + x @ 9 + x", 1),
+    ],
+)
+def test_what_is_selected_twice_is_read_once(text: str, reads: int) -> None:
+    class Counting(MemorySamples):
+        asked = 0
+
+        def select(self, matchers: Sequence[Matcher], since_ms: int, until_ms: int, limit: int) -> Selected:
+            self.asked += 1
+            return held().select(matchers, since_ms, until_ms, limit)
+
+    samples = Counting()
+    assert Engine(samples).range(text, 50_000, 60_000, 1_000)
+    assert samples.asked == reads
+
+
 LIMITED: list[tuple[str, Limits, Callable[[Engine], Any]]] = [
     ("max_samples", Limits(max_samples=296), lambda it: it.instant("x[100s]", 100_000)),
-    ("max_samples", Limits(max_samples=593), lambda it: it.instant("sum(deriv(x[100s])) + deriv(x[100s])", 100_000)),
+    ("max_samples", Limits(max_samples=593), lambda it: it.instant('deriv(x[100s]) + deriv(x{i!=""}[100s])', 100_000)),
     ("max_samples", Limits(max_samples=500), lambda it: it.instant("sum_over_time(x[90s:1s])", 99_000)),
     ("max_series", Limits(max_series=2), lambda it: it.instant("x", 5_000)),
     ("max_cells", Limits(max_cells=299), lambda it: it.range("x", 0, 99_000, 1_000)),

@@ -75,6 +75,7 @@ def test_pairs_and_distances(compiled: Mapping[str, Any], case: Case, rate: bool
     shape = (len(case.offsets) - 1, len(case.ends))
     both(compiled, "pair", (*case, rate), shape)
     both(compiled, "mad", case, shape)
+    both(compiled, "extremes", (*case, rate), shape)
 
 
 @SETTINGS
