@@ -56,7 +56,7 @@ class Evaluator:
             case Negation(inner):
                 return _negated(self.value(inner))
             case Binary():
-                return cast(Value, binary(self.query, node, self.value(node.left), self.value(node.right)))
+                return self._binary(node)
             case Aggregation():
                 return aggregate(self, node)
             case Call():
@@ -94,6 +94,11 @@ class Evaluator:
             case Subquery():
                 return self._subquery(node)
         raise ExecutionFault("a range vector is needed here: write x[5m]")
+
+    def _binary(self, node: Binary) -> Value:
+        left = self.value(node.left)
+        with self.query.holding(left.values.size if isinstance(left, Frame) else 0):
+            return cast(Value, binary(self.query, node, left, self.value(node.right)))
 
     def _called(self, call: Call) -> Value:
         function = FUNCTIONS.get(call.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from service.promql.query import Query
 from service.promql.tree import Selector
 from service.samples import STALE_BITS, Selected, TooManySamples
 
-_WINDOWS_AT_ONCE = 1 << 20
+_VISITS_AT_ONCE: Final = 1 << 24
+"""Samples that a kernel may look at between two looks at the time: some 0.1 s, a second where they are sorted."""
 
 
 class Ranged(NamedTuple):
@@ -72,7 +73,7 @@ def instant(query: Query, grid: Grid, selector: Selector, lookback_ms: int, mome
     source = found.ts_ms / 1000 if moments else found.values
     values, present = np.empty((n, len(ends))), np.empty((n, len(ends)), np.bool_)
     ts, bits = found.ts_ms, np.ascontiguousarray(found.values).view(np.int64)
-    for part in parts(query, n, len(ends)):
+    for part, _ in blocks(query, n, len(ends), 1):
         slots = found.offsets[part.start : part.stop + 1]
         kernel("latest")(slots, ts, bits, source, ends, lookback_ms, values[part], present[part])
     drop = np.full(n, moments)
@@ -98,12 +99,14 @@ def without_stale(found: Selected) -> Selected:
     return Selected(found.labels, offsets, found.ts_ms[~stale], found.values[~stale])
 
 
-def parts(query: Query, rows: int, steps: int) -> Iterator[slice]:
-    """Slices of rows so small that time is looked at between them."""
-    at_once = max(1, _WINDOWS_AT_ONCE // max(steps, 1))
-    for begin in range(0, rows, at_once):
-        query.tick()
-        yield slice(begin, min(begin + at_once, rows))
+def blocks(query: Query, rows: int, steps: int, visits: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks of rows and steps so small that time is looked at between them; `visits` is what one window costs."""
+    high = max(1, _VISITS_AT_ONCE // max(steps * visits, 1))
+    wide = steps if high > 1 else max(1, min(steps, _VISITS_AT_ONCE // visits))
+    for row in range(0, rows, high):
+        for step in range(0, steps, wide):
+            query.tick()
+            yield slice(row, min(row + high, rows)), slice(step, min(step + wide, steps))
 
 
 def spread(values: Floats, present: Flags, steps: int, fixed: bool) -> tuple[Floats, Flags]:

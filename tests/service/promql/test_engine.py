@@ -21,6 +21,7 @@ from service.promql import (
     Scalar,
     Text,
     Vector,
+    select,
 )
 from service.promql.parse import parse, pretty
 from service.samples import Matcher, Selected
@@ -96,6 +97,7 @@ LIMITED: list[tuple[str, Limits, Callable[[Engine], Any]]] = [
     ("max_cells", Limits(max_cells=299), lambda it: it.range("rate(x[5s])", 0, 99_000, 1_000)),
     ("max_cells", Limits(max_cells=1_000), lambda it: it.instant("max_over_time(vector(1)[1y:1s])", 0)),
     ("max_cells", Limits(max_cells=3), lambda it: it.instant('x or label_join(x, "y", "", "i")', 5_000)),
+    ("max_cells", Limits(max_cells=300), lambda it: it.range("x + (x + (x + (x + x)))", 0, 99_000, 1_000)),
     ("max_text_chars", Limits(max_text_chars=5), lambda it: it.instant("x + x + x", 0)),
     ("max_depth", Limits(max_depth=3), lambda it: it.instant("((((x))))", 0)),
     ("max_depth", Limits(max_depth=3), lambda it: it.instant("x+x+x+x+x", 0)),
@@ -120,6 +122,20 @@ def test_points_and_steps_of_a_range_are_bounded() -> None:
     ]:
         with pytest.raises(BadQuery, match=said):
             engine.range("x", start, end, step)
+
+
+def test_a_long_window_is_worked_out_in_pieces(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    whole = [Engine(held()).range(it, 0, 99_000, 1_000).result for it in LONG]
+    monkeypatch.setattr(select, "_VISITS_AT_ONCE", 700)
+    for text, wanted in zip(LONG, whole, strict=True):
+        parts = Engine(held()).range(text, 0, 99_000, 1_000).result
+        assert isinstance(parts, Matrix)
+        assert isinstance(wanted, Matrix)
+        np.testing.assert_array_equal(parts.values, wanted.values)
+        np.testing.assert_array_equal(parts.offsets, wanted.offsets)
+
+
+LONG = ("quantile_over_time(time() / 99, x[80s])", "predict_linear(x[50s], 9)", "rate(x[60s])", "max_over_time(x[70s])")
 
 
 def test_time_is_bounded_and_can_be_shortened() -> None:
