@@ -117,6 +117,20 @@ def test_groups(compiled: Mapping[str, Any], table: tuple[Any, Any], data: st.Da
 
 
 @SETTINGS
+@given(table=tables(), data=st.data(), largest=st.booleans())
+def test_the_best_of_groups(
+    compiled: Mapping[str, Any], table: tuple[Any, Any], data: st.DataObject, largest: bool
+) -> None:
+    rows, steps = table[0].shape
+    groups = np.array(data.draw(st.lists(st.integers(0, 2), min_size=rows, max_size=rows)), np.int64)
+    wanted = np.array(data.draw(st.lists(st.integers(0, 9), min_size=steps, max_size=steps)), np.int64)
+    kept = [np.zeros((rows, steps), np.bool_) for _ in range(2)]
+    for work, out in zip((jit.TWINS["tops"], compiled["tops"]), kept, strict=True):
+        work(*table, groups, wanted, largest, out)
+    np.testing.assert_array_equal(*kept)
+
+
+@SETTINGS
 @given(table=tables(st.floats(0, 100) | st.integers(0, 9).map(float)), data=st.data())
 def test_histograms(compiled: Mapping[str, Any], table: tuple[Any, Any], data: st.DataObject) -> None:
     rows, steps = table[0].shape
