@@ -23,13 +23,25 @@ _OK: Final = types.boolean[:, ::1]
 _INT: Final = types.int64
 _BOOL: Final = types.boolean
 
-F_COUNT, F_SUM, F_AVG, F_MIN = int(FOLD.COUNT), int(FOLD.SUM), int(FOLD.AVG), int(FOLD.MIN)
-F_MAX, F_LAST, F_FIRST, F_PRESENT = int(FOLD.MAX), int(FOLD.LAST), int(FOLD.FIRST), int(FOLD.PRESENT)
+F_COUNT, F_SUM, F_AVG = int(FOLD.COUNT), int(FOLD.SUM), int(FOLD.AVG)
+F_LAST, F_FIRST, F_PRESENT = int(FOLD.LAST), int(FOLD.FIRST), int(FOLD.PRESENT)
 F_STDDEV, F_STDVAR, F_CHANGES, F_RESETS = int(FOLD.STDDEV), int(FOLD.STDVAR), int(FOLD.CHANGES), int(FOLD.RESETS)
 F_TS_LAST, F_TS_FIRST, F_TS_MIN = int(FOLD.TS_LAST), int(FOLD.TS_FIRST), int(FOLD.TS_MIN)
 STALE: Final = int(STALE_BITS)
 
 _compiled: Final = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@register_jitable
+def _begin(ts: Any, low: int, past: int, since: int) -> int:
+    """The first sample after `since`."""
+    while low < past:
+        middle = (low + past) // 2
+        if ts[middle] <= since:
+            low = middle + 1
+        else:
+            past = middle
+    return low
 
 
 @register_jitable
@@ -46,8 +58,8 @@ def _moved(ts: Any, low: int, high: int, past: int, end: int, range_ms: int) -> 
 def latest(offsets: Any, ts: Any, bits: Any, source: Any, ends: Any, lookback: int, out: Any, ok: Any) -> None:
     """The last sample of each window that is no staleness marker."""
     for i in range(len(offsets) - 1):
-        high, past = offsets[i], offsets[i + 1]
-        first = high
+        past = offsets[i + 1]
+        first = high = _begin(ts, offsets[i], past, ends[0] - lookback)
         for t in range(len(ends)):
             end = ends[t]
             while high < past and ts[high] <= end:
@@ -67,7 +79,7 @@ def extrapolated(
 ) -> None:
     """rate, increase and delta; resets in the window are counted as it moves."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         past = offsets[i + 1]
         resets = 0
         for t in range(len(ends)):
@@ -112,7 +124,7 @@ def extrapolated(
 def pair(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, rate: bool, out: Any, ok: Any) -> None:
     """irate and idelta."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
@@ -156,16 +168,13 @@ def _average(values: Any, low: int, high: int) -> float:
 
 
 @register_jitable
-def _extreme(op: int, ts: Any, values: Any, low: int, high: int) -> float:
+def _extreme_at(op: int, ts: Any, values: Any, low: int, high: int) -> float:
     best, moment = values[low], ts[low]
-    timed = op >= F_TS_LAST
-    least = op in (F_MIN, F_TS_MIN)
     for k in range(low + 1, high):
         given = values[k]
-        better = given < best if least else given > best
-        if better or np.isnan(best) or (timed and given == best):
+        if np.isnan(best) or (given <= best if op == F_TS_MIN else given >= best):
             best, moment = given, ts[k]
-    found: float = moment / 1000 if timed else best
+    found: float = moment / 1000
     return found
 
 
@@ -193,7 +202,7 @@ def _compared(op: int, values: Any, low: int, high: int) -> float:
 def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, out: Any, ok: Any) -> None:
     """The functions that fold a window, by their code."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high > low
@@ -222,8 +231,34 @@ def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, 
                 elif op in (F_CHANGES, F_RESETS):
                     found = _compared(op, values, low, high)
                 else:
-                    found = _extreme(op, ts, values, low, high)
+                    found = _extreme_at(op, ts, values, low, high)
             out[i, t] = found
+
+
+@_compiled
+def extremes(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, least: bool, out: Any, ok: Any) -> None:
+    """min_over_time and max_over_time: a queue of samples that nothing later in the window surpasses."""
+    for i in range(len(offsets) - 1):
+        past = offsets[i + 1]
+        low = high = _begin(ts, offsets[i], past, ends[0] - range_ms)
+        queue = np.empty(past - low, np.int64)
+        head = tail = 0
+        for t in range(len(ends)):
+            end = ends[t]
+            while high < past and ts[high] <= end:
+                given = -values[high] if least else values[high]
+                if not np.isnan(given):
+                    while tail > head and (-values[queue[tail - 1]] if least else values[queue[tail - 1]]) < given:
+                        tail -= 1
+                    queue[tail] = high
+                    tail += 1
+                high += 1
+            while low < high and ts[low] <= end - range_ms:
+                low += 1
+            while head < tail and queue[head] < low:
+                head += 1
+            ok[i, t] = high > low
+            out[i, t] = values[queue[head]] if tail > head else np.nan
 
 
 @_compiled
@@ -241,7 +276,7 @@ def trend(
 ) -> None:
     """deriv and predict_linear."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
@@ -295,7 +330,7 @@ def _quantile(part: Any, q: float) -> float:
 def ordered(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, q: Any, out: Any, ok: Any) -> None:
     """quantile_over_time."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         space = np.empty(offsets[i + 1] - offsets[i])
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
@@ -311,7 +346,7 @@ def ordered(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, q: Any
 def mad(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, out: Any, ok: Any) -> None:
     """mad_over_time."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         space = np.empty(offsets[i + 1] - offsets[i])
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
@@ -340,7 +375,7 @@ def smoothed(
 ) -> None:
     """double_exponential_smoothing."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
@@ -362,6 +397,7 @@ COMPILED: Final[tuple[tuple[Any, tuple[Any, ...]], ...]] = (
     (extrapolated, (*_WINDOWED, _BOOL, _BOOL, _OUT, _OK)),
     (latest, (_INTS, _INTS, _INTS, _FLOATS, _INTS, _INT, _OUT, _OK)),
     (fold, (*_WINDOWED, _INT, _OUT, _OK)),
+    (extremes, (*_WINDOWED, _BOOL, _OUT, _OK)),
     (pair, (*_WINDOWED, _BOOL, _OUT, _OK)),
     (trend, (*_WINDOWED, _INTS, _FLOATS, _BOOL, _OUT, _OK)),
     (ordered, (*_WINDOWED, _FLOATS, _OUT, _OK)),
