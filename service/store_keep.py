@@ -91,7 +91,8 @@ def note_state(cursor: Cursor, layout: Layout, state: SeriesState, ids: Iterable
 def overdue(layout: Layout, bounds: Bounds, now_ms: int) -> list[Dropped]:
     """Which tables of periods are over their time; those of samples by their day."""
     found = [Dropped("samples", it, "age") for it in layout.raw_days() if (it + 1) * DAY_MS < now_ms - bounds.raw_ms]
-    for kind, kept_ms in (("logs", bounds.raw_ms), ("fives", bounds.rollup_ms), ("hours", bounds.rollup_ms)):
+    kept = {"logs": bounds.raw_ms, "spans": bounds.raw_ms, "fives": bounds.rollup_ms, "hours": bounds.rollup_ms}
+    for kind, kept_ms in kept.items():
         ends = ((it, (it + 1) * PERIOD_MS[kind]) for it in layout.periods[kind])
         found += [Dropped(kind, period, "age") for period, end in ends if end < now_ms - kept_ms]
     return found
@@ -138,7 +139,6 @@ def _delete_old(cursor: Cursor, bounds: Bounds, now_ms: int) -> None:
     cursor.execute("DELETE FROM runs WHERE to_ms < ?", [oldest])
     cursor.execute("DELETE FROM minute_slices WHERE minute_ms < ?", [now_ms - MINUTES_KEPT_MS])
     cursor.execute("DELETE FROM events WHERE at_ms < ?", [oldest])
-    cursor.execute("DELETE FROM spans WHERE end_ms < ?", [now_ms - bounds.raw_ms])
     cursor.execute("DELETE FROM judgements WHERE at_ms < ?", [oldest])
     cursor.execute("DELETE FROM incidents WHERE resolved_ms < ?", [oldest])
     cursor.execute("DELETE FROM silences WHERE ends_ms < ?", [oldest])
@@ -148,11 +148,12 @@ def _delete_old(cursor: Cursor, bounds: Bounds, now_ms: int) -> None:
 
 def drop_most(cursor: Cursor, layout: Layout, last_of_heads: Callable[[int], Flat]) -> tuple[Layout, list[Dropped]]:
     """Drop the oldest day of samples and logs, or where there is but one the oldest month of rollups."""
-    days = sorted({*layout.raw_days(), *layout.periods["logs"]})
+    days = sorted({*layout.raw_days(), *layout.periods["logs"], *layout.periods["spans"]})
     if len(days) > 1:
         layout = let_go(cursor, layout, days[0], last_of_heads(days[0]))
-        if days[0] in layout.periods["logs"]:
-            layout = drop(cursor, layout, "logs", days[0])
+        for kind in ("logs", "spans"):
+            if days[0] in layout.periods[kind]:
+                layout = drop(cursor, layout, kind, days[0])
         return layout, [Dropped("samples", days[0], "disk")]
     months = layout.periods["fives"]
     if len(months) > 1:

@@ -36,8 +36,6 @@ TABLES: Final = (
     "minute_slices(indicator VARCHAR, minute_ms BIGINT, bad BOOLEAN)",
     "events(name VARCHAR, at_ms BIGINT, node VARCHAR, node_id VARCHAR, service VARCHAR, container VARCHAR, id VARCHAR, "
     "image VARCHAR, body VARCHAR, attributes VARCHAR)",
-    "spans(trace_id VARCHAR, span_id VARCHAR, parent_id VARCHAR, name VARCHAR, node VARCHAR, node_id VARCHAR, "
-    "service VARCHAR, start_ms BIGINT, end_ms BIGINT, ok BOOLEAN, attributes VARCHAR)",
     "services(service VARCHAR, node_id VARCHAR, node VARCHAR, replicas INTEGER, source VARCHAR, probe VARCHAR, "
     "labels VARCHAR, first_seen_ms BIGINT, last_seen_ms BIGINT, gone_ms BIGINT)",
     "judgements(at_ms BIGINT, slo VARCHAR, service VARCHAR, scope VARCHAR, state VARCHAR, burn DOUBLE, "
@@ -56,6 +54,7 @@ PERIOD_MS: Final = {
     "logs": 86_400_000,
     "fives": 30 * 86_400_000,
     "hours": 30 * 86_400_000,
+    "spans": 86_400_000,
 }
 """The kinds of tables of which there is one per period, and how long a period is."""
 
@@ -81,7 +80,9 @@ _COLUMNS: Final = {
     "fives": "series_id UINTEGER, ts_ms BIGINT, units BIGINT, nanos BIGINT",
     "hours": "series_id UINTEGER, ts_ms BIGINT, units BIGINT, nanos BIGINT",
     "logs": "at_ms BIGINT, node VARCHAR, node_id VARCHAR, service VARCHAR, container VARCHAR, id VARCHAR, "
-    "stream VARCHAR, body VARCHAR, severity VARCHAR",
+    "stream VARCHAR, body VARCHAR, severity VARCHAR, trace_id VARCHAR, span_id VARCHAR",
+    "spans": "trace_id VARCHAR, span_id VARCHAR, parent_id VARCHAR, name VARCHAR, node VARCHAR, node_id VARCHAR, "
+    "service VARCHAR, start_ms BIGINT, end_ms BIGINT, ok BOOLEAN, attributes VARCHAR",
 }
 
 
