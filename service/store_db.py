@@ -200,6 +200,8 @@ class Database:
                 cursor.execute("ROLLBACK")
                 return
         except duckdb.Error as second:
+            if "no transaction is active" in str(second):
+                return  # what failed was the commit, which undid all by itself
             _LOG.warning("%s: could not be rolled back: %s", self.path, _sentence(second))
             if not isinstance(second, duckdb.FatalException) and "invalidated" not in str(second):
                 return
