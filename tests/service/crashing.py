@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from service.errors import StoreUnavailable
+from service.errors import StoreFault, StoreUnavailable
 from service.model import BatchIdentity, MetricBatch, Series
 from service.store import Store
 from service.store_db import Resources
@@ -62,7 +62,7 @@ def main() -> None:
         while True:
             try:
                 store.keep()
-            except StoreUnavailable:
+            except StoreFault:
                 time.sleep(0.01)
 
     threading.Thread(target=keep, daemon=True).start()
