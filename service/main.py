@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 KEEP_SECONDS = 300
 CLOSE_SECONDS = 10
+SWITCH_SECONDS = 0.001
 TICKS_A_MINUTE = 600
 
 
@@ -53,6 +55,8 @@ def system_clock() -> int:
 
 def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda address: None) -> None:
     """Serve until SIGTERM or SIGINT; `started` is told the address. Raises ServiceFault where it can't begin."""
+    # the thread that makes batches durable must not wait long for others that compute
+    sys.setswitchinterval(SWITCH_SECONDS)
     shown = certificates(settings.tls)
     listener = _listen(*host_and_port(settings.listen))
     with listener, running(settings, data, system_clock) as parts, warming(data / "server" / "kernels"):

@@ -34,7 +34,7 @@ class Resources:
 
     memory_mb: int = 1024
     threads: int = 2
-    checkpoint_mb: int = 64
+    checkpoint_mb: int = 32
     """How much is logged before it is folded into the file."""
     waiting_writes: int = 64
     """Writes that may wait; more are refused for now, and their senders come again."""
@@ -129,6 +129,18 @@ class Database:
             raise StoreFault(f"{self.path}: can't be read: {_sentence(fault)}") from fault
         finally:
             cursor.close()
+
+    def copy_to(self, path: Path) -> None:
+        """A copy of all, of one moment, as a database file of its own, which must not be there yet."""
+        quoted = str(path).replace("'", "''")
+        with self.cursor() as cursor:
+            name = str(cursor.execute("SELECT current_database()").fetchall()[0][0]).replace('"', '""')
+            cursor.execute(f"ATTACH '{quoted}' AS copied (STORAGE_VERSION '{STORAGE_VERSION}')")
+            try:
+                path.chmod(0o600)
+                cursor.execute(f'COPY FROM DATABASE "{name}" TO copied')
+            finally:
+                cursor.execute("DETACH copied")
 
     def checkpoint(self) -> None:
         """Fold the log into the file, so that dropped space can be used again; skipped while others are at work."""
