@@ -25,7 +25,7 @@ from service.outbox import Courier
 from service.pace import Pace
 from service.parts import Parts
 from service.ports import ask
-from service.querying import queries_of, rules_of
+from service.querying import queries_of, rules_of, warming
 from service.remote_open import opened
 from service.remote_store import RemoteStore
 from service.rules import RuleBook
@@ -54,7 +54,7 @@ def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda 
     """Serve until SIGTERM or SIGINT; `started` is told the address. Raises ServiceFault where it can't begin."""
     shown = certificates(settings.tls)
     listener = _listen(*host_and_port(settings.listen))
-    with listener, running(settings, data, system_clock) as parts:
+    with listener, warming(data / "server" / "kernels"), running(settings, data, system_clock) as parts:
         config = uvicorn.Config(
             create_app(parts), log_level="warning", access_log=False, timeout_graceful_shutdown=CLOSE_SECONDS,
             server_header=False, h11_max_incomplete_event_size=1 << 16,
