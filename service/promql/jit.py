@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from service.promql import buckets, twins
+from service.promql import buckets, tops, twins
 
 Kernel = Callable[..., None]
 
@@ -18,6 +18,7 @@ TWINS: Final[Mapping[str, Kernel]] = {
         twins.extrapolated,
         twins.pair,
         twins.fold,
+        twins.extremes,
         twins.trend,
         twins.ordered,
         twins.mad,
@@ -25,6 +26,7 @@ TWINS: Final[Mapping[str, Kernel]] = {
         twins.grouped,
         buckets.bucket_quantile,
         buckets.bucket_fraction,
+        tops.tops,
     )
 }
 _ready: dict[str, Any] = {}

@@ -23,13 +23,25 @@ _OK: Final = types.boolean[:, ::1]
 _INT: Final = types.int64
 _BOOL: Final = types.boolean
 
-F_COUNT, F_SUM, F_AVG, F_MIN = int(FOLD.COUNT), int(FOLD.SUM), int(FOLD.AVG), int(FOLD.MIN)
-F_MAX, F_LAST, F_FIRST, F_PRESENT = int(FOLD.MAX), int(FOLD.LAST), int(FOLD.FIRST), int(FOLD.PRESENT)
+F_COUNT, F_SUM, F_AVG = int(FOLD.COUNT), int(FOLD.SUM), int(FOLD.AVG)
+F_LAST, F_FIRST, F_PRESENT = int(FOLD.LAST), int(FOLD.FIRST), int(FOLD.PRESENT)
 F_STDDEV, F_STDVAR, F_CHANGES, F_RESETS = int(FOLD.STDDEV), int(FOLD.STDVAR), int(FOLD.CHANGES), int(FOLD.RESETS)
 F_TS_LAST, F_TS_FIRST, F_TS_MIN = int(FOLD.TS_LAST), int(FOLD.TS_FIRST), int(FOLD.TS_MIN)
 STALE: Final = int(STALE_BITS)
 
 _compiled: Final = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@register_jitable
+def _begin(ts: Any, low: int, past: int, since: int) -> int:
+    """The first sample after `since`."""
+    while low < past:
+        middle = (low + past) // 2
+        if ts[middle] <= since:
+            low = middle + 1
+        else:
+            past = middle
+    return low
 
 
 @register_jitable
@@ -46,8 +58,8 @@ def _moved(ts: Any, low: int, high: int, past: int, end: int, range_ms: int) -> 
 def latest(offsets: Any, ts: Any, bits: Any, source: Any, ends: Any, lookback: int, out: Any, ok: Any) -> None:
     """The last sample of each window that is no staleness marker."""
     for i in range(len(offsets) - 1):
-        high, past = offsets[i], offsets[i + 1]
-        first = high
+        past = offsets[i + 1]
+        first = high = _begin(ts, offsets[i], past, ends[0] - lookback)
         for t in range(len(ends)):
             end = ends[t]
             while high < past and ts[high] <= end:
@@ -67,7 +79,7 @@ def extrapolated(
 ) -> None:
     """rate, increase and delta; resets in the window are counted as it moves."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         past = offsets[i + 1]
         resets = 0
         for t in range(len(ends)):
@@ -112,7 +124,7 @@ def extrapolated(
 def pair(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, rate: bool, out: Any, ok: Any) -> None:
     """irate and idelta."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
@@ -156,16 +168,13 @@ def _average(values: Any, low: int, high: int) -> float:
 
 
 @register_jitable
-def _extreme(op: int, ts: Any, values: Any, low: int, high: int) -> float:
+def _extreme_at(op: int, ts: Any, values: Any, low: int, high: int) -> float:
     best, moment = values[low], ts[low]
-    timed = op >= F_TS_LAST
-    least = op in (F_MIN, F_TS_MIN)
     for k in range(low + 1, high):
         given = values[k]
-        better = given < best if least else given > best
-        if better or np.isnan(best) or (timed and given == best):
+        if np.isnan(best) or (given <= best if op == F_TS_MIN else given >= best):
             best, moment = given, ts[k]
-    found: float = moment / 1000 if timed else best
+    found: float = moment / 1000
     return found
 
 
@@ -193,7 +202,7 @@ def _compared(op: int, values: Any, low: int, high: int) -> float:
 def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, out: Any, ok: Any) -> None:
     """The functions that fold a window, by their code."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high > low
@@ -222,8 +231,34 @@ def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, 
                 elif op in (F_CHANGES, F_RESETS):
                     found = _compared(op, values, low, high)
                 else:
-                    found = _extreme(op, ts, values, low, high)
+                    found = _extreme_at(op, ts, values, low, high)
             out[i, t] = found
+
+
+@_compiled
+def extremes(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, least: bool, out: Any, ok: Any) -> None:
+    """min_over_time and max_over_time: a queue of samples that nothing later in the window surpasses."""
+    for i in range(len(offsets) - 1):
+        past = offsets[i + 1]
+        low = high = _begin(ts, offsets[i], past, ends[0] - range_ms)
+        queue = np.empty(past - low, np.int64)
+        head = tail = 0
+        for t in range(len(ends)):
+            end = ends[t]
+            while high < past and ts[high] <= end:
+                given = -values[high] if least else values[high]
+                if not np.isnan(given):
+                    while tail > head and (-values[queue[tail - 1]] if least else values[queue[tail - 1]]) < given:
+                        tail -= 1
+                    queue[tail] = high
+                    tail += 1
+                high += 1
+            while low < high and ts[low] <= end - range_ms:
+                low += 1
+            while head < tail and queue[head] < low:
+                head += 1
+            ok[i, t] = high > low
+            out[i, t] = values[queue[head]] if tail > head else np.nan
 
 
 @_compiled
@@ -241,7 +276,7 @@ def trend(
 ) -> None:
     """deriv and predict_linear."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
@@ -269,61 +304,103 @@ def trend(
 
 
 @register_jitable
-def _quantile(part: Any, q: float) -> float:
-    """The q-quantile of a part that may be put in order; NaN sorts first."""
-    if np.isnan(q):
-        return np.nan
-    if q < 0:
-        return -np.inf
-    if q > 1:
-        return np.inf
-    gone = 0
-    for k in range(len(part)):
-        if np.isnan(part[k]):
-            part[k] = part[gone]
-            part[gone] = np.nan
-            gone += 1
-    part[gone:].sort()
-    rank = q * (len(part) - 1)
-    below = int(np.floor(rank))
-    share = rank - below
-    found: float = part[below] * (1 - share) + part[min(len(part) - 1, below + 1)] * share
-    return found
+def _place(space: Any, n: int, value: float) -> int:
+    """Where a value stands, or would stand, among the first n, which ascend."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        if space[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@register_jitable
+def _sorted_anew(values: Any, low: int, high: int, space: Any) -> int:
+    """The numbers of a window in order; how many there are."""
+    n = 0
+    for k in range(low, high):
+        if not np.isnan(values[k]):
+            space[n] = values[k]
+            n += 1
+    space[:n].sort()
+    return n
+
+
+@register_jitable
+def _sorted_on(values: Any, old: tuple[int, int], new: tuple[int, int], space: Any, n: int) -> int:
+    """The numbers of the old window become those of the new one: what left goes, what came finds its place."""
+    for k in range(old[0], new[0]):
+        if not np.isnan(values[k]):
+            for at in range(_place(space, n, values[k]), n - 1):
+                space[at] = space[at + 1]
+            n -= 1
+    for k in range(old[1], new[1]):
+        if not np.isnan(values[k]):
+            at = n
+            while at > 0 and space[at - 1] > values[k]:
+                space[at] = space[at - 1]
+                at -= 1
+            space[at] = values[k]
+            n += 1
+    return n
 
 
 @_compiled
 def ordered(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, q: Any, out: Any, ok: Any) -> None:
-    """quantile_over_time."""
+    """quantile_over_time: the window is kept in order as it moves, and sorted anew where most of it changes."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
-        space = np.empty(offsets[i + 1] - offsets[i])
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
+        space = np.empty(offsets[i + 1] - low)
+        n = 0
         for t in range(len(ends)):
+            old = (low, high)
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            if low >= old[1] or (low - old[0]) + (high - old[1]) > 16 + (high - low) // 8:
+                n = _sorted_anew(values, low, high, space)
+            else:
+                n = _sorted_on(values, old, (low, high), space, n)
             ok[i, t] = high > low
             out[i, t] = 0.0
             if high > low:
-                part = space[: high - low]
-                part[:] = values[low:high]
-                out[i, t] = _quantile(part, q[t])
+                out[i, t] = _ranked(space, n, high - low - n, q[t])
+
+
+@register_jitable
+def _ranked(space: Any, n: int, gone: int, q: float) -> float:
+    """The q-quantile of `gone` NaN, which come first, and n numbers in order."""
+    if np.isnan(q):
+        return np.nan
+    if q < 0 or q > 1:
+        return -np.inf if q < 0 else np.inf
+    rank = q * (n + gone - 1)
+    below = int(np.floor(rank))
+    share = rank - below
+    above = min(n + gone - 1, below + 1)
+    first = space[below - gone] if below >= gone else np.nan
+    second = space[above - gone] if above >= gone else np.nan
+    found: float = first * (1 - share) + second * share
+    return found
 
 
 @_compiled
 def mad(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, out: Any, ok: Any) -> None:
     """mad_over_time."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
-        space = np.empty(offsets[i + 1] - offsets[i])
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
+        space, apart = np.empty(offsets[i + 1] - low), np.empty(offsets[i + 1] - low)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high > low
             out[i, t] = 0.0
             if high > low:
-                part = space[: high - low]
-                part[:] = values[low:high]
-                middle = _quantile(part, 0.5)
-                for k in range(len(part)):
-                    part[k] = abs(part[k] - middle)
-                out[i, t] = _quantile(part, 0.5)
+                n = _sorted_anew(values, low, high, space)
+                middle = _ranked(space, n, high - low - n, 0.5)
+                for k in range(low, high):
+                    apart[k - low] = abs(values[k] - middle)
+                n = _sorted_anew(apart, 0, high - low, space)
+                out[i, t] = _ranked(space, n, high - low - n, 0.5)
 
 
 @_compiled
@@ -340,7 +417,7 @@ def smoothed(
 ) -> None:
     """double_exponential_smoothing."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
@@ -362,6 +439,7 @@ COMPILED: Final[tuple[tuple[Any, tuple[Any, ...]], ...]] = (
     (extrapolated, (*_WINDOWED, _BOOL, _BOOL, _OUT, _OK)),
     (latest, (_INTS, _INTS, _INTS, _FLOATS, _INTS, _INT, _OUT, _OK)),
     (fold, (*_WINDOWED, _INT, _OUT, _OK)),
+    (extremes, (*_WINDOWED, _BOOL, _OUT, _OK)),
     (pair, (*_WINDOWED, _BOOL, _OUT, _OK)),
     (trend, (*_WINDOWED, _INTS, _FLOATS, _BOOL, _OUT, _OK)),
     (ordered, (*_WINDOWED, _FLOATS, _OUT, _OK)),

@@ -207,9 +207,53 @@ def bucket_fraction(
                 out[h, t] = (_rank(highs[t], counts, bounds, n) - _rank(lows[t], counts, bounds, n)) / total
 
 
+@register_jitable
+def _is_better(a: float, b: float, largest: bool) -> bool:
+    """Whether a comes before b: numbers before NaN, and of two that are equal neither."""
+    if np.isnan(a):
+        return False
+    return bool(np.isnan(b) or (a > b if largest else a < b))
+
+
+@_compiled
+def tops(values: Any, present: Any, groups: Any, wanted: Any, largest: bool, kept: Any) -> None:
+    """topk and bottomk: each group and step holds its best rows so far, in order."""
+    steps = values.shape[1]
+    size, most = 0, 0
+    for row in range(len(groups)):
+        size = max(size, groups[row] + 1)
+    for t in range(steps):
+        most = max(most, wanted[t])
+    best = np.empty((size, steps, most), np.int64)
+    count = np.zeros((size, steps), np.int64)
+    for row in range(len(groups)):
+        g = groups[row]
+        for t in range(steps):
+            k = wanted[t]
+            if k < 1 or not present[row, t]:
+                continue
+            n = count[g, t]
+            if n == k:
+                if not _is_better(values[row, t], values[best[g, t, n - 1], t], largest):
+                    continue
+            else:
+                n += 1
+                count[g, t] = n
+            at = n - 1
+            while at > 0 and _is_better(values[row, t], values[best[g, t, at - 1], t], largest):
+                best[g, t, at] = best[g, t, at - 1]
+                at -= 1
+            best[g, t, at] = row
+    for g in range(size):
+        for t in range(steps):
+            for at in range(count[g, t]):
+                kept[best[g, t, at], t] = True
+
+
 COMPILED: Final[tuple[tuple[Any, tuple[Any, ...]], ...]] = (
     (grouped, (_TABLE, _FLAGS, _INTS, types.int64, _OUT, _OK)),
     (bucket_quantile, (_TABLE, _FLAGS, _FLOATS, _INTS, _FLOATS, _OUT, _OK, _OK)),
+    (tops, (_TABLE, _FLAGS, _INTS, _INTS, types.boolean, _OK)),
     (bucket_fraction, (_TABLE, _FLAGS, _FLOATS, _INTS, _FLOATS, _FLOATS, _OUT, _OK)),
 )
 """Each kernel with its one signature."""

@@ -139,8 +139,8 @@ def _folded(op: int, low: Ints, high: Ints, ts: Ints, values: Floats) -> Any:
             return _sum(low, high, values)
         case FOLD.AVG:
             return _average(low, high, values)
-        case FOLD.MIN | FOLD.MAX | FOLD.TS_MIN | FOLD.TS_MAX:
-            return _extreme(op, low, high, ts, values)
+        case FOLD.TS_MIN | FOLD.TS_MAX:
+            return _extreme_at(op, low, high, ts, values)
         case FOLD.STDVAR | FOLD.STDDEV:
             found = _variance(low, high, values)
             return np.sqrt(found) if op == FOLD.STDDEV else found
@@ -174,19 +174,29 @@ def _average(low: Ints, high: Ints, values: Floats) -> Floats:
     return np.where(mean_like, total + rest, total / n + rest / n)
 
 
-def _extreme(op: int, low: Ints, high: Ints, ts: Ints, values: Floats) -> Floats:
+def _extreme_at(op: int, low: Ints, high: Ints, ts: Ints, values: Floats) -> Floats:
+    """When the last of the least or greatest values was."""
     best, moment = values[low], ts[low]
-    timed = op in (FOLD.TS_MIN, FOLD.TS_MAX)
     for _, which, at in _walk(low, high, 1):
         given, now = values[at], best[which]
-        if op in (FOLD.MIN, FOLD.TS_MIN):
-            better = (given <= now) if timed else (given < now)
-        else:
-            better = (given >= now) if timed else (given > now)
-        better |= np.isnan(now)
+        better = ((given <= now) if op == FOLD.TS_MIN else (given >= now)) | np.isnan(now)
         best[which] = np.where(better, given, now)
         moment[which] = np.where(better, ts[at], moment[which])
-    return moment / 1000 if timed else best
+    return moment / 1000
+
+
+def extremes(
+    offsets: Ints, ts: Ints, values: Floats, ends: Ints, range_ms: int, least: bool, out: Floats, ok: Flags
+) -> None:
+    """min_over_time and max_over_time; NaN only where there is nothing else."""
+    low, high = _bounds(offsets, ts, ends, range_ms)
+    there = np.flatnonzero(high > low)
+    low, high = low[there], high[there]
+    best = values[low]
+    for _, which, at in _walk(low, high, 1):
+        given, now = values[at], best[which]
+        best[which] = np.where(((given < now) if least else (given > now)) | np.isnan(now), given, now)
+    _put(out, ok, there, best)
 
 
 def _variance(low: Ints, high: Ints, values: Floats) -> Floats:
