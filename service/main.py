@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from service.outbox import Courier
 from service.pace import Pace
 from service.parts import Parts
 from service.ports import ask
-from service.querying import queries_of, rules_of, warming
+from service.querying import queries_of, rules_of
 from service.remote_open import opened
 from service.remote_store import RemoteStore
 from service.rules import RuleBook
@@ -36,12 +37,14 @@ from service.store import Store
 from service.store_append import Bounds
 from service.store_records import Records
 from service.tls import Certificates, certificates
+from service.warm import warming
 from service.wire import Wire, wire
 
 _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 KEEP_SECONDS = 300
 CLOSE_SECONDS = 10
+SWITCH_SECONDS = 0.001
 TICKS_A_MINUTE = 600
 
 
@@ -52,9 +55,11 @@ def system_clock() -> int:
 
 def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda address: None) -> None:
     """Serve until SIGTERM or SIGINT; `started` is told the address. Raises ServiceFault where it can't begin."""
+    # the thread that makes batches durable must not wait long for others that compute
+    sys.setswitchinterval(SWITCH_SECONDS)
     shown = certificates(settings.tls)
     listener = _listen(*host_and_port(settings.listen))
-    with listener, warming(data / "server" / "kernels"), running(settings, data, system_clock) as parts:
+    with listener, running(settings, data, system_clock) as parts, warming(data / "server" / "kernels"):
         config = uvicorn.Config(
             create_app(parts), log_level="warning", access_log=False, timeout_graceful_shutdown=CLOSE_SECONDS,
             server_header=False, h11_max_incomplete_event_size=1 << 16,

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api import ApiFault
 from service.bodies import body_of
-from service.decode import Form
+from service.decode import Form, batch_identity, inflate
 from service.errors import StoreUnavailable
 from service.ingest import (
     JSON,
@@ -115,10 +115,14 @@ def _take(parts: Parts, sent: _Sent) -> bytes:
 
 def _take_metrics(parts: Parts, sent: _Sent) -> tuple[Stored, Mapping[str, int]]:
     """Sums of deltas are kept once the batch is stored, so that one that comes again adds nothing twice."""
-    wire = parts.wire
+    wire, identity = parts.wire, batch_identity(sent.identity, "metrics")
+    body = inflate(sent.body, sent.encoding, wire.limits)
+    if identity is not None and parts.store.streams.seen(identity):
+        return Stored(False), {}
     with wire.deltas.turn() as turn:
-        batch = decode_metrics(sent.body, sent.encoding, sent.identity, wire.limits, sent.form, turn)
-        if batch.identity is None or not parts.store.streams.seen(batch.identity):
+        batch = wire.otlp.read(body, identity, sent.sender, turn) if sent.form == "protobuf" else None
+        if batch is None:
+            batch = decode_metrics(body, None, sent.identity, wire.limits, sent.form, turn)
             wire.quota.series(sent.sender, batch.series)
         stored = parts.store.append_counted(batch)
         if stored.new:

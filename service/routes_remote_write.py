@@ -71,11 +71,14 @@ def _counts(samples: int) -> dict[str, str]:
 
 def _take(parts: Parts, sender: str, body: bytes, encoding: str | None, version: Version) -> _Taken:
     wire = parts.wire
-    written = decode(unpacked(body, encoding, wire.limits), version, wire.limits, wire.metadata.types())
+    plain, known = unpacked(body, encoding, wire.limits), wire.metadata.types()
+    written = wire.write.read(plain, version, sender, known)
+    if written is None:
+        written = decode(plain, version, wire.limits, known)
+        wire.quota.series(sender, written.batch.series)
     batch = written.batch
     refused = Counter(batch.refused)
     if len(batch.ts_ms):
-        wire.quota.series(sender, batch.series)
         stored = parts.store.append_counted(batch)
         refused += Counter(stored.refused)
         wire.quota.spend(sender, len(batch.ts_ms))

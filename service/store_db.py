@@ -34,7 +34,7 @@ class Resources:
 
     memory_mb: int = 1024
     threads: int = 2
-    checkpoint_mb: int = 64
+    checkpoint_mb: int = 32
     """How much is logged before it is folded into the file."""
     waiting_writes: int = 64
     """Writes that may wait; more are refused for now, and their senders come again."""
