@@ -304,42 +304,84 @@ def trend(
 
 
 @register_jitable
-def _quantile(part: Any, q: float) -> float:
-    """The q-quantile of a part that may be put in order; NaN sorts first."""
-    if np.isnan(q):
-        return np.nan
-    if q < 0:
-        return -np.inf
-    if q > 1:
-        return np.inf
-    gone = 0
-    for k in range(len(part)):
-        if np.isnan(part[k]):
-            part[k] = part[gone]
-            part[gone] = np.nan
-            gone += 1
-    part[gone:].sort()
-    rank = q * (len(part) - 1)
-    below = int(np.floor(rank))
-    share = rank - below
-    found: float = part[below] * (1 - share) + part[min(len(part) - 1, below + 1)] * share
-    return found
+def _place(space: Any, n: int, value: float) -> int:
+    """Where a value stands, or would stand, among the first n, which ascend."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        if space[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@register_jitable
+def _sorted_anew(values: Any, low: int, high: int, space: Any) -> int:
+    """The numbers of a window in order; how many there are."""
+    n = 0
+    for k in range(low, high):
+        if not np.isnan(values[k]):
+            space[n] = values[k]
+            n += 1
+    space[:n].sort()
+    return n
+
+
+@register_jitable
+def _sorted_on(values: Any, old: tuple[int, int], new: tuple[int, int], space: Any, n: int) -> int:
+    """The numbers of the old window become those of the new one: what left goes, what came finds its place."""
+    for k in range(old[0], new[0]):
+        if not np.isnan(values[k]):
+            for at in range(_place(space, n, values[k]), n - 1):
+                space[at] = space[at + 1]
+            n -= 1
+    for k in range(old[1], new[1]):
+        if not np.isnan(values[k]):
+            at = n
+            while at > 0 and space[at - 1] > values[k]:
+                space[at] = space[at - 1]
+                at -= 1
+            space[at] = values[k]
+            n += 1
+    return n
 
 
 @_compiled
 def ordered(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, q: Any, out: Any, ok: Any) -> None:
-    """quantile_over_time."""
+    """quantile_over_time: the window is kept in order as it moves, and sorted anew where most of it changes."""
     for i in range(len(offsets) - 1):
         low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
-        space = np.empty(offsets[i + 1] - offsets[i])
+        space = np.empty(offsets[i + 1] - low)
+        n = 0
         for t in range(len(ends)):
+            old = (low, high)
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            if low >= old[1] or (low - old[0]) + (high - old[1]) > 16 + (high - low) // 8:
+                n = _sorted_anew(values, low, high, space)
+            else:
+                n = _sorted_on(values, old, (low, high), space, n)
             ok[i, t] = high > low
             out[i, t] = 0.0
             if high > low:
-                part = space[: high - low]
-                part[:] = values[low:high]
-                out[i, t] = _quantile(part, q[t])
+                out[i, t] = _ranked(space, n, high - low - n, q[t])
+
+
+@register_jitable
+def _ranked(space: Any, n: int, gone: int, q: float) -> float:
+    """The q-quantile of `gone` NaN, which come first, and n numbers in order."""
+    if np.isnan(q):
+        return np.nan
+    if q < 0 or q > 1:
+        return -np.inf if q < 0 else np.inf
+    rank = q * (n + gone - 1)
+    below = int(np.floor(rank))
+    share = rank - below
+    above = min(n + gone - 1, below + 1)
+    first = space[below - gone] if below >= gone else np.nan
+    second = space[above - gone] if above >= gone else np.nan
+    found: float = first * (1 - share) + second * share
+    return found
 
 
 @_compiled
@@ -347,18 +389,18 @@ def mad(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, out: Any, 
     """mad_over_time."""
     for i in range(len(offsets) - 1):
         low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
-        space = np.empty(offsets[i + 1] - offsets[i])
+        space, apart = np.empty(offsets[i + 1] - low), np.empty(offsets[i + 1] - low)
         for t in range(len(ends)):
             low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high > low
             out[i, t] = 0.0
             if high > low:
-                part = space[: high - low]
-                part[:] = values[low:high]
-                middle = _quantile(part, 0.5)
-                for k in range(len(part)):
-                    part[k] = abs(part[k] - middle)
-                out[i, t] = _quantile(part, 0.5)
+                n = _sorted_anew(values, low, high, space)
+                middle = _ranked(space, n, high - low - n, 0.5)
+                for k in range(low, high):
+                    apart[k - low] = abs(values[k] - middle)
+                n = _sorted_anew(apart, 0, high - low, space)
+                out[i, t] = _ranked(space, n, high - low - n, 0.5)
 
 
 @_compiled
