@@ -145,7 +145,7 @@ class Agent:
             settings.registries, self._images(), self._credentials, self.ledger, self.lifecycle, clock
         )
         self.others_pulls = self._others_pulls()
-        self.http = Poster()
+        self.http = Poster(files=settings.tls.files())
         url = settings.server or DEFAULT_SERVER
         self.shipper = Shipper(self.spool, self.node.node_id, url, settings.token, self.http)
         self.rounds = Rounds(self._parts(), settings.interval_seconds)
@@ -199,6 +199,7 @@ class Agent:
             self.scraper.close()
         self._flush()
         self._shipping.set()
+        self.spool.release()
         self._ship.join(SHIP_SECONDS)
         doors.join(DOOR_SECONDS)
         if self.oom is not None:

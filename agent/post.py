@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from agent.tls import TlsFiles, context_of
 from runtime.http_body import bounded_body
 
 MAX_ANSWER_BYTES = 64 * 1024
+NO_FILES = TlsFiles()
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -49,8 +51,9 @@ _Connection = http.client.HTTPConnection
 class Poster:
     """Posts to one origin after the other, a kept connection per thread; no redirects, no proxies, no cookies."""
 
-    def __init__(self, timeout_seconds: float = 10.0, connect_seconds: float = 2.0) -> None:
-        """Times are those of connecting, and of each wait for the peer."""
+    def __init__(self, timeout_seconds: float = 10.0, connect_seconds: float = 2.0, files: TlsFiles = NO_FILES) -> None:
+        """Times are those of connecting, and of each wait for the peer; `files` are for https."""
+        self._files = files
         self._timeout_seconds, self._connect_seconds = timeout_seconds, connect_seconds
         self._lock = threading.Lock()
         self._kept: dict[tuple[int, tuple[str, str]], _Connection] = {}
@@ -111,7 +114,7 @@ class Poster:
         host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 80)
         connection: _Connection
         if parts.scheme == "https":
-            self._tls = self._tls or ssl.create_default_context()
+            self._tls = self._tls or context_of(self._files)
             connection = http.client.HTTPSConnection(host, port, timeout=self._connect_seconds, context=self._tls)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=self._connect_seconds)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from agent.tls import TlsFiles
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _MIB = 1 << 20
@@ -112,6 +114,26 @@ class ReadinessSettings(BaseModel):
     workers: int = Field(32, ge=1, le=256, description="Most starting containers that are looked at at once.")
 
 
+class TlsSettings(BaseModel):
+    """How the service is spoken to over https."""
+
+    model_config = _STRICT
+
+    ca: str | None = Field(None, description="Certificates that are trusted, PEM; the machine's own by default.")
+    certificate: str | None = Field(None, description="What the agent shows of itself (mutual TLS), PEM.")
+    key: str | None = Field(None, description="The private key of that certificate, PEM.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> TlsSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together: set both or none")
+        return self
+
+    def files(self) -> TlsFiles:
+        """The files as they are used."""
+        return TlsFiles(self.ca, self.certificate, self.key)
+
+
 Bound = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -146,6 +168,7 @@ class Settings(BaseModel):
     labels: LabelSettings = LabelSettings()  # type: ignore[call-arg]
     scrape: ScrapeSettings = ScrapeSettings()  # type: ignore[call-arg]
     registries: RegistrySettings = RegistrySettings()  # type: ignore[call-arg]
+    tls: TlsSettings = TlsSettings()  # type: ignore[call-arg]
     readiness: ReadinessSettings = ReadinessSettings()  # type: ignore[call-arg]
 
     @field_validator("listen")

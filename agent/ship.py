@@ -17,7 +17,8 @@ from agent.spool import Batch, Spool
 from agent.spool_files import SIGNALS, Signal
 
 _LOG = logging.getLogger(__name__)
-_IDLE_SECONDS = 0.5
+_IDLE_SECONDS = 5.0
+"""Longest wait for a batch: what is put, and the end, wake those that wait."""
 _DETAIL_CHARS = 300
 
 Verdict = Literal["taken", "refused", "unauthorized", "busy", "server_error", "unexpected", "unreachable", "timeout"]
@@ -153,6 +154,7 @@ class Shipper:
 
     def _run(self, lane: Lane, stop: threading.Event) -> None:
         while not stop.is_set():
+            puts = self.spool.puts
             try:
                 wait = lane.step(self._clock())
             except Exception:  # noqa: BLE001 - counted, logged
@@ -161,7 +163,7 @@ class Shipper:
                 _LOG.exception("shipping %s failed", lane.signal)
                 wait = self.backoff.most_seconds
             if wait is None:
-                self.spool.wait(_IDLE_SECONDS)
+                self.spool.wait(_IDLE_SECONDS, puts)
             elif wait > 0:
                 stop.wait(wait)
 
@@ -169,7 +171,8 @@ class Shipper:
 def outcome_of(response: Answer, now: datetime) -> Outcome:
     """What an answer means for the batch: only 2xx took it, only 400, 413 and 415 will never take it."""
     status, where = response.status, response.url
-    said = response.text[:_DETAIL_CHARS].strip() if status >= 300 else ""
+    # an OTLP error is a protobuf message around its sentence
+    said = "".join(filter(str.isprintable, response.text[:_DETAIL_CHARS])).strip() if status >= 300 else ""
     after = retry_after_seconds(response.headers.get("retry-after"), now)
     match status:
         case status if 200 <= status < 300:

@@ -67,21 +67,32 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         faults += [_fault(source, str(path), one["loc"], one["type"], one["msg"]) for one in error.errors()]
     if faults:
         raise ConfigFault(tuple(sorted(dict.fromkeys(faults), key=_line)))
-    return _joined(Config(*(getattr(valid, name) for name in SECTIONS)))
+    return _joined(_placed(Config(*(getattr(valid, name) for name in SECTIONS)), path))
 
 
 def address(settings: ServiceSettings) -> str:
     """Where this machine finds the service."""
     host, port = host_and_port(settings.listen)
     named = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    return f"http://[{named}]:{port}" if ":" in named else f"http://{named}:{port}"
+    return f"{settings.scheme}://[{named}]:{port}" if ":" in named else f"{settings.scheme}://{named}:{port}"
+
+
+def _placed(config: Config, path: Path | None) -> Config:
+    """Names of rule files are meant from the folder of the file that names them."""
+    if path is None or not config.service.rules:
+        return config
+    rules = tuple(str(path.absolute().parent / it) for it in config.service.rules)
+    return config._replace(service=config.service.model_copy(update={"rules": rules}))
 
 
 def _joined(config: Config) -> Config:
-    """The agent ships to the service of the same file, where it is told nothing else."""
+    """The agent ships to the service of the same file and trusts it, where it is told nothing else."""
     told = config.agent.model_fields_set
     derived = {"server": address(config.service), "token": config.service.token}
-    update = {name: value for name, value in derived.items() if name not in told}
+    update: dict[str, object] = {name: value for name, value in derived.items() if name not in told}
+    if config.service.tls.certificate is not None and "ca" not in config.agent.tls.model_fields_set:
+        own = {"ca": str(config.service.tls.certificate)} if "server" not in told else {}
+        update["tls"] = config.agent.tls.model_copy(update=own)
     return config._replace(agent=config.agent.model_copy(update=update))
 
 

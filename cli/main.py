@@ -16,6 +16,7 @@ import typer
 from cli.demo_commands import app as demo_app
 from cli.errors import ConfigFault, Refusal
 from cli.silence_commands import app as silence_app
+from cli.token_commands import app as token_app
 
 DATA = Path("/var/lib/midwatch")
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(demo_app, name="demo")
 app.add_typer(silence_app, name="silence")
+app.add_typer(token_app, name="token")
 
 Data = Annotated[Path, typer.Option("--data", envvar="MIDWATCH_DATA", help="Folder that holds all state.")]
 ConfigFile = Annotated[
@@ -116,8 +118,29 @@ def ps(
     ps(data.absolute(), load(config, os.environ), json, everything)
 
 
+@app.command(epilog="Example: midwatch query 'sum by (service) (rate(http_requests_total[5m]))' --from -1h")
+def query(
+    expression: Annotated[str, typer.Argument(help="A PromQL expression.")],
+    at: Annotated[
+        str | None, typer.Option("--at", help="The moment: RFC 3339, seconds, or -1h; now by default.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Begin of a range.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="End of a range; now by default.")] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", help="Step of a range, such as 30s; by its length else.")
+    ] = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Ask in PromQL: a table of one moment, or a chart of a range."""
+    from cli.config import load
+    from cli.query import Asked, query
+
+    query(load(config, os.environ).service, Asked(expression, at, since, until, step), json)
+
+
 @app.command(epilog="Example: midwatch check compose.yaml midwatch.yaml")
-def check(files: Annotated[list[Path], typer.Argument(help="Compose files and midwatch.yaml files.")]) -> None:
+def check(files: Annotated[list[Path], typer.Argument(help="Compose, midwatch.yaml and rule files.")]) -> None:
     """Check files: every fault at once, each with file, line and key; exit code 1 where there is any."""
     from cli.check import check
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,23 +20,58 @@ POLL_SECONDS = 0.25
 def ready(settings: Settings) -> bool:
     """True where the service answers that it is ready."""
     try:
-        return httpx.get(f"{address(settings)}/readyz", timeout=2.0, trust_env=False).status_code == 200
+        url = f"{address(settings)}/readyz"
+        return httpx.get(url, timeout=2.0, trust_env=False, verify=trust(settings)).status_code == 200
     except httpx.HTTPError:
         return False
 
 
-def ask(settings: Settings, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+def ask(
+    settings: Settings,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    form: Mapping[str, str] | None = None,
+    wait_seconds: float = ANSWER_SECONDS,
+) -> Any:
     """The JSON of an answer; refuses where the service does not answer or says no."""
     headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
     try:
         answer = httpx.request(
-            method, f"{address(settings)}{path}", json=body, headers=headers, timeout=ANSWER_SECONDS, trust_env=False
+            method,
+            f"{address(settings)}{path}",
+            json=body,
+            data=form,
+            headers=headers,
+            timeout=wait_seconds,
+            trust_env=False,
+            verify=trust(settings),
         )
     except httpx.HTTPError as error:
         raise Refusal(f"no service answers at {address(settings)}", "start it with `midwatch up`") from error
     if answer.is_error:
         raise Refusal(f"the service refused {method} {path}: {_why(answer)}", "correct the request")
     return answer.json() if answer.content else None
+
+
+def trust(settings: Settings) -> ssl.SSLContext | bool:
+    """Whom the commands of this machine trust: the certificate that the service is told to show.
+
+    They ask it by its address on this machine, which the certificate needs not name. Where senders must show a
+    certificate, its own is shown: that works where the same authority signed it.
+    """
+    shown = settings.tls
+    if shown.certificate is None or shown.key is None:
+        return True
+    try:
+        found = ssl.create_default_context(cafile=shown.certificate)
+        found.check_hostname = False
+        found.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        if shown.client_ca is not None:
+            found.load_cert_chain(shown.certificate, shown.key)
+    except OSError as fault:
+        raise Refusal(f"{shown.certificate} can't be used: {fault.strerror}", "correct service.tls") from fault
+    return found
 
 
 def budgets(settings: Settings) -> dict[str, float]:

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from dashboards.pages import CONTENT_SECURITY_POLICY, STATIC, RequestFault, error, render
-from service import routes_api, routes_ingest, routes_pages
+from service import routes_api, routes_ingest, routes_pages, routes_prometheus, routes_records, routes_remote_write
 from service.api import ApiFault
 from service.errors import StoreFault
 from service.parts import Parts
@@ -28,12 +28,21 @@ def create_app(parts: Parts) -> FastAPI:
         yield
         parts.live.closed = True
 
-    app = FastAPI(title="Midwatch", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app = FastAPI(title="Midwatch", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan)
+    settings = parts.settings
     app.add_middleware(
-        Guard, listen=parts.settings.listen, token=parts.settings.token, public_url=parts.settings.public_url
+        Guard,
+        listen=settings.listen,
+        token=settings.token,
+        public_url=settings.public_url,
+        tokens=parts.wire.tokens,
+        senders_need_tokens=settings.ingest.require_tokens,
     )
     routes_ingest.add(app, parts)
+    routes_remote_write.add(app, parts)
     routes_api.add(app, parts)
+    routes_records.add(app, parts)
+    routes_prometheus.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)
     _add_faults(app, parts)

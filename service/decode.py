@@ -1,4 +1,4 @@
-"""What every OTLP request goes through before it is decoded: encoding, size and the batch's identity."""
+"""What every OTLP request goes through before it is decoded: encoding, size, form and the batch's identity."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import zstandard
 from google.protobuf.message import DecodeError, Message
 
 from service.model import BatchIdentity
+from service.otlp_json import JsonFault, from_json
 
+Form = Literal["protobuf", "json"]
 Signal = Literal["metrics", "logs", "traces"]
 _Request = TypeVar("_Request", bound=Message)
 
 PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GZIP_WBITS = 31
+_ZSTD_WINDOW_BYTES = 8 << 20
+_ZSTD_PIECE_BYTES = 512
+"""What is fed at once: its blocks give at most 16 MiB, so that no body gives much more than its bound."""
 _MAX_SEQUENCE = 2**63 - 1
 
 
@@ -35,6 +42,8 @@ class Limits:
 
     body_bytes: int = 4 * 1024 * 1024
     decompressed_bytes: int = 16 * 1024 * 1024
+    json_bytes: int = 4 * 1024 * 1024
+    """A JSON body, which takes some thirty times its size in memory."""
     points: int = 200_000
     """Samples of one batch, each bucket of a histogram counted."""
     series: int = 100_000
@@ -43,6 +52,10 @@ class Limits:
     label_name_chars: int = 128
     label_value_chars: int = 512
     buckets: int = 200
+    exponential_buckets: int = 2_000
+    """Buckets of an exponential histogram as it comes; they are merged to at most `buckets`."""
+    resource_labels: tuple[str, ...] = ()
+    """Further resource attributes that every series carries."""
     attributes: int = 64
     """Attributes kept of an event or span."""
     text_chars: int = 64 * 1024 + 1
@@ -52,13 +65,15 @@ class Limits:
 DEFAULT = Limits()
 
 
-def check_content_type(content_type: str | None) -> None:
-    """Refuse (415) what is not protobuf; an absent header is taken as protobuf."""
-    kind = (content_type or PROTOBUF).partition(";")[0].strip().lower()
-    if kind == "application/json":
-        raise IngestRefused(415, f"OTLP in JSON is not taken here: send {PROTOBUF} (http/protobuf)")
-    if kind != PROTOBUF:
-        raise IngestRefused(415, f"the content type {kind[:80]!r} is not taken here: send {PROTOBUF}")
+def form_of(content_type: str | None) -> Form:
+    """The form of a request by its content type, absent is protobuf; 415 for any other."""
+    match (content_type or PROTOBUF).partition(";")[0].strip().lower():
+        case "application/x-protobuf" | "application/protobuf":
+            return "protobuf"
+        case "application/json":
+            return "json"
+        case kind:
+            raise IngestRefused(415, f"the content type {kind[:80]!r} is not taken here: send {PROTOBUF} or {JSON}")
 
 
 def inflate(body: bytes, content_encoding: str | None, limits: Limits) -> bytes:
@@ -70,15 +85,24 @@ def inflate(body: bytes, content_encoding: str | None, limits: Limits) -> bytes:
             plain = body
         case "gzip" | "x-gzip":
             plain = _gunzip(body, limits.decompressed_bytes)
+        case "zstd":
+            plain = _unzstd(body, limits.decompressed_bytes)
         case other:
-            raise IngestRefused(415, f"the content encoding {other[:80]!r} is not taken here: send gzip or identity")
+            raise IngestRefused(415, f"the content encoding {other[:80]!r} is not taken here: send gzip, zstd or none")
     if len(plain) > limits.decompressed_bytes:
         raise IngestRefused(413, f"the decompressed body has more than the {limits.decompressed_bytes} bytes taken")
     return plain
 
 
-def parse(kind: type[_Request], body: bytes) -> _Request:
-    """The protobuf message, or 400."""
+def parse(kind: type[_Request], body: bytes, form: Form = "protobuf", json_bytes: int = Limits.json_bytes) -> _Request:
+    """The message that a body holds, or 400; 413 where a JSON body has more than `json_bytes`."""
+    if form == "json":
+        if len(body) > json_bytes:
+            raise IngestRefused(413, f"the JSON has {len(body)} bytes, more than the {json_bytes} taken: send protobuf")
+        try:
+            return from_json(kind, body)
+        except JsonFault as fault:
+            raise IngestRefused(400, f"the body is not an OTLP {kind.__name__} in JSON: {fault}") from fault
     try:
         return kind.FromString(body)
     except DecodeError as fault:
@@ -115,3 +139,22 @@ def _gunzip(body: bytes, limit: int) -> bytes:
             raise IngestRefused(400, "the gzip body ends too early")
         rest = member.unused_data
     return b"".join(parts)
+
+
+def _unzstd(body: bytes, limit: int) -> bytes:
+    """Every frame of a zstd body, decompressed to little more than the limit."""
+    found, view, at, frame = bytearray(), memoryview(body), 0, None
+    while at < len(body) and len(found) <= limit:
+        frame = frame or zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
+        piece = view[at : at + _ZSTD_PIECE_BYTES]
+        try:
+            found += frame.decompress(piece)
+        except zstandard.ZstdError as fault:
+            raise IngestRefused(400, f"the body is not zstd: {fault}") from fault
+        at += len(piece)
+        if frame.eof:
+            at -= len(frame.unused_data)
+            frame = None
+    if frame is not None and len(found) <= limit:
+        raise IngestRefused(400, "the zstd body ends too early")
+    return bytes(found)

@@ -20,6 +20,7 @@ _EVENT_NAME = "event.name"
 _STREAM = "log.iostream"
 _SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
 _PER_SEVERITY = 4
+_TRACE_BYTES, _SPAN_BYTES = 16, 8
 
 Attributes = dict[str, str | int | float | bool]
 
@@ -50,7 +51,7 @@ def trace_batch(request: ExportTraceServiceRequest, batch_identity: BatchIdentit
         for span in (span for scope in group.scope_spans for span in scope.spans):
             if len(spans) >= limits.points:
                 raise IngestRefused(413, f"the batch has more than the {limits.points} spans taken at once")
-            if len(span.trace_id) != 16 or len(span.span_id) != 8 or not span.start_time_unix_nano:
+            if len(span.trace_id) != _TRACE_BYTES or len(span.span_id) != _SPAN_BYTES or not span.start_time_unix_nano:
                 refused["bad_span"] += 1
             else:
                 spans.append(_span(span, whose, limits))
@@ -94,6 +95,8 @@ def _line(at_ms: int, record: LogRecord, whose: Identity, limits: Limits) -> Log
         stream=stream[: limits.label_name_chars],
         text=attribute_text(record.body)[: limits.text_chars],
         severity=_severity(record),
+        trace_id=record.trace_id.hex() if len(record.trace_id) == _TRACE_BYTES else None,
+        span_id=record.span_id.hex() if len(record.span_id) == _SPAN_BYTES else None,
     )
 
 
@@ -108,7 +111,7 @@ def _span(span: Span, whose: Identity, limits: Limits) -> SpanRow:
     return SpanRow(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
-        parent_id=span.parent_span_id.hex() or None,
+        parent_id=span.parent_span_id.hex() if len(span.parent_span_id) == _SPAN_BYTES else None,
         name=span.name[: limits.label_value_chars],
         node=whose.node or "",
         node_id=whose.node_id or "",

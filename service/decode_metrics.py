@@ -2,102 +2,65 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from itertools import pairwise
 from math import inf, isfinite
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AggregationTemporality,
     DataPointFlags,
+    ExponentialHistogramDataPoint,
     HistogramDataPoint,
     Metric,
     NumberDataPoint,
     SummaryDataPoint,
 )
 
-from service.decode import IngestRefused, Limits
-from service.model import BatchIdentity, MetricBatch, Series
-from service.translate import AGENT_SCOPE, Labels, attribute_text, bound_text, clean_name, identity, labels, metric_name
+from service.decode import Limits
+from service.decode_columns import Columns, Kind, LabelSet
+from service.decode_histograms import explicit, exponential
+from service.deltas import Buckets, Running, Turn
+from service.model import BatchIdentity, Metadata, MetricBatch, MetricType, Series
+from service.staleness import STALE
+from service.translate import (
+    AGENT_SCOPE,
+    Labels,
+    Resource,
+    attribute_text,
+    bound_text,
+    clean_name,
+    labels,
+    metric_name,
+    resource,
+)
 
-Kind = Literal["counter", "gauge"]
 _Own = tuple[tuple[str, str], ...]
-
-
-class LabelSet(NamedTuple):
-    """All labels of a series, and their number in the request."""
-
-    number: int
-    labels: Labels
-
-
+_Values = list[tuple[str, float, dict[str, str]]]
+TARGET_INFO = "target_info"
 _NS_PER_MS = 1_000_000
 _CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 _DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
 _NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+_Point = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
 
 
-class Columns:
-    """Samples of one request as they are found: series numbered by first sight, rows turned into columns at the end."""
+class _Place(NamedTuple):
+    """Where a metric's points go: its name, and whether they are deltas."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.refused: Counter[str] = Counter()
-        self.flat: list[Any] = []
-        """Series number, time, value and start of each sample, one after the other; `check` holds the bound.
-
-        Extending one list by four and slicing it at the end takes a third of the time of a tuple per sample.
-        """
-        self._label_sets: dict[Labels, int] = {}
-        self._numbers: dict[tuple[str, int], int] = {}
-        self._series: list[Series] = []
-        self._kinds: list[Kind] = []
-
-    def label_set(self, all_labels: Labels) -> LabelSet:
-        """The labels with their number: most metrics of a resource share a few sets, which are hashed once."""
-        return LabelSet(self._label_sets.setdefault(all_labels, len(self._label_sets)), all_labels)
-
-    def series(self, metric: str, label_set: LabelSet, kind: Kind) -> int:
-        """The series' number; 413 beyond the limit."""
-        key = (metric, label_set.number)
-        index = self._numbers.get(key)
-        if index is None:
-            if len(self._series) >= self.limits.series:
-                raise IngestRefused(413, f"the batch has more than the {self.limits.series} series taken at once")
-            index = self._numbers[key] = len(self._series)
-            self._series.append(Series(metric, label_set.labels))
-            self._kinds.append(kind)
-        return index
-
-    def check(self) -> None:
-        """413 where there are more samples than the limit."""
-        if len(self.flat) > 4 * self.limits.points:
-            raise IngestRefused(413, f"the batch has more than the {self.limits.points} samples taken at once")
-
-    def batch(self, batch_identity: BatchIdentity | None) -> MetricBatch:
-        """What was found."""
-        return MetricBatch(
-            identity=batch_identity,
-            series=tuple(self._series),
-            kinds=tuple(self._kinds),
-            series_index=self.flat[0::4],
-            ts_ms=self.flat[1::4],
-            value=self.flat[2::4],
-            start_ms=self.flat[3::4],
-            refused=dict(self.refused),
-        )
+    name: str
+    delta: bool = False
 
 
 class _Scope:
     """The points of one resource and scope on their way into the columns."""
 
-    def __init__(self, columns: Columns, base: Labels, agents_own: bool) -> None:
+    def __init__(self, columns: Columns, base: Labels, agents_own: bool, turn: Turn) -> None:
         self.columns = columns
         self.base = base
         self.agents_own = agents_own
+        self.turn = turn
         self._known: dict[_Own, LabelSet | None] = {}
 
     def metric(self, metric: Metric) -> None:
@@ -111,24 +74,32 @@ class _Scope:
             return
         match metric.WhichOneof("data"):
             case "gauge":
-                self._numbers(self._name(metric, gauge=True), metric.gauge.data_points, "gauge")
+                self._numbers(self._named(metric, "gauge"), metric.gauge.data_points, "gauge")
             case "sum":
                 self._sum(metric)
             case "histogram":
                 self._histograms(metric)
+            case "exponential_histogram":
+                self._exponentials(metric)
             case "summary":
-                name = self._name(metric)
+                name = self._named(metric, "summary").name
                 for point in metric.summary.data_points:
                     self._summary(name, point)
-            case "exponential_histogram":
-                self._refuse("exponential_histogram", len(metric.exponential_histogram.data_points))
             case _:
                 self._refuse("no_data", 1)
 
-    def _name(self, metric: Metric, monotonic: bool = False, gauge: bool = False) -> str:
+    def _named(self, metric: Metric, kind: MetricType, delta: bool = False) -> _Place:
+        """The metric's name, its metadata noted."""
         if self.agents_own:
-            return clean_name(metric.name)
-        return metric_name(metric.name, metric.unit, monotonic, gauge)
+            name = clean_name(metric.name)
+        else:
+            name = metric_name(
+                metric.name, metric.unit, kind == "counter", kind == "gauge" and metric.HasField("gauge")
+            )
+        if name not in self.columns.metadata:
+            most = self.columns.limits.label_value_chars
+            self.columns.metadata[name] = Metadata(name, kind, metric.description[:most], metric.unit[:most])
+        return _Place(name, delta)
 
     def _refuse(self, reason: str, points: int = 1) -> None:
         if points:
@@ -136,28 +107,50 @@ class _Scope:
 
     def _sum(self, metric: Metric) -> None:
         data = metric.sum
-        reason = _temporality_fault(data.aggregation_temporality)
-        if reason:
-            self._refuse(reason, len(data.data_points))
-        elif data.is_monotonic:
-            self._numbers(self._name(metric, monotonic=True), data.data_points, "counter")
-        else:
-            self._numbers(self._name(metric), data.data_points, "gauge")
+        if data.aggregation_temporality not in (_CUMULATIVE, _DELTA):
+            self._refuse("no_temporality", len(data.data_points))
+            return
+        kind: Kind = "counter" if data.is_monotonic else "gauge"
+        delta = data.aggregation_temporality == _DELTA
+        self._numbers(self._named(metric, kind, delta), data.data_points, kind)
 
-    def _numbers(self, name: str, points: Iterable[NumberDataPoint], kind: Kind) -> None:
-        flat, counter = self.columns.flat, kind == "counter"
+    def _numbers(self, place: _Place, points: Iterable[NumberDataPoint], kind: Kind) -> None:
+        flat, counter, name = self.columns.flat, kind == "counter", place.name
         for point in points:
-            value, at = point.as_double or float(point.as_int), point.time_unix_nano
-            if not at or point.flags & _NO_VALUE or not isfinite(value):
-                self._refuse(_time_fault(at, point.flags) or "not_finite")
+            # a value of 0 and no value look alike, and -0.0 must stay
+            value, at = point.as_double or float(point.as_int) or point.as_double, point.time_unix_nano
+            if not at:
+                self._refuse("no_time")
                 continue
             label_set = self._label_set(_own(point.attributes))
             if label_set is None:
                 self._refuse("labels")
                 continue
+            if point.flags & _NO_VALUE:
+                value = STALE
+            elif place.delta:
+                self._delta(name, label_set, kind, value, point)
+                continue
+            elif not value and point.WhichOneof("value") is None:
+                self._refuse("no_value")
+                continue
             start = point.start_time_unix_nano if counter else 0
             index = self.columns.series(name, label_set, kind)
             flat += (index, at // _NS_PER_MS, value, start // _NS_PER_MS if start else None)
+
+    def _delta(self, name: str, label_set: LabelSet, kind: Kind, value: float, point: NumberDataPoint) -> None:
+        if not isfinite(value):
+            self._refuse("not_finite")
+            return
+        running = self._added(Series(name, label_set.labels), value, point)
+        if running is None or isinstance(running.total, Buckets):
+            self._refuse("delta_out_of_order")
+            return
+        start_ms = running.start_ms if kind == "counter" else None
+        self.columns.add(name, label_set, kind, running.until_ms, running.total, start_ms)
+
+    def _added(self, series: Series, delta: float | Buckets, point: _Point) -> Running | None:
+        return self.turn.add(series, delta, _start_ms(point), point.time_unix_nano // _NS_PER_MS)
 
     def _label_set(self, own: _Own) -> LabelSet | None:
         """The labels of a point; None where they are beyond the bounds."""
@@ -170,114 +163,153 @@ class _Scope:
     def _labels(self, own: _Own, **more: str) -> LabelSet | None:
         """Sorted labels of a series with its identity, None beyond the bounds."""
         named = labels(own)
+        for name, _ in self.base:
+            if name in named:
+                named[f"exported_{name}"] = named.pop(name)
         named.update(more)
-        limits = self.columns.limits
-        if len(named) > limits.labels:
+        if not _within(named, self.columns.limits):
             return None
-        for name, value in named.items():
-            if len(name) > limits.label_name_chars or len(value) > limits.label_value_chars:
-                return None
         return self.columns.label_set(tuple(sorted((*self.base, *named.items()))))
 
     def _histograms(self, metric: Metric) -> None:
-        points = metric.histogram.data_points
-        reason = _temporality_fault(metric.histogram.aggregation_temporality)
-        if reason:
-            self._refuse(reason, len(points))
+        temporality, points = metric.histogram.aggregation_temporality, metric.histogram.data_points
+        if temporality not in (_CUMULATIVE, _DELTA):
+            self._refuse("no_temporality", len(points))
             return
-        name = self._name(metric)
+        place = self._named(metric, "histogram", temporality == _DELTA)
         for point in points:
-            fault = _histogram_fault(point, self.columns.limits)
-            if fault or not self._histogram(name, point):
-                self._refuse(fault or "labels")
+            self._histogram(place, point, explicit(point, self.columns.limits), point.explicit_bounds)
 
-    def _histogram(self, name: str, point: HistogramDataPoint) -> bool:
-        """Buckets accumulated to `+Inf`, sum and count; False where its labels are beyond the bounds."""
-        values: list[tuple[str, float, dict[str, str]]] = []
-        running = 0
-        for bound, count in zip((*point.explicit_bounds, inf), point.bucket_counts, strict=False):
-            running += count
-            values.append((f"{name}_bucket", float(running), {"le": bound_text(bound)}))
-        if not point.bucket_counts:
-            values.append((f"{name}_bucket", float(point.count), {"le": "+Inf"}))
-        if point.HasField("sum"):
-            values.append((f"{name}_sum", point.sum, {}))
-        values.append((f"{name}_count", float(point.count), {}))
-        return self._family(_own(point.attributes), values, point, "counter")
+    def _exponentials(self, metric: Metric) -> None:
+        data = metric.exponential_histogram
+        if data.aggregation_temporality not in (_CUMULATIVE, _DELTA):
+            self._refuse("no_temporality", len(data.data_points))
+            return
+        place = self._named(metric, "histogram", data.aggregation_temporality == _DELTA)
+        for point in data.data_points:
+            self._histogram(place, point, exponential(point, self.columns.limits), ())
+
+    def _histogram(
+        self,
+        place: _Place,
+        point: HistogramDataPoint | ExponentialHistogramDataPoint,
+        buckets: Buckets | None,
+        bounds: Iterable[float],
+    ) -> None:
+        """One point's series, or why they are left out."""
+        own = _own(point.attributes)
+        if not point.time_unix_nano:
+            self._refuse("no_time")
+        elif point.flags & _NO_VALUE:
+            les = [bound_text(it) for it in (*bounds, inf)][: self.columns.limits.buckets]
+            gone: _Values = [(f"{place.name}_bucket", STALE, {"le": le}) for le in les]
+            gone += [(f"{place.name}_sum", STALE, {}), (f"{place.name}_count", STALE, {})]
+            self._family(own, gone, _start_ms(point), point, "counter")
+        elif buckets is None:
+            self._refuse("bad_histogram")
+        elif place.delta:
+            self._delta_histogram(place.name, own, buckets, point)
+        else:
+            self._family(own, _values(place.name, buckets), _start_ms(point), point, "counter")
+
+    def _delta_histogram(self, name: str, own: _Own, buckets: Buckets, point: _Point) -> None:
+        label_set = self._label_set(own)
+        running = None if label_set is None else self._added(Series(name, label_set.labels), buckets, point)
+        if running is None or not isinstance(running.total, Buckets):
+            self._refuse("labels" if label_set is None else "delta_out_of_order")
+        elif len(running.total.counts) > 2 * self.columns.limits.buckets:
+            self._refuse("bad_histogram")
+        else:
+            self._family(own, _values(name, running.total), running.start_ms, point, "counter")
 
     def _summary(self, name: str, point: SummaryDataPoint) -> None:
         """Quantiles as gauges, sum and count as counters."""
-        fault = _time_fault(point.time_unix_nano, point.flags)
-        if fault:
-            self._refuse(fault)
+        if not point.time_unix_nano:
+            self._refuse("no_time")
             return
-        own = _own(point.attributes)
-        quantiles = [
-            (name, at.value, {"quantile": bound_text(at.quantile)})
+        gone = bool(point.flags & _NO_VALUE)
+        quantiles: _Values = [
+            (name, STALE if gone else at.value, {"quantile": bound_text(at.quantile)})
             for at in point.quantile_values[: self.columns.limits.buckets]
-            if isfinite(at.value)
         ]
-        totals: list[tuple[str, float, dict[str, str]]] = [(f"{name}_count", float(point.count), {})]
-        if isfinite(point.sum):
-            totals.append((f"{name}_sum", point.sum, {}))
-        if not (self._family(own, quantiles, point, "gauge") and self._family(own, totals, point, "counter")):
+        totals: _Values = [(f"{name}_count", STALE if gone else float(point.count), {})]
+        totals.append((f"{name}_sum", STALE if gone else point.sum, {}))
+        own = _own(point.attributes)
+        self._family(own, quantiles, None, point, "gauge")
+        self._family(own, totals, _start_ms(point), point, "counter")
+
+    def _family(self, own: _Own, values: _Values, start_ms: int | None, point: _Point, kind: Kind) -> None:
+        """Several series of one point: all of them, or none where labels are beyond the bounds."""
+        ts_ms = point.time_unix_nano // _NS_PER_MS
+        found = [(metric, value, self._labels(own, **more)) for metric, value, more in values]
+        if any(label_set is None for _, _, label_set in found):
             self._refuse("labels")
-
-    def _family(
-        self,
-        own: _Own,
-        values: list[tuple[str, float, dict[str, str]]],
-        point: HistogramDataPoint | SummaryDataPoint,
-        kind: Kind,
-    ) -> bool:
-        ts_ms, start = point.time_unix_nano // _NS_PER_MS, point.start_time_unix_nano if kind == "counter" else 0
-        for metric, value, more in values:
-            label_set = self._labels(own, **more)
-            if label_set is None:
-                return False
-            index = self.columns.series(metric, label_set, kind)
-            self.columns.flat += (index, ts_ms, value, start // _NS_PER_MS if start else None)
-        return True
+            return
+        for metric, value, label_set in found:
+            if label_set is not None:
+                self.columns.add(metric, label_set, kind, ts_ms, value, start_ms)
 
 
-def samples(request: ExportMetricsServiceRequest, batch_identity: BatchIdentity | None, limits: Limits) -> MetricBatch:
+def samples(
+    request: ExportMetricsServiceRequest, batch_identity: BatchIdentity | None, limits: Limits, turn: Turn
+) -> MetricBatch:
     """Every sample of a request; points that can't be taken are counted by reason in `refused`."""
     columns = Columns(limits)
     for group in request.resource_metrics:
-        base = identity(group.resource.attributes).labels()
-        fits = all(len(value) <= limits.label_value_chars for _, value in base)
+        whose = resource(group.resource.attributes, limits.resource_labels)
+        fits = _within(dict((*whose.base, *whose.job)), limits, identity=True)
+        before = len(columns.flat)
         for scoped in group.scope_metrics:
             if not fits:
                 columns.refused["identity"] += len(scoped.metrics)
                 continue
-            scope = _Scope(columns, base, scoped.scope.name == AGENT_SCOPE)
+            agents_own = scoped.scope.name == AGENT_SCOPE
+            base = whose.base if agents_own else tuple(sorted((*whose.base, *whose.job)))
+            scope = _Scope(columns, base, agents_own, turn)
             for metric in scoped.metrics:
                 scope.metric(metric)
+        _target_info(columns, whose, max(columns.flat[before + 1 :: 4], default=None))
     return columns.batch(batch_identity)
+
+
+def _target_info(columns: Columns, whose: Resource, ts_ms: int | None) -> None:
+    """`target_info` of a resource that tells more than who it is, at the time of its newest sample."""
+    if ts_ms is None or not whose.rest:
+        return
+    rest = dict(whose.rest)
+    if not _within(rest, columns.limits, identity=True):
+        columns.refused[TARGET_INFO] += 1
+        return
+    label_set = columns.label_set(tuple(sorted({**rest, **dict((*whose.base, *whose.job))}.items())))
+    columns.add(TARGET_INFO, label_set, "gauge", ts_ms, 1.0, None)
+    columns.metadata[TARGET_INFO] = Metadata(TARGET_INFO, "gauge", "Attributes of the resource.", "")
+
+
+def _within(named: dict[str, str], limits: Limits, identity: bool = False) -> bool:
+    """Whether labels are within the bounds; an identity may have as many as a series beside it."""
+    if len(named) > limits.labels * (2 if identity else 1):
+        return False
+    return all(
+        len(name) <= limits.label_name_chars and len(value) <= limits.label_value_chars for name, value in named.items()
+    )
 
 
 def _own(attributes: Iterable[KeyValue]) -> _Own:
     return tuple([(pair.key, pair.value.string_value or attribute_text(pair.value)) for pair in attributes])
 
 
-def _temporality_fault(temporality: int) -> str | None:
-    if temporality == _CUMULATIVE:
-        return None
-    return "delta_temporality" if temporality == _DELTA else "no_temporality"
+def _start_ms(point: _Point) -> int | None:
+    return point.start_time_unix_nano // _NS_PER_MS if point.start_time_unix_nano else None
 
 
-def _time_fault(time_unix_nano: int, flags: int) -> str | None:
-    if flags & _NO_VALUE:
-        return "no_value"
-    return None if time_unix_nano else "no_time"
-
-
-def _histogram_fault(point: HistogramDataPoint, limits: Limits) -> str | None:
-    bounds, counts = point.explicit_bounds, point.bucket_counts
-    if len(counts) not in (0, len(bounds) + 1) or len(bounds) > limits.buckets:
-        return "bad_histogram"
-    if any(not isfinite(bound) for bound in bounds) or any(a >= b for a, b in pairwise(bounds)):
-        return "bad_histogram"
-    if (counts and sum(counts) != point.count) or not isfinite(point.sum):
-        return "bad_histogram"
-    return _time_fault(point.time_unix_nano, point.flags)
+def _values(name: str, buckets: Buckets) -> _Values:
+    """Buckets accumulated to `+Inf`, sum and count."""
+    found: _Values = []
+    running = 0
+    for bound, count in sorted(buckets.counts.items()):
+        running += count
+        found.append((f"{name}_bucket", float(running), {"le": bound_text(bound)}))
+    if buckets.sum is not None:
+        found.append((f"{name}_sum", buckets.sum, {}))
+    found.append((f"{name}_count", float(buckets.total), {}))
+    return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsPartialSuccess,
     ExportLogsServiceRequest,
@@ -20,64 +22,102 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from service.decode import DEFAULT, PROTOBUF, IngestRefused, Limits, Signal, batch_identity, check_content_type
-from service.decode import inflate as _inflate
-from service.decode import parse as _parse
+from service.decode import (
+    DEFAULT,
+    JSON,
+    PROTOBUF,
+    Form,
+    IngestRefused,
+    Limits,
+    Signal,
+    batch_identity,
+    form_of,
+    inflate,
+    parse,
+)
 from service.decode_logs import log_batch, trace_batch
 from service.decode_metrics import samples
+from service.deltas import Turn
 from service.model import LogBatch, MetricBatch, TraceBatch
+from service.otlp_json import to_json
 
 __all__ = [
     "DEFAULT",
+    "JSON",
     "PROTOBUF",
+    "Form",
     "IngestRefused",
     "Limits",
     "Signal",
     "answer",
-    "check_content_type",
     "decode_logs",
     "decode_metrics",
     "decode_traces",
+    "form_of",
 ]
 
 
 def decode_metrics(
-    body: bytes, content_encoding: str | None, batch_header: str | None, limits: Limits = DEFAULT
+    body: bytes,
+    content_encoding: str | None,
+    batch_header: str | None,
+    limits: Limits = DEFAULT,
+    form: Form = "protobuf",
+    turn: Turn | None = None,
 ) -> MetricBatch:
-    """Decode one `/v1/metrics` request; raises IngestRefused (400, 413, 415)."""
+    """Decode one `/v1/metrics` request; raises IngestRefused (400, 413, 415).
+
+    Deltas are added up in `turn`; without one each series begins with this request.
+    """
     identity = batch_identity(batch_header, "metrics")
-    return samples(_parse(ExportMetricsServiceRequest, _inflate(body, content_encoding, limits)), identity, limits)
+    request = parse(ExportMetricsServiceRequest, inflate(body, content_encoding, limits), form, limits.json_bytes)
+    return samples(request, identity, limits, turn or Turn({}, threading.Lock()))
 
 
 def decode_logs(
-    body: bytes, content_encoding: str | None, batch_header: str | None, limits: Limits = DEFAULT
+    body: bytes,
+    content_encoding: str | None,
+    batch_header: str | None,
+    limits: Limits = DEFAULT,
+    form: Form = "protobuf",
 ) -> LogBatch:
     """Decode one `/v1/logs` request; raises IngestRefused (400, 413, 415)."""
     identity = batch_identity(batch_header, "logs")
-    return log_batch(_parse(ExportLogsServiceRequest, _inflate(body, content_encoding, limits)), identity, limits)
+    request = parse(ExportLogsServiceRequest, inflate(body, content_encoding, limits), form, limits.json_bytes)
+    return log_batch(request, identity, limits)
 
 
 def decode_traces(
-    body: bytes, content_encoding: str | None, batch_header: str | None, limits: Limits = DEFAULT
+    body: bytes,
+    content_encoding: str | None,
+    batch_header: str | None,
+    limits: Limits = DEFAULT,
+    form: Form = "protobuf",
 ) -> TraceBatch:
     """Decode one `/v1/traces` request; raises IngestRefused (400, 413, 415)."""
     identity = batch_identity(batch_header, "traces")
-    return trace_batch(_parse(ExportTraceServiceRequest, _inflate(body, content_encoding, limits)), identity, limits)
+    request = parse(ExportTraceServiceRequest, inflate(body, content_encoding, limits), form, limits.json_bytes)
+    return trace_batch(request, identity, limits)
 
 
-def answer(signal: Signal, refused: Mapping[str, int]) -> bytes:
-    """The protobuf body of a 200: empty, or OTLP's partial success with how many were left out and why."""
+def answer(signal: Signal, refused: Mapping[str, int], form: Form = "protobuf") -> bytes:
+    """The body of a 200: empty, or OTLP's partial success with how many were left out and why."""
     count = sum(refused.values())
     if not count:
-        return b""
+        return b"{}" if form == "json" else b""
     why = "left out: " + ", ".join(f"{number} {reason}" for reason, number in sorted(refused.items()))
+    message = _partial(signal, count, why)
+    return to_json(message) if form == "json" else message.SerializeToString()
+
+
+def _partial(signal: Signal, count: int, why: str) -> Message:
     match signal:
         case "metrics":
             metrics = ExportMetricsPartialSuccess(rejected_data_points=count, error_message=why)
-            return ExportMetricsServiceResponse(partial_success=metrics).SerializeToString()
+            return ExportMetricsServiceResponse(partial_success=metrics)
         case "logs":
             logs = ExportLogsPartialSuccess(rejected_log_records=count, error_message=why)
-            return ExportLogsServiceResponse(partial_success=logs).SerializeToString()
+            return ExportLogsServiceResponse(partial_success=logs)
         case "traces":
             traces = ExportTracePartialSuccess(rejected_spans=count, error_message=why)
-            return ExportTraceServiceResponse(partial_success=traces).SerializeToString()
+            return ExportTraceServiceResponse(partial_success=traces)

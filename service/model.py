@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from slo.model import Counts, Indicator, Labels, Selector
 
 
@@ -25,20 +28,40 @@ class Series(NamedTuple):
     labels: Labels
 
 
+MetricType = Literal["counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset", "unknown"]
+
+
+class Metadata(NamedTuple):
+    """What a sender tells of a metric family: its name without `_bucket` and the like, type, help text and unit."""
+
+    metric: str
+    type: MetricType
+    help: str
+    unit: str
+
+
 @dataclass(frozen=True)
 class MetricBatch:
     """Decoded samples as columns of one length; `series_index` points into `series`."""
 
     identity: BatchIdentity | None
-    series: tuple[Series, ...]
-    kinds: tuple[Literal["counter", "gauge"], ...]
+    series: Sequence[Series]
+    kinds: Sequence[Literal["counter", "gauge"]]
     """One per series."""
-    series_index: Sequence[int]
-    ts_ms: Sequence[int]
-    value: Sequence[float]
-    start_ms: Sequence[int | None]
+    series_index: Sequence[int] | NDArray[np.int64]
+    ts_ms: Sequence[int] | NDArray[np.int64]
+    value: Sequence[float] | NDArray[np.float64]
+    start_ms: Sequence[int | None] | NDArray[np.int64]
+    """None where unknown; in an array it is -(2**62)."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """Points left out at decoding, by reason."""
+    metadata: Sequence[Metadata] = ()
+    """What was told of metrics; of several of one name the last holds."""
+    numbers: Sequence[int] | NDArray[np.int64] = ()
+    """The store's own numbers of the series, 0 where unknown, as `Directory.numbers_of` gave them: nothing is looked
+    up then. Empty where nobody knows them."""
+    epoch: int = -1
+    """The directory's epoch when these numbers were given; of another one they are not used."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,8 @@ class LogRow:
     stream: str
     text: str
     severity: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
 
 
 @dataclass(frozen=True)

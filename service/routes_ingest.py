@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -12,23 +12,48 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api import ApiFault
 from service.bodies import body_of
+from service.decode import Form, batch_identity, inflate
 from service.errors import StoreUnavailable
 from service.ingest import (
+    JSON,
     PROTOBUF,
     IngestRefused,
-    Limits,
     Signal,
     answer,
-    check_content_type,
     decode_logs,
     decode_metrics,
     decode_traces,
+    form_of,
 )
+from service.otlp_status import error_form, status_body
 from service.parts import Parts
+from service.quota import OverQuota
+from service.store_append import Stored
+from service.wire import sender_of
 
-_LOG = logging.getLogger(__name__)
 URGENT = frozenset({"container.oom_kill", "container.restart", "image.pull"})
 """Events after which a page may be due at once."""
+RETRY_SECONDS = 5
+
+
+class _Sent(NamedTuple):
+    """One request: what it brings, who sends it, and how it is packed."""
+
+    signal: Signal
+    sender: str
+    body: bytes
+    headers: Mapping[str, str]
+    form: Form
+
+    @property
+    def encoding(self) -> str | None:
+        """How the body is compressed."""
+        return self.headers.get("content-encoding")
+
+    @property
+    def identity(self) -> str | None:
+        """The batch's identity as the header has it."""
+        return self.headers.get("midwatch-batch")
 
 
 def add(app: FastAPI, parts: Parts) -> None:
@@ -36,49 +61,79 @@ def add(app: FastAPI, parts: Parts) -> None:
 
     @app.post("/v1/{signal}")
     async def export(signal: str, request: Request) -> Response:
+        content_type = request.headers.get("content-type")
         if signal not in ("metrics", "logs", "traces"):
-            raise ApiFault(404, f"no signal {signal[:40]!r}: there are metrics, logs and traces")
+            return refusal(404, f"no signal {signal[:40]!r}: there are metrics, logs and traces", content_type)
         kind: Signal = signal  # type: ignore[assignment]
         try:
-            check_content_type(request.headers.get("content-type"))
+            sender = sender_of(request)
+            parts.wire.quota.ask(sender)
+            form = form_of(content_type)
             body = await body_of(request, parts.settings.max_body_bytes)
-            found = await run_in_threadpool(_take, parts, kind, body, request.headers)
-        except IngestRefused as refused:
+            found = await run_in_threadpool(_take, parts, _Sent(kind, sender, body, request.headers, form))
+        except OverQuota as over:
+            parts.own.add("midwatch_server_limited_total", (signal, over.limit))
+            return refusal(429, str(over), content_type, over.retry_seconds)
+        except (IngestRefused, ApiFault) as refused:
             parts.own.add("midwatch_server_batches_total", (signal, "refused"))
-            return Response(f"{refused}\n", refused.status, media_type="text/plain")
+            return refusal(refused.status, str(refused), content_type)
         except StoreUnavailable as fault:
             parts.own.add("midwatch_server_batches_total", (signal, "postponed"))
-            return Response(f"{fault}\n", 503, {"Retry-After": "5"}, "text/plain")
-        return Response(found, 200, media_type=PROTOBUF)
+            return refusal(503, str(fault), content_type, RETRY_SECONDS)
+        return Response(found, 200, media_type=JSON if form == "json" else PROTOBUF)
 
 
-def _take(parts: Parts, signal: Signal, body: bytes, headers: Mapping[str, str]) -> bytes:
-    limits = Limits()
-    encoding, identity = headers.get("content-encoding"), headers.get("midwatch-batch")
-    refused: Mapping[str, int] = {}
-    urgent = False
-    match signal:
+def refusal(status: int, message: str, content_type: str | None, retry_seconds: int | None = None) -> Response:
+    """An error as OTLP has it: a Status in the form of the request."""
+    body, media_type = status_body(status, message, error_form(content_type))
+    headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
+    return Response(body, status, headers, media_type)
+
+
+def _take(parts: Parts, sent: _Sent) -> bytes:
+    wire, urgent = parts.wire, False
+    match sent.signal:
         case "metrics":
-            batch = decode_metrics(body, encoding, identity, limits)
-            stored = parts.store.append_counted(batch)
-            refused = batch.refused
+            stored, refused = _take_metrics(parts, sent)
         case "logs":
-            logs = decode_logs(body, encoding, identity, limits)
+            logs = decode_logs(sent.body, sent.encoding, sent.identity, wire.limits, sent.form)
             stored, refused = parts.records.append_logs(logs), logs.refused
             urgent = any(it.name in URGENT for it in logs.events)
+            wire.quota.spend(sent.sender, len(logs.events) + len(logs.lines))
         case "traces":
-            spans = decode_traces(body, encoding, identity, limits)
+            spans = decode_traces(sent.body, sent.encoding, sent.identity, wire.limits, sent.form)
             stored, refused = parts.records.append_spans(spans), spans.refused
+            wire.quota.spend(sent.sender, len(spans.spans))
     refused = Counter(refused) + Counter(stored.refused)
-    _count(parts, signal, stored.new, refused)
+    count(parts, sent.signal, stored.new, refused)
     if stored.new:
         parts.live.changed()
-        if signal != "traces":
+        if sent.signal != "traces":
             parts.pace.ask(urgent=urgent)
-    return answer(signal, refused if stored.new else {})
+    return answer(sent.signal, refused if stored.new else {}, sent.form)
 
 
-def _count(parts: Parts, signal: Signal, new: bool, refused: Mapping[str, int]) -> None:
+def _take_metrics(parts: Parts, sent: _Sent) -> tuple[Stored, Mapping[str, int]]:
+    """Sums of deltas are kept once the batch is stored, so that one that comes again adds nothing twice."""
+    wire, identity = parts.wire, batch_identity(sent.identity, "metrics")
+    body = inflate(sent.body, sent.encoding, wire.limits)
+    if identity is not None and parts.store.streams.seen(identity):
+        return Stored(False), {}
+    with wire.deltas.turn() as turn:
+        batch = wire.otlp.read(body, identity, sent.sender, turn) if sent.form == "protobuf" else None
+        if batch is None:
+            batch = decode_metrics(body, None, sent.identity, wire.limits, sent.form, turn)
+            wire.quota.series(sent.sender, batch.series)
+        stored = parts.store.append_counted(batch)
+        if stored.new:
+            turn.keep()
+    wire.quota.spend(sent.sender, len(batch.ts_ms))
+    wire.metadata.learn(batch.metadata)
+    return stored, batch.refused
+
+
+def count(parts: Parts, signal: str, new: bool, refused: Mapping[str, int]) -> None:
+    """Note what became of a batch."""
     parts.own.add("midwatch_server_batches_total", (signal, "stored" if new else "repeated"))
-    for reason, count in refused.items():
-        parts.own.add("midwatch_server_refused_total", (signal, reason), count)
+    for reason, number in refused.items():
+        parts.own.add("midwatch_server_refused_total", (signal, reason), number)

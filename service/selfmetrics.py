@@ -20,9 +20,17 @@ STATES: tuple[str, ...] = get_args(State)
 OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_batches_total": ("Batches by signal and what became of them.", ("signal", "outcome")),
     "midwatch_server_refused_total": ("Points, records and spans that were left out.", ("signal", "reason")),
+    "midwatch_server_limited_total": (
+        "Batches told to come again later, by the bound they are over.",
+        ("signal", "limit"),
+    ),
+    "midwatch_server_delta_series_forgotten_total": ("Series whose sum of deltas was given up for the bound.", ()),
     "midwatch_server_samples_total": ("Samples stored, and of them those that came late.", ("outcome",)),
     "midwatch_server_stream_gaps_total": ("Batches whose sequence was not the next one of their stream.", ("signal",)),
     "midwatch_server_tables_dropped_total": ("Days and months of data dropped: by age or disk.", ("kind", "reason")),
+    "midwatch_server_forwarded_samples_total": ("Samples for the remote store, by what became of them.", ("outcome",)),
+    "midwatch_server_queries_total": ("Requests to the Prometheus API, by `ok` or the type of error.", ("outcome",)),
+    "midwatch_server_rule_evaluations_total": ("Rules evaluated, and evaluations of groups missed.", ("outcome",)),
     "midwatch_server_evaluation_failures_total": ("Evaluations that failed.", ()),
     "midwatch_server_alert_changes_total": ("Incidents opened, joined, resolved, suppressed.", ("kind", "road")),
     "midwatch_server_deliveries_total": ("Attempts to deliver a message.", ("receiver", "outcome")),
@@ -34,6 +42,9 @@ OWN_GAUGES: dict[str, str] = {
     "midwatch_server_outbox_messages": "Messages that wait for delivery.",
     "midwatch_server_series": "Series that are known.",
     "midwatch_server_writes_waiting": "Writes that wait for their turn.",
+    "midwatch_server_forward_queue_bytes": "Bytes that wait to be forwarded to the remote store.",
+    "midwatch_server_forward_oldest_timestamp_seconds": "Since when the oldest of them waits.",
+    "midwatch_server_rule_faults": "Faults in rule files as they are; the rules that were good go on.",
     "midwatch_server_database_bytes": "Size of the database file.",
     "midwatch_server_resident_memory_max_bytes": "Most resident memory so far.",
 }

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import duckdb
 
 from service.errors import StoreFault, StoreUnavailable
+from service.store_migrate import OLDEST, migrate
 from service.store_schema import TABLES, VERSION
 
 T = TypeVar("T")
@@ -104,6 +105,26 @@ class Database:
                 cursor.execute("BEGIN")
                 found = look(cursor)
             yield cursor, found
+        except duckdb.Error as fault:
+            raise StoreFault(f"{self.path}: can't be read: {_sentence(fault)}") from fault
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Meanwhile no write becomes visible in memory; to be held for a moment."""
+        with self._settling:
+            yield
+
+    @contextmanager
+    def cursor(self) -> Iterator[Cursor]:
+        """A cursor of which every query sees what is there when it runs."""
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            cursor = self._connection.cursor()
+        try:
+            yield cursor
         except duckdb.Error as fault:
             raise StoreFault(f"{self.path}: can't be read: {_sentence(fault)}") from fault
         finally:
@@ -218,12 +239,16 @@ def _config(resources: Resources) -> dict[str, str | bool | int | float | list[s
 
 
 def _prepare(connection: Cursor, path: Path) -> None:
-    for table in TABLES:
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+    connection.execute("CREATE TABLE IF NOT EXISTS meta(version INTEGER NOT NULL)")
     known = connection.execute("SELECT max(version) FROM meta").fetchall()
     version = known[0][0]
-    if version is None:
-        connection.execute("INSERT INTO meta VALUES (?)", [VERSION])
+    if version is None or OLDEST <= version < VERSION:
+        if version is not None:
+            migrate(connection, version)
+        for table in TABLES:
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        if version is None:
+            connection.execute("INSERT INTO meta VALUES (?)", [VERSION])
     elif version != VERSION:
         connection.close()
         raise StoreFault(

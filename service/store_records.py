@@ -15,13 +15,18 @@ from service.store_append import Bounds, Stored
 from service.store_db import Cursor, Database
 from service.store_layout import ensure, read_layout
 from service.store_schema import period_of, table
+from service.store_widen import widen
 from service.streams import Streams, Written
 
 _EVENT_COLUMNS = ("name", "at_ms", "node", "node_id", "service", "container", "id", "image", "body", "attributes")
-_LINE_COLUMNS = ("at_ms", "node", "node_id", "service", "container", "id", "stream", "text", "severity")
+_LINE_COLUMNS = (
+    "at_ms", "node", "node_id", "service", "container", "id", "stream", "text", "severity", "trace_id",
+    "span_id",
+)  # fmt: skip
 _SPAN_COLUMNS = (
     "trace_id", "span_id", "parent_id", "name", "node", "node_id", "service", "start_ms", "end_ms", "ok", "attributes",
 )  # fmt: skip
+_TYPES = {"at_ms": pa.int64(), "start_ms": pa.int64(), "end_ms": pa.int64(), "ok": pa.bool_()}
 DEFAULT_BOUNDS = Bounds()
 
 
@@ -43,6 +48,7 @@ class Records:
         self, database: Database, streams: Streams, clock: Callable[[], int], kept_ms: int = DEFAULT_BOUNDS.raw_ms
     ) -> None:
         self._database, self._streams, self._clock, self._kept_ms = database, streams, clock, kept_ms
+        database.write(widen)
 
     def append_logs(self, batch: LogBatch) -> Stored:
         """Store events and lines durably, and what the events tell of services. Raises StoreUnavailable."""
@@ -60,9 +66,11 @@ class Records:
 
     def append_spans(self, batch: TraceBatch) -> Stored:
         """Store spans durably. Raises StoreUnavailable."""
-        kept = [it for it in batch.spans if it.end_ms > self._clock() - self._kept_ms]
+        now = self._clock()
+        spans = [replace(it, start_ms=min(it.start_ms, now), end_ms=min(it.end_ms, now)) for it in batch.spans]
+        kept = [it for it in spans if it.end_ms > now - self._kept_ms]
         left_out = len(batch.spans) - len(kept)
-        return self._once(batch.identity, lambda cursor: _append(cursor, "spans", _SPAN_COLUMNS, kept), left_out)
+        return self._once(batch.identity, lambda cursor: _append_spans(cursor, kept), left_out)
 
     def _once(self, identity: BatchIdentity | None, write: Callable[[Cursor], None], left_out: int) -> Stored:
         def run(cursor: Cursor) -> _Done:
@@ -85,12 +93,25 @@ def _append_lines(cursor: Cursor, lines: Sequence[LogRow]) -> None:
         _append(cursor, table("logs", period), _LINE_COLUMNS, them)
 
 
+def _append_spans(cursor: Cursor, spans: Sequence[SpanRow]) -> None:
+    """A span is of the day on which it ended."""
+    by_period: dict[int, list[SpanRow]] = {}
+    for span in spans:
+        by_period.setdefault(period_of("spans", span.end_ms), []).append(span)
+    layout = read_layout(cursor)
+    for period, them in by_period.items():
+        layout = ensure(cursor, layout, "spans", period)
+        _append(cursor, table("spans", period), _SPAN_COLUMNS, them)
+
+
 def _append(
     cursor: Cursor, into: str, names: Sequence[str], rows: Sequence[EventRow] | Sequence[LogRow] | Sequence[SpanRow]
 ) -> None:
     if not rows:
         return
-    columns = {name: pa.array([_cell(getattr(row, name)) for row in rows]) for name in names}
+    columns = {
+        name: pa.array([_cell(getattr(row, name)) for row in rows], _TYPES.get(name, pa.string())) for name in names
+    }
     cursor.register("incoming", pa.table(columns))
     cursor.execute(f"INSERT INTO {into} SELECT * FROM incoming")  # noqa: S608 - a name of ours
     cursor.unregister("incoming")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -51,9 +51,37 @@ class Identity(NamedTuple):
         return tuple((name, value) for name, value in zip(self._fields, self, strict=True) if value)
 
 
+IDENTITY_ATTRIBUTES = frozenset({
+    "host.name", "host.id", "service.namespace", "service.name", "container.name", "container.id",
+    "container.image.name", "service.instance.id",
+})  # fmt: skip
+"""Resource attributes that become labels of every series; docs/ingest.md lists them."""
+
+
+class Resource(NamedTuple):
+    """Labels of a resource: of every series, `job` for those who join by it, and what `target_info` carries beside."""
+
+    base: Labels
+    job: Labels
+    rest: Labels
+
+
+def resource(attributes: Iterable[KeyValue], promoted: Sequence[str] = ()) -> Resource:
+    """The labels that a resource's attributes give; `promoted` names further attributes that every series carries."""
+    told = {pair.key: attribute_text(pair.value) for pair in attributes}
+    whose = _identity(told)
+    more = labels((key, told[key]) for key in promoted if key in told and key not in IDENTITY_ATTRIBUTES)
+    rest = labels((key, value) for key, value in told.items() if key not in IDENTITY_ATTRIBUTES and key not in promoted)
+    job = (("job", whose.service),) if told.get("service.name") else ()
+    return Resource(tuple(sorted((*whose.labels(), *more.items()))), job, tuple(rest.items()))
+
+
 def identity(attributes: Iterable[KeyValue]) -> Identity:
     """Read the resource attributes that make an identity; without `service.name` it is `unknown_service`."""
-    told = {pair.key: attribute_text(pair.value) for pair in attributes}
+    return _identity({pair.key: attribute_text(pair.value) for pair in attributes})
+
+
+def _identity(told: Mapping[str, str]) -> Identity:
     namespace, name = told.get("service.namespace"), told.get("service.name") or UNKNOWN_SERVICE
     return Identity(
         node=told.get("host.name") or None,
@@ -169,4 +197,4 @@ def _unit_suffix(unit: str) -> str:
 
 
 def _holds(stem: str, suffix: str) -> bool:
-    return stem == suffix or stem.endswith(f"_{suffix}")
+    return f"_{suffix}_" in f"_{stem}_"

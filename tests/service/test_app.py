@@ -109,7 +109,7 @@ def _exposed(app: FastAPI) -> list[str]:
     [
         (OTLP, b"not gzip", 400),
         (OTLP, gzip.compress(b"\xff\xff\xff"), 400),
-        ({"content-type": "application/json"}, b"{}", 415),
+        ({"content-type": "text/html"}, b"{}", 415),
         ({**OTLP, "midwatch-batch": "no identity"}, gzip.compress(b""), 400),
         ({**OTLP, "content-length": str(1 << 40)}, b"x", 413),
     ],

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
+import os
+import tracemalloc
 import zlib
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -19,10 +23,10 @@ from service.ingest import (
     IngestRefused,
     Limits,
     answer,
-    check_content_type,
     decode_logs,
     decode_metrics,
     decode_traces,
+    form_of,
 )
 from service.model import BatchIdentity
 
@@ -61,7 +65,7 @@ def test_an_empty_request_is_an_empty_batch() -> None:
     assert decode_metrics(b"", None, None).series == ()
 
 
-@pytest.mark.parametrize("encoding", ["zstd", "br", "deflate", "gzip, gzip"])
+@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip"])
 def test_an_encoding_that_is_not_known_is_refused_by_name(encoding: str) -> None:
     assert status_of(one_gauge(), encoding) == 415
 
@@ -107,21 +111,53 @@ def test_a_bomb_in_many_small_members_is_refused_too() -> None:
     assert status_of(member * 100, "gzip", limits=Limits(decompressed_bytes=1 << 16)) == 413
 
 
-@pytest.mark.parametrize("kind", [None, "application/x-protobuf", "application/X-Protobuf; charset=x"])
-def test_protobuf_is_the_content_type(kind: str | None) -> None:
-    check_content_type(kind)
-
-
-def test_json_is_refused_with_what_to_send_instead() -> None:
-    with pytest.raises(IngestRefused, match="send application/x-protobuf") as refused:
-        check_content_type("application/json; charset=utf-8")
-    assert refused.value.status == 415
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        (None, "protobuf"),
+        ("application/x-protobuf", "protobuf"),
+        ("application/X-Protobuf; charset=x", "protobuf"),
+        ("application/json", "json"),
+        ("application/json; charset=utf-8", "json"),
+    ],
+)
+def test_the_content_type_tells_the_form(kind: str | None, form: str) -> None:
+    assert form_of(kind) == form
 
 
 def test_another_content_type_is_refused_by_name() -> None:
     with pytest.raises(IngestRefused, match="text/html") as refused:
-        check_content_type("text/html")
+        form_of("text/html")
     assert refused.value.status == 415
+
+
+def test_zstd_is_taken_whole_and_in_several_frames() -> None:
+    whole = one_gauge()
+    packed = zstandard.compress(whole)
+    assert decode_metrics(packed, "zstd", None).series[0].metric == "g"
+    both = zstandard.compress(whole[:5]) + zstandard.compress(whole[5:])
+    assert decode_metrics(both, "zstd", None).series[0].metric == "g"
+
+
+@pytest.mark.parametrize("body", [b"not zstd", zstandard.compress(bytes(range(256)) * 9)[:-3]], ids=["noise", "cut"])
+def test_a_body_that_is_not_whole_zstd_is_malformed(body: bytes) -> None:
+    assert status_of(body, "zstd") == 400
+
+
+def test_a_zstd_bomb_is_refused_after_little_more_than_the_bound() -> None:
+    bomb = zstandard.compress(bytes(256 << 20))
+    tracemalloc.start()
+    assert status_of(bomb, "zstd", limits=Limits(decompressed_bytes=1 << 16)) == 413
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 << 20
+
+
+def test_a_zstd_frame_that_asks_for_a_great_window_is_refused() -> None:
+    parameters = zstandard.ZstdCompressionParameters(window_log=27)
+    wide = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    body = wide.compress(os.urandom(1 << 20)) + wide.flush()
+    assert status_of(body, "zstd") == 400
 
 
 def test_the_batch_header_names_node_spool_signal_and_sequence() -> None:
@@ -157,8 +193,15 @@ def test_a_full_answer_is_empty_and_a_partial_one_says_how_many_and_why() -> Non
     assert traces.rejected_spans == 1
 
 
+def test_who_sent_json_is_answered_in_json() -> None:
+    assert answer("logs", {}, "json") == b"{}"
+    assert json.loads(answer("metrics", {"labels": 2}, "json")) == {
+        "partialSuccess": {"rejectedDataPoints": "2", "errorMessage": "left out: 2 labels"}
+    }
+
+
 @settings(deadline=None)
-@given(st.binary(max_size=300), st.sampled_from([None, "gzip"]))
+@given(st.binary(max_size=300), st.sampled_from([None, "gzip", "zstd"]))
 def test_no_body_does_more_than_be_refused(body: bytes, encoding: str | None) -> None:
     for decode in (decode_metrics, decode_logs, decode_traces):
         try:

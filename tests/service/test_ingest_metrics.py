@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable
 
 import pytest
@@ -11,7 +12,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric, NumberDataPoint
 
 from service.ingest import IngestRefused, Limits, decode_metrics
-from service.model import MetricBatch
+from service.model import Metadata, MetricBatch, Series
+from service.staleness import is_stale
 
 CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
@@ -93,8 +95,8 @@ def test_the_identity_is_in_the_resource() -> None:
         text("service.instance.id", "i-7"), text("process.pid", "1"),
     ]  # fmt: skip
     assert batch_of(gauge(), resource=resource).series[0].labels == (
-        ("container", "shop-api-1"), ("id", "/docker/a"), ("image", "shop:1"), ("instance", "i-7"), ("node", "n1"),
-        ("node_id", "uuid"), ("service", "shop/api"),
+        ("container", "shop-api-1"), ("id", "/docker/a"), ("image", "shop:1"), ("instance", "i-7"), ("job", "shop/api"),
+        ("node", "n1"), ("node_id", "uuid"), ("service", "shop/api"),
     )  # fmt: skip
 
 
@@ -189,7 +191,6 @@ def test_a_summary_becomes_quantiles_sum_and_count() -> None:
     metric = Metric(name="s")
     point = metric.summary.data_points.add(time_unix_nano=NOW, start_time_unix_nano=NOW - MS, count=3, sum=6.0)
     point.quantile_values.add(quantile=0.5, value=2.0)
-    point.quantile_values.add(quantile=0.99, value=math.nan)
     found = batch_of(metric)
     rows = {
         (s.metric, dict(s.labels).get("quantile"), kind): found.value[at]
@@ -198,22 +199,64 @@ def test_a_summary_becomes_quantiles_sum_and_count() -> None:
     assert rows == {("s", "0.5", "gauge"): 2.0, ("s_sum", None, "counter"): 6.0, ("s_count", None, "counter"): 3.0}
 
 
-def exponential() -> Metric:
-    metric = Metric(name="e")
-    metric.exponential_histogram.data_points.add(time_unix_nano=NOW, count=1)
+def without_value() -> Metric:
+    metric = Metric(name="v")
+    metric.gauge.data_points.add(time_unix_nano=NOW)
     return metric
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, -0.0, 0.0])
+def test_every_value_stays_as_it_is(value: float) -> None:
+    (found,) = batch_of(gauge(value=value)).value
+    assert struct.pack("<d", found) == struct.pack("<d", value)
+
+
+def test_no_recorded_value_is_a_staleness_marker() -> None:
+    metric = histogram([1.0], [0, 0])
+    metric.histogram.data_points[0].flags = 1
+    found = batch_of(gauge(flags=1), total(), metric)
+    stale = [found.series[at].metric for at, it in zip(found.series_index, found.value, strict=True) if is_stale(it)]
+    assert stale == ["g", "h_seconds_bucket", "h_seconds_bucket", "h_seconds_sum", "h_seconds_count"]
+
+
+def test_metadata_goes_with_the_batch() -> None:
+    metric = gauge("jvm.memory", unit="By")
+    metric.description = "How much."
+    found = batch_of(metric, total("c"), histogram([1.0], [0, 1]))
+    assert found.metadata == (
+        Metadata("jvm_memory_bytes", "gauge", "How much.", "By"),
+        Metadata("c_total", "counter", "", ""),
+        Metadata("h_seconds", "histogram", "", "s"),
+    )
+
+
+def test_what_a_resource_tells_beside_its_identity_is_in_target_info() -> None:
+    resource = [text("service.name", "api"), text("process.pid", "7"), text("k8s.pod.name", "p")]
+    found = batch_of(gauge(), resource=resource)
+    assert found.series[1] == Series(
+        "target_info", (("job", "api"), ("k8s_pod_name", "p"), ("process_pid", "7"), ("service", "api"))
+    )
+    assert (found.value[1], found.ts_ms[1], found.kinds[1]) == (1.0, NOW_MS, "gauge")
+
+
+def test_attributes_that_are_promoted_are_on_every_series() -> None:
+    resource = [text("service.name", "api"), text("k8s.pod.name", "p")]
+    found = batch_of(gauge(), resource=resource, limits=Limits(resource_labels=("k8s.pod.name",)))
+    assert [dict(it.labels) for it in found.series] == [{"job": "api", "k8s_pod_name": "p", "service": "api"}]
+
+
+def test_an_attribute_named_as_a_label_of_the_resource_is_kept_beside_it() -> None:
+    found = batch_of(gauge(attributes=[text("job", "mine")]), resource=[text("service.name", "api")])
+    assert dict(found.series[0].labels) == {"job": "api", "exported_job": "mine", "service": "api"}
 
 
 @pytest.mark.parametrize(
     ("metric", "reason"),
     [
-        (total(temporality=DELTA), "delta_temporality"),
         (total(temporality=0), "no_temporality"),
-        (histogram([1.0], [1, 1], temporality=DELTA), "delta_temporality"),
-        (exponential(), "exponential_histogram"),
-        (gauge(value=math.nan), "not_finite"),
-        (gauge(value=math.inf), "not_finite"),
-        (gauge(flags=1), "no_value"),
+        (histogram([1.0], [1, 1], temporality=0), "no_temporality"),
+        (without_value(), "no_value"),
+        (total(temporality=DELTA, value=math.nan), "not_finite"),
         (gauge(""), "name"),
         (gauge("x" * 513), "name"),
         (Metric(name="empty"), "no_data"),

@@ -18,6 +18,7 @@ from tests.service.stores import T0, Clock
 
 DAY_MS = 86_400_000
 LINES = f"logs_{T0 // DAY_MS}"
+SPANS = f"spans_{T0 // DAY_MS}"
 LINE = LogRow(T0, "n1", "u1", "shop/api", "shop-api-1", "/docker/a", "stdout", "hello")
 DECLARED = EventRow(
     "service.declared", T0, "n1", "u1", "shop/api", None, None, None, "declared",
@@ -63,9 +64,8 @@ def test_a_batch_of_logs_that_comes_again_changes_nothing(store: Store, records:
 def test_spans_are_stored_once_whole(store: Store, records: Records) -> None:
     batch = TraceBatch(BatchIdentity("u1", "s1", "traces", 1), (SPAN,))
     assert [records.append_spans(batch).new for _ in range(2)] == [True, False]
-    assert told(store, "SELECT trace_id, parent_id, end_ms - start_ms, ok, attributes->>'image' FROM spans") == [
-        ("t1", None, 500, True, "shop:1")
-    ]
+    sql = f"SELECT trace_id, parent_id, end_ms - start_ms, ok, attributes->>'image' FROM {SPANS}"  # noqa: S608
+    assert told(store, sql) == [("t1", None, 500, True, "shop:1")]
 
 
 def test_streams_of_signals_are_apart(records: Records) -> None:

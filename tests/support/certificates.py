@@ -18,3 +18,29 @@ def self_signed(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return certificate, context
+
+
+def authority(folder: Path) -> Path:
+    """The certificate of an authority of the test's own; its key is beside it as `ca.key`."""
+    certificate = folder / "ca.pem"
+    _openssl("req", "-x509", *_NEW_KEY, "-days", "1", "-keyout", folder / "ca.key", "-out", certificate,
+             "-subj", "/CN=midwatch-test-ca")  # fmt: skip
+    return certificate
+
+
+def signed(folder: Path, name: str, subject: str = "IP:127.0.0.1") -> tuple[Path, Path]:
+    """A certificate that the folder's authority signed, and its key."""
+    key, request, certificate = (folder / f"{name}.{kind}" for kind in ("key", "csr", "pem"))
+    _openssl("req", *_NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+    extensions = folder / f"{name}.ext"
+    extensions.write_text(f"subjectAltName={subject}\n")
+    _openssl("x509", "-req", "-in", request, "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-CAcreateserial",
+             "-days", "1", "-out", certificate, "-extfile", extensions)  # fmt: skip
+    return certificate, key
+
+
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def _openssl(*words: str | Path) -> None:
+    subprocess.run(["openssl", *words], check=True, capture_output=True)

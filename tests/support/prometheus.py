@@ -22,7 +22,7 @@ needs_prometheus = pytest.mark.skipif(
 
 
 class Prometheus:
-    """A real one, on a port of its own, that scrapes every second by default."""
+    """A real one, on a port of its own, that scrapes every second by default; `{port}` in a target is its own."""
 
     def __init__(
         self,
@@ -31,12 +31,18 @@ class Prometheus:
         rules: tuple[Path, ...] = (),
         interval: str = "1s",
         flags: tuple[str, ...] = (),
+        write_to: dict[str, Any] | None = None,
     ) -> None:
         self.port, self._process = free_port(), Process("prometheus", folder)
-        jobs = [{"job_name": name, "static_configs": [{"targets": [target]}]} for name, target in targets.items()]
+        jobs = [
+            {"job_name": name, "static_configs": [{"targets": [target.format(port=self.port)]}]}
+            for name, target in targets.items()
+        ]
         every = {"scrape_interval": interval, "evaluation_interval": "1s"}
         config = folder / "prometheus.yml"
-        written = {"global": every, "scrape_configs": jobs, "rule_files": [str(path) for path in rules]}
+        written: dict[str, Any] = {"global": every, "scrape_configs": jobs, "rule_files": [str(path) for path in rules]}
+        if write_to is not None:
+            written["remote_write"] = [write_to]
         config.write_text(yaml.safe_dump(written))
         listen = f"--web.listen-address=127.0.0.1:{self.port}"
         binary = shutil.which("prometheus")

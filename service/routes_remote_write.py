@@ -1,0 +1,90 @@
+"""`/api/v1/write`: the receiver of Prometheus remote write 1.0 and 2.0.
+
+There is no batch identity here: a sample that comes again, at the same moment of the same series, is kept once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from service.api import ApiFault
+from service.bodies import body_of
+from service.errors import StoreUnavailable
+from service.ingest import IngestRefused
+from service.parts import Parts
+from service.quota import OverQuota
+from service.remote_write import HARMLESS, Version, Written, decode, left_out, unpacked, version_of
+from service.routes_ingest import RETRY_SECONDS, count
+from service.wire import sender_of
+
+SIGNAL = "remote_write"
+
+
+class _Taken(NamedTuple):
+    """What became of a request."""
+
+    written: Written
+    samples: int
+    refused: Mapping[str, int]
+
+
+def add(app: FastAPI, parts: Parts) -> None:
+    """The receiver."""
+
+    @app.post("/api/v1/write")
+    async def write(request: Request) -> Response:
+        headers = request.headers
+        try:
+            sender = sender_of(request)
+            parts.wire.quota.ask(sender)
+            version = version_of(headers.get("content-type"))
+            body = await body_of(request, parts.settings.max_body_bytes)
+            taken = await run_in_threadpool(_take, parts, sender, body, headers.get("content-encoding"), version)
+        except OverQuota as over:
+            parts.own.add("midwatch_server_limited_total", (SIGNAL, over.limit))
+            return Response(f"{over}\n", 429, {**_counts(0), "Retry-After": str(over.retry_seconds)}, "text/plain")
+        except (IngestRefused, ApiFault) as refused:
+            parts.own.add("midwatch_server_batches_total", (SIGNAL, "refused"))
+            return Response(f"{refused}\n", refused.status, _counts(0), "text/plain")
+        except StoreUnavailable as fault:
+            parts.own.add("midwatch_server_batches_total", (SIGNAL, "postponed"))
+            return Response(f"{fault}\n", 503, {**_counts(0), "Retry-After": str(RETRY_SECONDS)}, "text/plain")
+        said = left_out(taken.written, taken.refused)
+        if said:
+            return Response(f"{said}\n", 400, _counts(taken.samples), "text/plain")
+        return Response(status_code=204, headers=_counts(taken.samples))
+
+
+def _counts(samples: int) -> dict[str, str]:
+    """How much was written, as 2.0 has it; senders of 1.0 don't look."""
+    name = "X-Prometheus-Remote-Write"
+    return {
+        f"{name}-Samples-Written": str(samples), f"{name}-Histograms-Written": "0", f"{name}-Exemplars-Written": "0",
+    }  # fmt: skip
+
+
+def _take(parts: Parts, sender: str, body: bytes, encoding: str | None, version: Version) -> _Taken:
+    wire = parts.wire
+    plain, known = unpacked(body, encoding, wire.limits), wire.metadata.types()
+    written = wire.write.read(plain, version, sender, known)
+    if written is None:
+        written = decode(plain, version, wire.limits, known)
+        wire.quota.series(sender, written.batch.series)
+    batch = written.batch
+    refused = Counter(batch.refused)
+    if len(batch.ts_ms):
+        stored = parts.store.append_counted(batch)
+        refused += Counter(stored.refused)
+        wire.quota.spend(sender, len(batch.ts_ms))
+        parts.live.changed()
+        parts.pace.ask()
+    count(parts, SIGNAL, True, refused)
+    wire.metadata.learn(batch.metadata)
+    lost = sum(number for reason, number in refused.items() if reason not in HARMLESS)
+    return _Taken(written, len(batch.ts_ms) + sum(batch.refused.values()) - lost, refused)

@@ -1,0 +1,87 @@
+"""A real Prometheus writes what it scrapes to the service, which then holds the same samples."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from service.app import create_app
+from service.main import running, system_clock
+from service.parts import Parts
+from service.settings import Settings
+from slo.model import Selector
+from tests.support.ports import free_port
+from tests.support.prometheus import Prometheus, needs_prometheus
+from tests.support.waiting import until
+
+
+@contextmanager
+def served(data: Path) -> Iterator[tuple[str, Parts]]:
+    """A service on a port of its own, its parts within reach."""
+    address = f"127.0.0.1:{free_port()}"
+    with running(Settings(listen=address), data, system_clock) as parts:
+        config = uvicorn.Config(
+            create_app(parts), host="127.0.0.1", port=int(address.rpartition(":")[2]), log_config=None
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, name="served")
+        thread.start()
+        try:
+            until(lambda: server.started, 20.0)
+            yield f"http://{address}", parts
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@needs_prometheus
+def test_what_prometheus_wrote_is_what_prometheus_has(tmp_path: Path) -> None:
+    (tmp_path / "prometheus").mkdir()
+    with served(tmp_path / "data") as (url, parts):
+        targets = {"prometheus": "127.0.0.1:{port}", "service": url.removeprefix("http://")}
+        written = {"url": f"{url}/api/v1/write", "queue_config": {"batch_send_deadline": "1s"}}
+        prometheus = Prometheus(tmp_path / "prometheus", targets, write_to=written)
+        try:
+            prometheus_ready = until(lambda: prometheus.get("query", query="up"), 30.0)
+            assert prometheus_ready
+            until(lambda: len(parts.store.instant(Selector("scrape_samples_scraped"), system_clock())) >= 1, 30.0)
+            began = system_clock()
+            until(lambda: newest(parts, "up") > began + 3000, 30.0)
+            assert differences(prometheus, parts, began + 2000) == {}
+            assert failed(prometheus) == 0.0
+        finally:
+            prometheus.stop()
+
+
+def newest(parts: Parts, metric: str) -> int:
+    """When the newest sample of a metric is."""
+    return max((it.ts_ms for it in parts.store.instant(Selector(metric), system_clock())), default=0)
+
+
+def differences(prometheus: Prometheus, parts: Parts, at_ms: int) -> dict[str, tuple[object, object]]:
+    """Metrics of which the two hold other values at a moment; those that hold a NaN are not compared."""
+    found: dict[str, tuple[object, object]] = {}
+    vector = prometheus.get("query", query='{__name__=~".+"}', time=f"{at_ms / 1000}")["result"]
+    theirs: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for it in vector:
+        name = it["metric"].pop("__name__")
+        theirs.setdefault(name, {})[tuple(sorted(it["metric"].items()))] = float(it["value"][1])
+    assert len([name for name in theirs if not name.startswith("midwatch_")]) > 100
+    for name, values in theirs.items():
+        mine = {it.series.labels: it.value for it in parts.store.instant(Selector(name), at_ms)}
+        if mine != values and not any(math.isnan(it) for it in values.values()) and not name.startswith("midwatch_"):
+            found[name] = (mine, values)
+    return found
+
+
+def failed(prometheus: Prometheus) -> float:
+    """Samples that could not be delivered to be tried again."""
+    (found,) = prometheus.get("query", query="sum(prometheus_remote_storage_samples_retried_total) or vector(0)")[
+        "result"
+    ]
+    return float(found["value"][1])
