@@ -9,19 +9,23 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit, types
 from numba.extending import register_jitable
 
 from service.promql.codes import FOLD
-from service.promql.kernels_groups import compensated
+from service.promql.kernels_windows import (
+    BOOL,
+    FLOATS,
+    INT,
+    INTS,
+    OK,
+    OUT,
+    WINDOWED,
+    begin,
+    compensated,
+    compiled,
+    moved,
+)
 from service.samples import STALE_BITS
-
-_INTS: Final = types.Array(types.int64, 1, "C", readonly=True)
-_FLOATS: Final = types.Array(types.float64, 1, "C", readonly=True)
-_OUT: Final = types.float64[:, ::1]
-_OK: Final = types.boolean[:, ::1]
-_INT: Final = types.int64
-_BOOL: Final = types.boolean
 
 F_COUNT, F_SUM, F_AVG = int(FOLD.COUNT), int(FOLD.SUM), int(FOLD.AVG)
 F_LAST, F_FIRST, F_PRESENT = int(FOLD.LAST), int(FOLD.FIRST), int(FOLD.PRESENT)
@@ -29,37 +33,13 @@ F_STDDEV, F_STDVAR, F_CHANGES, F_RESETS = int(FOLD.STDDEV), int(FOLD.STDVAR), in
 F_TS_LAST, F_TS_FIRST, F_TS_MIN = int(FOLD.TS_LAST), int(FOLD.TS_FIRST), int(FOLD.TS_MIN)
 STALE: Final = int(STALE_BITS)
 
-_compiled: Final = njit(cache=True, nogil=True, error_model="numpy")
 
-
-@register_jitable
-def _begin(ts: Any, low: int, past: int, since: int) -> int:
-    """The first sample after `since`."""
-    while low < past:
-        middle = (low + past) // 2
-        if ts[middle] <= since:
-            low = middle + 1
-        else:
-            past = middle
-    return low
-
-
-@register_jitable
-def _moved(ts: Any, low: int, high: int, past: int, end: int, range_ms: int) -> tuple[int, int]:
-    """The window's ends moved on to `(end - range, end]`."""
-    while high < past and ts[high] <= end:
-        high += 1
-    while low < high and ts[low] <= end - range_ms:
-        low += 1
-    return low, high
-
-
-@_compiled
+@compiled
 def latest(offsets: Any, ts: Any, bits: Any, source: Any, ends: Any, lookback: int, out: Any, ok: Any) -> None:
     """The last sample of each window that is no staleness marker."""
     for i in range(len(offsets) - 1):
         past = offsets[i + 1]
-        first = high = _begin(ts, offsets[i], past, ends[0] - lookback)
+        first = high = begin(ts, offsets[i], past, ends[0] - lookback)
         for t in range(len(ends)):
             end = ends[t]
             while high < past and ts[high] <= end:
@@ -73,23 +53,23 @@ def latest(offsets: Any, ts: Any, bits: Any, source: Any, ends: Any, lookback: i
                 ok[i, t] = False
 
 
-@_compiled
+@compiled
 def extrapolated(
     offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, counter: bool, rate: bool, out: Any, ok: Any
 ) -> None:
     """rate, increase and delta; resets in the window are counted as it moves."""
     for i in range(len(offsets) - 1):
-        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         past = offsets[i + 1]
         resets = 0
         for t in range(len(ends)):
             end = ends[t]
-            begin = end - range_ms
+            since = end - range_ms
             while high < past and ts[high] <= end:
                 if high > low and values[high] < values[high - 1]:
                     resets += 1
                 high += 1
-            while low < high and ts[low] <= begin:
+            while low < high and ts[low] <= since:
                 if low + 1 < high and values[low + 1] < values[low]:
                     resets -= 1
                 low += 1
@@ -104,7 +84,7 @@ def extrapolated(
                         grown += values[k - 1]
             sampled = (ts[high - 1] - ts[low]) / 1000
             between = sampled / (high - low - 1)
-            before = (ts[low] - begin) / 1000
+            before = (ts[low] - since) / 1000
             after = (end - ts[high - 1]) / 1000
             if before >= between * 1.1:
                 before = between / 2
@@ -120,13 +100,13 @@ def extrapolated(
             out[i, t] = grown * factor
 
 
-@_compiled
+@compiled
 def pair(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, rate: bool, out: Any, ok: Any) -> None:
     """irate and idelta."""
     for i in range(len(offsets) - 1):
-        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            low, high = moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
             out[i, t] = 0.0
             if high - low >= 2:
@@ -198,13 +178,13 @@ def _compared(op: int, values: Any, low: int, high: int) -> float:
     return float(found)
 
 
-@_compiled
+@compiled
 def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, out: Any, ok: Any) -> None:
     """The functions that fold a window, by their code."""
     for i in range(len(offsets) - 1):
-        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            low, high = moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high > low
             found = 0.0
             if high > low:
@@ -235,33 +215,7 @@ def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, 
             out[i, t] = found
 
 
-@_compiled
-def extremes(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, least: bool, out: Any, ok: Any) -> None:
-    """min_over_time and max_over_time: a queue of samples that nothing later in the window surpasses."""
-    for i in range(len(offsets) - 1):
-        past = offsets[i + 1]
-        low = high = _begin(ts, offsets[i], past, ends[0] - range_ms)
-        queue = np.empty(past - low, np.int64)
-        head = tail = 0
-        for t in range(len(ends)):
-            end = ends[t]
-            while high < past and ts[high] <= end:
-                given = -values[high] if least else values[high]
-                if not np.isnan(given):
-                    while tail > head and (-values[queue[tail - 1]] if least else values[queue[tail - 1]]) < given:
-                        tail -= 1
-                    queue[tail] = high
-                    tail += 1
-                high += 1
-            while low < high and ts[low] <= end - range_ms:
-                low += 1
-            while head < tail and queue[head] < low:
-                head += 1
-            ok[i, t] = high > low
-            out[i, t] = values[queue[head]] if tail > head else np.nan
-
-
-@_compiled
+@compiled
 def trend(
     offsets: Any,
     ts: Any,
@@ -276,9 +230,9 @@ def trend(
 ) -> None:
     """deriv and predict_linear."""
     for i in range(len(offsets) - 1):
-        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            low, high = moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
             out[i, t] = 0.0
             if high - low < 2:
@@ -303,107 +257,7 @@ def trend(
             out[i, t] = slope if slope_only else slope * ahead[t] + level
 
 
-@register_jitable
-def _place(space: Any, n: int, value: float) -> int:
-    """Where a value stands, or would stand, among the first n, which ascend."""
-    low, high = 0, n
-    while low < high:
-        middle = (low + high) // 2
-        if space[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@register_jitable
-def _sorted_anew(values: Any, low: int, high: int, space: Any) -> int:
-    """The numbers of a window in order; how many there are."""
-    n = 0
-    for k in range(low, high):
-        if not np.isnan(values[k]):
-            space[n] = values[k]
-            n += 1
-    space[:n].sort()
-    return n
-
-
-@register_jitable
-def _sorted_on(values: Any, old: tuple[int, int], new: tuple[int, int], space: Any, n: int) -> int:
-    """The numbers of the old window become those of the new one: what left goes, what came finds its place."""
-    for k in range(old[0], new[0]):
-        if not np.isnan(values[k]):
-            for at in range(_place(space, n, values[k]), n - 1):
-                space[at] = space[at + 1]
-            n -= 1
-    for k in range(old[1], new[1]):
-        if not np.isnan(values[k]):
-            at = n
-            while at > 0 and space[at - 1] > values[k]:
-                space[at] = space[at - 1]
-                at -= 1
-            space[at] = values[k]
-            n += 1
-    return n
-
-
-@_compiled
-def ordered(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, q: Any, out: Any, ok: Any) -> None:
-    """quantile_over_time: the window is kept in order as it moves, and sorted anew where most of it changes."""
-    for i in range(len(offsets) - 1):
-        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
-        space = np.empty(offsets[i + 1] - low)
-        n = 0
-        for t in range(len(ends)):
-            old = (low, high)
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
-            if low >= old[1] or (low - old[0]) + (high - old[1]) > 16 + (high - low) // 8:
-                n = _sorted_anew(values, low, high, space)
-            else:
-                n = _sorted_on(values, old, (low, high), space, n)
-            ok[i, t] = high > low
-            out[i, t] = 0.0
-            if high > low:
-                out[i, t] = _ranked(space, n, high - low - n, q[t])
-
-
-@register_jitable
-def _ranked(space: Any, n: int, gone: int, q: float) -> float:
-    """The q-quantile of `gone` NaN, which come first, and n numbers in order."""
-    if np.isnan(q):
-        return np.nan
-    if q < 0 or q > 1:
-        return -np.inf if q < 0 else np.inf
-    rank = q * (n + gone - 1)
-    below = int(np.floor(rank))
-    share = rank - below
-    above = min(n + gone - 1, below + 1)
-    first = space[below - gone] if below >= gone else np.nan
-    second = space[above - gone] if above >= gone else np.nan
-    found: float = first * (1 - share) + second * share
-    return found
-
-
-@_compiled
-def mad(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, out: Any, ok: Any) -> None:
-    """mad_over_time."""
-    for i in range(len(offsets) - 1):
-        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
-        space, apart = np.empty(offsets[i + 1] - low), np.empty(offsets[i + 1] - low)
-        for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
-            ok[i, t] = high > low
-            out[i, t] = 0.0
-            if high > low:
-                n = _sorted_anew(values, low, high, space)
-                middle = _ranked(space, n, high - low - n, 0.5)
-                for k in range(low, high):
-                    apart[k - low] = abs(values[k] - middle)
-                n = _sorted_anew(apart, 0, high - low, space)
-                out[i, t] = _ranked(space, n, high - low - n, 0.5)
-
-
-@_compiled
+@compiled
 def smoothed(
     offsets: Any,
     ts: Any,
@@ -417,9 +271,9 @@ def smoothed(
 ) -> None:
     """double_exponential_smoothing."""
     for i in range(len(offsets) - 1):
-        low = high = _begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            low, high = moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
             out[i, t] = 0.0
             if high - low < 2:
@@ -434,16 +288,12 @@ def smoothed(
             out[i, t] = level
 
 
-_WINDOWED: Final = (_INTS, _INTS, _FLOATS, _INTS, _INT)
 COMPILED: Final[tuple[tuple[Any, tuple[Any, ...]], ...]] = (
-    (extrapolated, (*_WINDOWED, _BOOL, _BOOL, _OUT, _OK)),
-    (latest, (_INTS, _INTS, _INTS, _FLOATS, _INTS, _INT, _OUT, _OK)),
-    (fold, (*_WINDOWED, _INT, _OUT, _OK)),
-    (extremes, (*_WINDOWED, _BOOL, _OUT, _OK)),
-    (pair, (*_WINDOWED, _BOOL, _OUT, _OK)),
-    (trend, (*_WINDOWED, _INTS, _FLOATS, _BOOL, _OUT, _OK)),
-    (ordered, (*_WINDOWED, _FLOATS, _OUT, _OK)),
-    (mad, (*_WINDOWED, _OUT, _OK)),
-    (smoothed, (*_WINDOWED, _FLOATS, _FLOATS, _OUT, _OK)),
+    (extrapolated, (*WINDOWED, BOOL, BOOL, OUT, OK)),
+    (latest, (INTS, INTS, INTS, FLOATS, INTS, INT, OUT, OK)),
+    (fold, (*WINDOWED, INT, OUT, OK)),
+    (pair, (*WINDOWED, BOOL, OUT, OK)),
+    (trend, (*WINDOWED, INTS, FLOATS, BOOL, OUT, OK)),
+    (smoothed, (*WINDOWED, FLOATS, FLOATS, OUT, OK)),
 )
 """Each kernel with its one signature, those that most queries need first."""
