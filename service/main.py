@@ -141,7 +141,11 @@ class _Threads:
 def running(settings: Settings, data: Path, clock: Callable[[], int]) -> Iterator[Parts]:
     """The service's parts, at work without HTTP; closed at the end."""
     keep = settings.retention
-    bounds = Bounds(settings.max_series, keep.raw_days * DAY_MS, keep.rollup_days * DAY_MS, keep.max_bytes)
+    held = settings.memory
+    bounds = Bounds(
+        settings.max_series, keep.raw_days * DAY_MS, keep.rollup_days * DAY_MS, keep.max_bytes,
+        planes_bytes=held.chunk_bytes, open_samples=held.open_samples, metadata=held.metadata,
+    )  # fmt: skip
     path = data / "server" / "midwatch.duckdb"
     with opened(settings, path, clock, bounds) as store, httpx.Client(trust_env=False) as client:
         parts, threads = _assemble(settings, data, store, client, clock)
@@ -159,7 +163,9 @@ def _assemble(
     receivers = [Receiver(it.name, it.url, tuple(it.roads), it.secret) for it in settings.receivers]
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
-    evaluator = Evaluator(store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake)
+    evaluator = Evaluator(
+        store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake, settings.retention.max_bytes
+    )
     source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
@@ -208,6 +214,7 @@ def _counted(
         "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},
         "midwatch_server_delta_series_forgotten_total": {(): float(way_in.deltas.counts["forgotten"])},
         "midwatch_server_tables_dropped_total": dropped,
+        "midwatch_server_store_total": {(key,): float(n) for key, n in store.counts_of_work().items()},
         "midwatch_server_forwarded_samples_total": _forwarded(store),
         "midwatch_server_rule_evaluations_total": {(key,): float(n) for key, n in rules.counts.items()},
         "midwatch_server_alert_changes_total": {key: float(n) for key, n in evaluator.changes.items()},
@@ -218,6 +225,9 @@ def _counted(
 def _gauges(store: Store, evaluator: Evaluator, rules: RuleBook) -> dict[str, float]:
     outbox = ask(store.database, outbox_state)
     found = gauges(evaluator.last, outbox, len(store.directory), store.used_bytes(), store.database.waiting())
+    found["midwatch_server_database_most_bytes"] = float(store.bounds.disk_bytes)
+    found["midwatch_server_open_samples"] = float(store.memory.open_samples())
+    found["midwatch_server_chunk_bytes"] = float(store.memory.planes.nbytes)
     found["midwatch_server_rule_faults"] = float(len(rules.faults))
     if isinstance(store, RemoteStore):
         found["midwatch_server_forward_queue_bytes"] = float(store.queue.size())
