@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from agent.model import Histogram, Labels, Point, Resource, Value
+from agent import columns
+from agent.columns import Columns, Shape
+from agent.model import Histogram, Labels, Points, Resource
 from agent.names import OWN
 from runtime.model import ServiceName
 
@@ -56,6 +58,7 @@ class Distribution:
     start_ms: int
     counts: list[int]
     sum_us: int = 0
+    _told: tuple[int, ...] = field(default=(), repr=False, compare=False)
 
     def observe(self, bounds: tuple[float, ...], seconds: float | None) -> None:
         """Counts one duration; None (it never ended well) counts in +Inf alone and adds nothing to the sum."""
@@ -64,6 +67,31 @@ class Distribution:
             return
         self.counts[bisect_left(bounds, seconds)] += 1
         self.sum_us += round(max(0.0, seconds) * MICROS)
+
+    def told(self) -> tuple[int, ...]:
+        """The counts; the very object of before while none of them changed."""
+        now = tuple(self.counts)
+        if now != self._told:
+            self._told = now
+        return self._told
+
+
+class _Layout(NamedTuple):
+    """What an account's samples are called, while it has the same ones."""
+
+    gauges: tuple[str, ...]
+    counters: tuple[tuple[Counter, int], ...]
+    """Each with how many of its units make one of its sample's."""
+    starts: tuple[int, ...]
+    shape: Shape
+
+
+def _laid_out(gauges: Mapping[str, float], counters: Mapping[Key, Counter]) -> _Layout:
+    keys = [columns.Key(name, (), False) for name in gauges]
+    keys += [columns.Key(name, labels, True) for name, labels in counters]
+    units = tuple((counter, 1000 if name in IN_MILLISECONDS else 1) for (name, _), counter in counters.items())
+    starts = (*(0 for _ in gauges), *(counter.start_ms for counter in counters.values()))
+    return _Layout(tuple(gauges), units, starts, columns.shape_of(tuple(keys)))
 
 
 @dataclass
@@ -80,6 +108,7 @@ class Account:
     gauges: dict[str, float] = field(default_factory=dict)
     hour: deque[tuple[int, int, int]] = field(default_factory=deque)
     """Once a minute of the last hour: the time, restarts by policy and desired milliseconds up to then."""
+    _layout: _Layout | None = field(default=None, repr=False, compare=False)
 
     def add(self, key: Key, n: int, now_ms: int) -> None:
         """Adds to a counter, which begins now where it is new."""
@@ -104,6 +133,7 @@ class Account:
         for name, labels in self.counters:
             if name in IN_MILLISECONDS:
                 self.counters[name, labels] = Counter(now_ms)
+        self._layout = None
 
     def restart_rate(self, now_ms: int) -> float | None:
         """Restarts by policy per instance and hour over the last hour; None where no instance was desired in it."""
@@ -123,15 +153,24 @@ class Account:
         """Whose points these are: the service, no container."""
         return Resource(self.service)
 
-    def points(self, now_ms: int) -> Iterator[Point]:
-        """Every counter, histogram and gauge as samples of this moment."""
-        for name, gauge in self.gauges.items():
-            yield Value(name, (), float(gauge), now_ms)
-        for (name, labels), counter in self.counters.items():
-            value = counter.value / 1000 if name in IN_MILLISECONDS else float(counter.value)
-            yield Value(name, labels, value, now_ms, counter.start_ms)
+    def points(self, now_ms: int) -> Iterator[Points]:
+        """Every gauge and counter as samples of this moment, and after them every histogram."""
+        resource = self.resource()
+        if self.gauges or self.counters:
+            yield Points(resource, self._columns(now_ms))
+        if self.distributions:
+            yield Points(resource, tuple(self._histograms(now_ms)))
+
+    def _columns(self, now_ms: int) -> Columns:
+        layout = self._layout
+        if layout is None or len(layout.counters) != len(self.counters) or layout.gauges != tuple(self.gauges):
+            layout = self._layout = _laid_out(self.gauges, self.counters)
+        values = [*map(float, self.gauges.values()), *[counter.value / by for counter, by in layout.counters]]
+        return Columns(layout.shape, values, now_ms, layout.starts)
+
+    def _histograms(self, now_ms: int) -> Iterator[Histogram]:
         for (name, labels), found in self.distributions.items():
-            counts, total = tuple(found.counts), found.sum_us / MICROS
+            counts, total = found.told(), found.sum_us / MICROS
             yield Histogram(name, labels, OWN[name].bounds, counts, total, now_ms, found.start_ms)
 
 

@@ -153,6 +153,8 @@ class Presence:
     was_declared: bool = False
     told_ms: int | None = None
     """When its facts were last told of."""
+    known: object = None
+    """What its facts were last made from."""
     told: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
 

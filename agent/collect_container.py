@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
+from operator import is_
 from typing import Any, NamedTuple
 
-from agent.columns import Columns, Key, shape_of
+from agent.columns import Columns, Key, Steady, shape_of
 from agent.labels import info_labels
 from agent.model import Labels, Value
 from runtime.cgroup import Cpu, DeviceIo, Limits, Memory, OpenFiles, Pids, Pressure, Reading
@@ -64,20 +65,30 @@ class Shaper:
         self._keys: list[tuple[Key, ...]] = []
         self._values: list[tuple[float, ...]] = []
         self._shape = shape_of(())
+        self._seen: Seen | None = None
+        self._flat: list[float] = []
+        self._steady = Steady()
 
     def columns(self, seen: Seen, facts: Facts, stamp: Stamp) -> Columns:
         """The samples of this moment."""
         if facts is not self._facts:
             self._facts = facts
             self._parts, self._keys, self._values = [_NEVER] * len(_ROWS), [()] * len(_ROWS), [()] * len(_ROWS)
-        reshaped = False
-        for n, part in enumerate(_parts(seen)):
-            if part is not self._parts[n]:
-                reshaped |= self._renew(n, part, facts)
+            self._seen = None
+        if self._seen is None or not all(map(is_, seen, self._seen)):
+            self._look(seen, facts)
+        values = [*self._flat, stamp.at_ms // 1000]
+        return Columns(self._shape, values, stamp.at_ms, stamp.start_ms, self._steady)
+
+    def _look(self, seen: Seen, facts: Facts) -> None:
+        self._seen = seen
+        changed = [(n, part) for n, part in enumerate(_parts(seen)) if part is not self._parts[n]]
+        if not changed:
+            return
+        reshaped = [n for n, part in changed if self._renew(n, part, facts)]
         if reshaped:
             self._shape = shape_of((*chain.from_iterable(self._keys), _LAST_SEEN))
-        values = [*chain.from_iterable(self._values), stamp.at_ms // 1000]
-        return Columns(self._shape, values, stamp.at_ms, stamp.start_ms)
+        self._flat, self._steady = [*chain.from_iterable(self._values)], Steady()
 
     def _renew(self, n: int, part: Any, facts: Facts) -> bool:
         rows = () if part is None else _ROWS[n](part, facts)

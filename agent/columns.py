@@ -32,14 +32,33 @@ def shape_of(keys: tuple[Key, ...]) -> Shape:
     return Shape(keys)
 
 
+Starts = int | tuple[int, ...] | None
+"""Since when counters count: one moment for all, or one for each key (of gauges it is not looked at)."""
+
+
+class Steady:
+    """Goes with columns whose numbers but the last are those of the round before: one object while that is so.
+
+    `times` counts how often they were packed; `parts` is what stands between their times then, once it is worth it.
+    """
+
+    __slots__ = ("parts", "times")
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.parts: list[bytes] = []
+
+
 class Columns(Sequence[Value]):
-    """Samples of one moment whose counters have one start; a sample is made when it is asked for."""
+    """Samples of one moment; a sample is made when it is asked for."""
 
-    __slots__ = ("at_ms", "shape", "start_ms", "values")
+    __slots__ = ("at_ms", "shape", "start_ms", "steady", "values")
 
-    def __init__(self, shape: Shape, values: Sequence[float], at_ms: int, start_ms: int | None) -> None:
-        """`values` has a number for each of the shape's keys."""
-        self.shape, self.values, self.at_ms, self.start_ms = shape, values, at_ms, start_ms
+    def __init__(
+        self, shape: Shape, values: Sequence[float], at_ms: int, start_ms: Starts, steady: Steady | None = None
+    ) -> None:
+        """`values` has a number for each of the shape's keys; the last one is a gauge where it is `steady`."""
+        self.shape, self.values, self.at_ms, self.start_ms, self.steady = shape, values, at_ms, start_ms, steady
 
     def __len__(self) -> int:
         """How many samples."""
@@ -47,7 +66,7 @@ class Columns(Sequence[Value]):
 
     def __iter__(self) -> Iterator[Value]:
         """Every sample."""
-        return map(self._sample, self.shape.keys, self.values)
+        return map(self._sample, self.shape.keys, self.values, self._starts())
 
     @overload
     def __getitem__(self, index: int) -> Value: ...
@@ -56,8 +75,12 @@ class Columns(Sequence[Value]):
     def __getitem__(self, index: int | slice) -> Value | Sequence[Value]:
         """One sample, or several."""
         if isinstance(index, slice):
-            return tuple(map(self._sample, self.shape.keys[index], self.values[index]))
-        return self._sample(self.shape.keys[index], self.values[index])
+            return tuple(self)[index]
+        return self._sample(self.shape.keys[index], self.values[index], self._starts()[index])
 
-    def _sample(self, key: Key, value: float) -> Value:
-        return Value(key.name, key.labels, float(value), self.at_ms, self.start_ms if key.counter else None)
+    def _starts(self) -> Sequence[int | None]:
+        start = self.start_ms
+        return start if isinstance(start, tuple) else (start,) * len(self.values)
+
+    def _sample(self, key: Key, value: float, start_ms: int | None) -> Value:
+        return Value(key.name, key.labels, float(value), self.at_ms, start_ms if key.counter else None)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import chain
+from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any
 
-from agent.columns import Columns, Shape
+from agent.columns import Columns, Shape, Starts
 from agent.model import Labels
 
 Template = Callable[[str, Labels, bool, bool], tuple[bytes, bytes]]
@@ -23,6 +23,11 @@ _NS_PER_MS = 1_000_000
 _START_TAG, _TIME_TAG, _DOUBLE_TAG = b"\x11", b"\x19", b"\x21"
 MOST_FRAMES = 1024
 _COUNTER_SLOTS, _GAUGE_SLOTS = 6, 4
+_COUNTER_BYTES, _GAUGE_BYTES = 26, 17
+"""What the numbers of a sample take, with the tags between them."""
+_TIME, _DOUBLE = struct.Struct("<Q"), struct.Struct("<d")
+_WORTH_PARTS = 3
+"""Columns that are the same so often are cut into what stands between their times."""
 
 
 class _Frame:
@@ -34,6 +39,7 @@ class _Frame:
         rest = [n for n, key in enumerate(keys) if not (key.counter and started)]
         self._started, self._split = len(first), len(first) * _COUNTER_SLOTS
         self._order = itemgetter(*first, *rest) if len(keys) > 1 else tuple
+        self._first = first
         parts = [template(*keys[n], n in set(first)) for n in (*first, *rest)]
         tags = [_START_TAG] * len(first) + [_TIME_TAG] * len(rest)
         befores = (b"", *(tail for _, tail in parts))
@@ -46,19 +52,47 @@ class _Frame:
         ]
         formats = [f"{len(one)}sQcQcd" for one in counters] + [f"{len(one)}sQcd" for one in gauges]
         self._struct = struct.Struct("<" + "".join(formats) + f"{len(end)}s")
+        sizes = [*(len(one) + _COUNTER_BYTES for one in counters), *(len(one) + _GAUGE_BYTES for one in gauges)]
+        self._times = [at - _TIME.size - _DOUBLE.size - 1 for at in accumulate(sizes)]
+        self._end = end
 
     def pack(self, columns: Columns) -> bytes:
         """The samples, each framed as a field of its scope."""
+        steady = columns.steady
+        if steady is None:
+            return self._packed(columns)
+        steady.times += 1
+        if steady.times < _WORTH_PARTS:
+            return self._packed(columns)
+        if not steady.parts:
+            steady.parts = self._parts(self._packed(columns))
+        steady.parts[-1] = _DOUBLE_TAG + _DOUBLE.pack(columns.values[-1]) + self._end
+        return _TIME.pack(columns.at_ms * _NS_PER_MS).join(steady.parts)
+
+    def _parts(self, packed: bytes) -> list[bytes]:
+        """What stands between the times of the samples, which are all the same moment."""
+        ends = [*self._times, len(packed)]
+        return [
+            packed[before:at] for before, at in zip((0, *(at + _TIME.size for at in self._times)), ends, strict=True)
+        ]
+
+    def _packed(self, columns: Columns) -> bytes:
         slots, split, started = self._slots.copy(), self._split, self._started
         values, at = self._order(columns.values), columns.at_ms * _NS_PER_MS
         if started:
-            slots[1:split:_COUNTER_SLOTS] = [(columns.start_ms or 0) * _NS_PER_MS] * started
+            slots[1:split:_COUNTER_SLOTS] = self._starts(columns.start_ms)
             slots[3:split:_COUNTER_SLOTS] = [at] * started
             slots[5:split:_COUNTER_SLOTS] = values[:started]
         rest = len(values) - started
         slots[split + 1 : -1 : _GAUGE_SLOTS] = [at] * rest
         slots[split + 3 : -1 : _GAUGE_SLOTS] = values[started:]
         return self._struct.pack(*slots)
+
+    def _starts(self, start_ms: Starts) -> list[int]:
+        """Of each sample that counts, in nanoseconds."""
+        if isinstance(start_ms, tuple):
+            return [start_ms[n] * _NS_PER_MS for n in self._first]
+        return [(start_ms or 0) * _NS_PER_MS] * self._started
 
 
 class Frames:

@@ -251,7 +251,7 @@ class Ledger:
         with self._lock:
             wanted = self._accounts if only is None else only
             active = [one for name, one in self._accounts.items() if one.active and name in wanted]
-            return [Points(account.resource(), tuple(account.points(now_ms))) for account in active]
+            return [points for account in active for points in account.points(now_ms)]
 
     def dropped(self) -> Mapping[str, int]:
         """What was lost at a bound, by what it was."""

@@ -198,10 +198,11 @@ class Lifecycle:
             self._give_up_kills(now)
             self._give_up_waiting(now)
             self._forget(now)
-            self._advance_all(now)
-            if not self.story.blind:
+            if self.story.blind:
+                self._advance_all(now)
+            else:
                 self.watched_ms = now
-                self._publish()
+                self._publish(now)
                 tell_presence(self.story, now, self._removed_after_ms)
             return self.story.take_events()
 
@@ -358,6 +359,7 @@ class Lifecycle:
         for service in self.story.book.services:
             self.story.advance(service, now_ms)
 
-    def _publish(self) -> None:
-        for service, (desired, healthy) in self.totals().items():
-            self.story.ledger.publish(service, desired, healthy)
+    def _publish(self, now_ms: int) -> None:
+        for service, totals in self.totals().items():
+            self.story.advance(service, now_ms, totals)
+            self.story.ledger.publish(service, *totals)

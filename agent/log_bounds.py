@@ -7,11 +7,13 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from agent.model import LogLine, Points, Resource, Value
+from agent.columns import Columns, Key, shape_of
+from agent.model import LogLine, Points, Resource
 from runtime.model import ServiceName
 
 LOST = "midwatch_log_lines_dropped_total"
 REASONS = ("rate", "queue")
+_SHAPE = shape_of(tuple(Key(LOST, (("reason", why),), True) for why in REASONS))
 MAX_SERVICES = 2_000
 
 
@@ -152,7 +154,7 @@ class Inbox:
     def points(self, now_ms: int) -> list[Points]:
         """What each service lost, as counters."""
         with self._lock:
-            return [Points(Resource(service), tuple(_values(lost, now_ms))) for service, lost in self._lost.items()]
+            return [Points(Resource(service), _columns(lost, now_ms)) for service, lost in self._lost.items()]
 
     def _lose(self, service: ServiceName, reason: str) -> None:
         self.lines_read += 1
@@ -161,5 +163,5 @@ class Inbox:
             lost.lines[reason] += 1
 
 
-def _values(lost: _Losses, now_ms: int) -> list[Value]:
-    return [Value(LOST, (("reason", why),), float(n), now_ms, lost.start_ms) for why, n in lost.lines.items()]
+def _columns(lost: _Losses, now_ms: int) -> Columns:
+    return Columns(_SHAPE, [float(lost.lines[why]) for why in REASONS], now_ms, lost.start_ms)

@@ -199,6 +199,7 @@ class Agent:
             self.scraper.close()
         self._flush()
         self._shipping.set()
+        self.spool.release()
         self._ship.join(SHIP_SECONDS)
         doors.join(DOOR_SECONDS)
         if self.oom is not None:

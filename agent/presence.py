@@ -28,8 +28,12 @@ def tell_presence(story: Story, now_ms: int, removed_after_ms: int = REMOVED_AFT
         if _is_removed(story, service, presence, records, now_ms, removed_after_ms):
             story.remove(service, now_ms)
             continue
-        facts = facts_of(story, service, records)
-        if presence.told_ms is None or facts != presence.told or now_ms - presence.told_ms >= TOLD_EVERY_MS:
+        declared, first_ms = story.book.declared.get(service), presence.first_seen_ms
+        known = (declared, first_ms, [(one.container, one.watch, one.wanted) for one in records])
+        due = presence.told_ms is None or now_ms - presence.told_ms >= TOLD_EVERY_MS
+        facts = facts_of(story, service, records) if due or known != presence.known else presence.told
+        presence.known = known
+        if due or facts != presence.told:
             presence.told_ms, presence.told = now_ms, facts
             body = f"{service} is watched"
             story.emit(Event("service.declared", now_ms, Resource(service), body, facts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -28,7 +29,9 @@ LOG = logging.getLogger(__name__)
 
 HURRY_SECONDS = 0.3
 """Least time between two short rounds."""
+LONGEST_WAIT_SECONDS = 1.0
 FRESH_MS = 1_000
+SETTLED_ROUNDS = 10
 MAX_LINES = 5_000
 MOST_LINE_BATCHES = 4
 
@@ -114,6 +117,10 @@ class Rounds:
         parts.outbox.points(points)
         self._tell()
         self.rounds += 1
+        if self.rounds == SETTLED_ROUNDS:
+            # What is there now mostly stays: the collector of cycles need not walk through it again and again.
+            gc.collect()
+            gc.freeze()
         parts.own.add("midwatch_agent_round_seconds_total", parts.clock.monotonic() - began)
         parts.own.add("midwatch_agent_rounds_total", outcome="ok")
 
@@ -143,7 +150,7 @@ class Rounds:
     def _until(self, due: float, stop: threading.Event) -> None:
         clock = self._parts.clock
         while not stop.is_set() and (left := due - clock.monotonic()) > 0:
-            if self._wake.wait(min(left, HURRY_SECONDS)):
+            if self._wake.wait(min(left, LONGEST_WAIT_SECONDS)):
                 self._wake.clear()
                 self._guarded(self._short)
                 stop.wait(min(HURRY_SECONDS, max(0.0, due - clock.monotonic())))

@@ -17,7 +17,8 @@ from agent.spool import Batch, Spool
 from agent.spool_files import SIGNALS, Signal
 
 _LOG = logging.getLogger(__name__)
-_IDLE_SECONDS = 0.5
+_IDLE_SECONDS = 5.0
+"""Longest wait for a batch: what is put, and the end, wake those that wait."""
 _DETAIL_CHARS = 300
 
 Verdict = Literal["taken", "refused", "unauthorized", "busy", "server_error", "unexpected", "unreachable", "timeout"]
@@ -153,6 +154,7 @@ class Shipper:
 
     def _run(self, lane: Lane, stop: threading.Event) -> None:
         while not stop.is_set():
+            puts = self.spool.puts
             try:
                 wait = lane.step(self._clock())
             except Exception:  # noqa: BLE001 - counted, logged
@@ -161,7 +163,7 @@ class Shipper:
                 _LOG.exception("shipping %s failed", lane.signal)
                 wait = self.backoff.most_seconds
             if wait is None:
-                self.spool.wait(_IDLE_SECONDS)
+                self.spool.wait(_IDLE_SECONDS, puts)
             elif wait > 0:
                 stop.wait(wait)
 

@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from isal import isal_zlib
+
 from agent.spool_files import SIGNALS, Entry, Reservation, Signal, What, Write, left_behind, set_aside, write_durably
 
 LEAST_VALUABLE_FIRST: tuple[What, ...] = ("lines", "traces", "metrics", "events")
@@ -31,8 +33,8 @@ DEFAULT_MAX_EVENT_AGE_SECONDS = 7 * 86_400.0
 EXPIRE_SECONDS = 60.0
 """Time between two looks for what is too old."""
 _GZIP_WBITS = 31
-_GZIP_LEVEL = 3
-"""Level 1 takes as long and gives a fifth more bytes; level 6 takes three times as long and gives a tenth less."""
+_GZIP_LEVEL = 2
+"""Of ISA-L: a sixth of what zlib's level 3 takes, for 4 % more bytes."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -76,6 +78,9 @@ class Spool:
         self._max_bytes, self._max_memory_bytes = max_bytes, max_memory_bytes
         self._bytes = 0
         self._changed = threading.Condition()
+        self._released = False
+        self.puts = 0
+        """Batches that were handed over so far."""
         self._entries: dict[Signal, dict[int, Entry]] = {}
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._numbers = Reservation(folder / "state.json", write)
@@ -98,11 +103,12 @@ class Spool:
 
     def put(self, what: What, payload: bytes) -> int | None:
         """Compress and keep one serialised request; its sequence number, None where it was dropped and counted."""
-        packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WBITS)
+        packer = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_WBITS)
         packed = packer.compress(payload) + packer.flush()
         with self._changed:
             self._expire()
             sequence = self._put(what, packed)
+            self.puts += 1
             self._changed.notify_all()
         return sequence
 
@@ -129,10 +135,16 @@ class Spool:
             if entry := self._entries[signal].get(sequence):
                 self._forget(signal, entry, reason)
 
-    def wait(self, seconds: float) -> None:
-        """Until a batch is put, or the seconds are over."""
+    def release(self) -> None:
+        """Nobody waits any more, from now on."""
         with self._changed:
-            self._changed.wait(seconds)
+            self._released = True
+            self._changed.notify_all()
+
+    def wait(self, seconds: float, since: int) -> None:
+        """Until more than `since` batches were put, the spool is released, or the seconds are over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._released or self.puts != since, seconds)
 
     def _open(self, signal: Signal) -> None:
         folder = self._folder / signal

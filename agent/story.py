@@ -111,13 +111,16 @@ class Story:
             first = self.ledger.see(service, declared=service in self.book.declared or None)
             self.book.services[service] = Presence(first, now_ms)
 
-    def advance(self, service: ServiceName, to_ms: int) -> None:
-        """Counts the service's container-seconds up to a moment, as it has been since the last change."""
+    def advance(self, service: ServiceName, to_ms: int, totals: tuple[int, int] | None = None) -> None:
+        """Counts the service's container-seconds up to a moment, as it has been since the last change.
+
+        `totals` are the desired and healthy containers, where the caller has just counted them.
+        """
         presence = self.book.services.get(service)
         if presence is None or to_ms <= presence.since_ms:
             return
         if not self.blind:
-            desired, healthy = self.book.totals(service)
+            desired, healthy = totals or self.book.totals(service)
             self.ledger.advance(service, desired, healthy, to_ms - presence.since_ms)
         presence.since_ms = to_ms
 

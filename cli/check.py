@@ -1,7 +1,8 @@
-"""`midwatch check`: every fault of Compose files and midwatch.yaml files."""
+"""`midwatch check`: every fault of Compose files, midwatch.yaml files and Prometheus rule files."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,13 +26,30 @@ def check(files: Sequence[Path], environment: Mapping[str, str]) -> int:
 
 def _faults(file: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
     try:
+        if _is_rules(file):
+            return _rule_faults((str(file),))
         if _is_configuration(file):
-            load(file, {})
-        else:
-            compose.load(file, environment)
+            return _rule_faults(load(file, {}).service.rules)
+        compose.load(file, environment)
     except (ConfigFault, ComposeFault) as found:
         return found.faults
     return ()
+
+
+def _rule_faults(globs: Sequence[str]) -> tuple[str, ...]:
+    if not globs:
+        return ()
+    from service.rules import check  # the engine's parser is needed for rules alone
+
+    return check(globs)
+
+
+def _is_rules(file: Path) -> bool:
+    """By its one key; rules may use YAML that our own files may not."""
+    try:
+        return re.search(r"^groups\s*:", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _is_configuration(file: Path) -> bool:

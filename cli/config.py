@@ -67,7 +67,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
         faults += [_fault(source, str(path), one["loc"], one["type"], one["msg"]) for one in error.errors()]
     if faults:
         raise ConfigFault(tuple(sorted(dict.fromkeys(faults), key=_line)))
-    return _joined(Config(*(getattr(valid, name) for name in SECTIONS)))
+    return _joined(_placed(Config(*(getattr(valid, name) for name in SECTIONS)), path))
 
 
 def address(settings: ServiceSettings) -> str:
@@ -75,6 +75,14 @@ def address(settings: ServiceSettings) -> str:
     host, port = host_and_port(settings.listen)
     named = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"{settings.scheme}://[{named}]:{port}" if ":" in named else f"{settings.scheme}://{named}:{port}"
+
+
+def _placed(config: Config, path: Path | None) -> Config:
+    """Names of rule files are meant from the folder of the file that names them."""
+    if path is None or not config.service.rules:
+        return config
+    rules = tuple(str(path.absolute().parent / it) for it in config.service.rules)
+    return config._replace(service=config.service.model_copy(update={"rules": rules}))
 
 
 def _joined(config: Config) -> Config:

@@ -118,8 +118,29 @@ def ps(
     ps(data.absolute(), load(config, os.environ), json, everything)
 
 
+@app.command(epilog="Example: midwatch query 'sum by (service) (rate(http_requests_total[5m]))' --from -1h")
+def query(
+    expression: Annotated[str, typer.Argument(help="A PromQL expression.")],
+    at: Annotated[
+        str | None, typer.Option("--at", help="The moment: RFC 3339, seconds, or -1h; now by default.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Begin of a range.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="End of a range; now by default.")] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", help="Step of a range, such as 30s; by its length else.")
+    ] = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Ask in PromQL: a table of one moment, or a chart of a range."""
+    from cli.config import load
+    from cli.query import Asked, query
+
+    query(load(config, os.environ).service, Asked(expression, at, since, until, step), json)
+
+
 @app.command(epilog="Example: midwatch check compose.yaml midwatch.yaml")
-def check(files: Annotated[list[Path], typer.Argument(help="Compose files and midwatch.yaml files.")]) -> None:
+def check(files: Annotated[list[Path], typer.Argument(help="Compose, midwatch.yaml and rule files.")]) -> None:
     """Check files: every fault at once, each with file, line and key; exit code 1 where there is any."""
     from cli.check import check
 

@@ -26,14 +26,27 @@ def ready(settings: Settings) -> bool:
         return False
 
 
-def ask(settings: Settings, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+def ask(
+    settings: Settings,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    form: Mapping[str, str] | None = None,
+    wait_seconds: float = ANSWER_SECONDS,
+) -> Any:
     """The JSON of an answer; refuses where the service does not answer or says no."""
     headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
     try:
         answer = httpx.request(
-            method, f"{address(settings)}{path}", json=body, headers=headers, timeout=ANSWER_SECONDS, trust_env=False,
+            method,
+            f"{address(settings)}{path}",
+            json=body,
+            data=form,
+            headers=headers,
+            timeout=wait_seconds,
+            trust_env=False,
             verify=trust(settings),
-        )  # fmt: skip
+        )
     except httpx.HTTPError as error:
         raise Refusal(f"no service answers at {address(settings)}", "start it with `midwatch up`") from error
     if answer.is_error:

@@ -10,6 +10,7 @@ from runtime.cgroup import CgroupPaths, Layout, Limits, ceiling
 from runtime.cgroup_v1 import NO_LIMIT_BYTES, quota
 from runtime.cgroup_v2 import cpu_max
 from runtime.errors import ParseFault
+from runtime.kept import read_once
 from runtime.procfs import number
 
 P = TypeVar("P")
@@ -105,6 +106,6 @@ def _cores_v2(folder: Path) -> float | None:
 
 def _parsed(path: Path, parse: Callable[[bytes, str], P]) -> P | None:
     try:
-        return parse(path.read_bytes(), str(path))
+        return parse(read_once(str(path)), str(path))
     except (OSError, ParseFault):
         return None

@@ -14,6 +14,7 @@ from runtime.cgroup_v2 import pressure
 from runtime.devices import Devices, devices
 from runtime.errors import ParseFault
 from runtime.kept import Allowance, KeptFile
+from runtime.mounts import MountTable
 from runtime.node_more import Fact, NodeMore
 from runtime.procfs import (
     CPU_MODES,
@@ -42,6 +43,9 @@ _HIDDEN_MOUNTPOINTS = re.compile(r"/(dev|proc|sys|run/credentials|var/lib/docker
 _HIDDEN_DISKS = re.compile(r"(z?ram|loop|fd|sr)\d+|(h|s|v|xv)d[a-z]+\d+|nvme\d+n\d+p\d+|mmcblk\d+p\d+")
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _IDLE_RESET_SECONDS = 3.0
+_ENDS_OF_CONTAINERS = b"veth"
+"""The node's ends of its containers' links: each packet is counted at the container and at the bridge already, and
+their names are drawn anew at each start, which would make new series for ever."""
 
 
 class Filesystem(NamedTuple):
@@ -134,16 +138,16 @@ class NodeReader:
             "vmstat": proc / "vmstat",
             "file-nr": proc / "sys/fs/file-nr",
             "net/dev": _of_init(proc, "net/dev"),
-            "mountinfo": _of_init(proc, "mountinfo"),
             "snmp": _of_init(proc, "net/snmp"),
             "netstat": _of_init(proc, "net/netstat"),
             **{f"pressure/{name}": proc / "pressure" / name for name in ("cpu", "memory", "io")},
         }
         self._files = {name: KeptFile(path, allowance) for name, path in paths.items()}
+        self._mount_table = MountTable(KeptFile(_of_init(proc, "mountinfo"), allowance))
 
     def mounts(self) -> tuple[Mount, ...]:
         """The mounts of the node; raises ParseFault where their text is garbled."""
-        return mountinfo(self._files["mountinfo"].read() or b"", self._files["mountinfo"].path)
+        return mountinfo(self._mount_table.read() or b"", self._mount_table.path)
 
     def read(self) -> NodeReading:
         """One reading; garbled files are told in `faults` and cost their own values only."""
@@ -158,7 +162,7 @@ class NodeReader:
             load=self._parse("loadavg", loadavg, faults),
             disks=tuple(filter(_is_shown, disks)),
             filesystems=self._filesystems(faults),
-            interfaces=self._parse("net/dev", net_dev, faults) or (),
+            interfaces=self._parse("net/dev", _interfaces, faults) or (),
             vmstat={key.decode(errors="replace"): value for key, value in vmstat.items()},
             files=self._parse("file-nr", _file_nr, faults),
             uname=self._uname(),
@@ -191,12 +195,18 @@ class NodeReader:
             return None
 
     def _filesystems(self, faults: list[ParseFault]) -> tuple[Filesystem, ...]:
-        text = self._files["mountinfo"].read()
-        if text != self._mounts_text:
-            # A node has a mount or more for each container, and they seldom change.
-            self._mounts_text, self._mounts = text, real_mounts(self._parse("mountinfo", mountinfo, faults) or ())
+        text = self._mount_table.read()
+        if text is not self._mounts_text:
+            self._mounts_text, self._mounts = text, real_mounts(self._all_mounts(faults))
         found = (measure(mount, self._root) for mount in self._mounts)
         return tuple(one for one in found if one is not None)
+
+    def _all_mounts(self, faults: list[ParseFault]) -> tuple[Mount, ...]:
+        try:
+            return self.mounts()
+        except ParseFault as error:
+            faults.append(error)
+            return ()
 
     def _uname(self) -> Uname:
         told = os.uname()
@@ -208,8 +218,13 @@ class NodeReader:
 
     def close(self) -> None:
         """Closes its files."""
+        self._mount_table.close()
         for file in self._files.values():
             file.close()
+
+
+def _interfaces(text: bytes, where: str) -> tuple[Interface, ...]:
+    return net_dev(text, where, _ENDS_OF_CONTAINERS)
 
 
 def _of_init(proc: Path, name: str) -> Path:

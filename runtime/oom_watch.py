@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 from contextlib import suppress
 from pathlib import Path
 
 from runtime.cgroup import CgroupPaths, Layout
-from runtime.errors import ParseFault
 from runtime.kept import Allowance, KeptFile
 from runtime.oom_book import OomBook, OomKill
 from runtime.oom_counters import OomCounters
@@ -16,11 +16,15 @@ from runtime.oom_folders import Came, ContainerFolders, Went
 from runtime.oom_inotify import Q_OVERFLOW, Inotify
 from runtime.oom_log import Attributor, KernelLogReader
 from runtime.oom_parents import OomParents
-from runtime.procfs import flat_keyed
 
 _SWEEP_MS = 1000
+_QUIET_SWEEP_MS = 10_000
+"""Time between two readings of every counter while the host's total, which counts each kill, stands still."""
 _PENDING_WAIT_MS = 25
 _BALANCE_MS = 100
+
+
+_OOM_KILL = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
 
 
 class OomWatch:
@@ -38,6 +42,8 @@ class OomWatch:
         self._host_rise: int | None = None
         self._began_ms = 0
         self._swept_ms = 0
+        self._all_swept: tuple[int, int | None] = (-_QUIET_SWEEP_MS, None)
+        """When every counter was read last, and the host's rise then."""
         self.book = OomBook(has_log=self._log.fd is not None)
         self.counters = OomCounters(self._poll, self._inotify, v1=self._v1)
         self._attributor = Attributor(root / "proc", self.book.knows)
@@ -218,12 +224,21 @@ class OomWatch:
             for came in self._folders.rescan():
                 self._came(came, now)
         self._host_rise = self._rise()
+        self._uneven = True
+        if self._is_quiet(now):
+            return
+        self._all_swept = (now, self._host_rise)
         for container_id in self.counters:
             self._read_counter(container_id)
             if not self.counters.is_live(container_id):
                 self.end(container_id, now)
         self._attributor.forget_others(set(self.counters))
-        self._uneven = True
+
+    def _is_quiet(self, now: int) -> bool:
+        """True where the node had no kill since all were read, not long ago; folders that go tell of themselves."""
+        swept_ms, rise = self._all_swept
+        told = self._inotify.fd is not None and self._host_rise is not None
+        return told and 0 <= now - swept_ms < _QUIET_SWEEP_MS and self._host_rise == rise and not self.book.pending
 
     def _balance(self, now: int) -> None:
         """Parents are read before what is in them: what is counted in between is no excess."""
@@ -245,11 +260,8 @@ class OomWatch:
         return None if total is None or self._host_base is None else total - self._host_base
 
     def _host_total(self) -> int | None:
-        text = self._vmstat.read()
-        try:
-            return None if text is None else flat_keyed(text, self._vmstat.path).get(b"oom_kill")
-        except ParseFault:
-            return None
+        line = _OOM_KILL.search(self._vmstat.read() or b"")
+        return None if line is None else int(line[1])
 
 
 def _drain(fd: int) -> None:

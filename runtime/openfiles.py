@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from runtime.cgroup import CgroupPaths, OpenFiles
+from runtime.kept import read_once
 
 MOST_PROCESSES = 500
 """A container with more than these has no count: a part of it would be no number, all of it too dear."""
@@ -19,7 +20,7 @@ def open_files(paths: CgroupPaths, proc: Path, pid: int) -> OpenFiles:
 def _processes(paths: CgroupPaths) -> list[str] | None:
     folder = paths.v1.get("pids") or paths.unified or next(iter(paths.v1.values()), None)
     try:
-        return (folder / "cgroup.procs").read_text().split() if folder else None
+        return read_once(f"{folder}/cgroup.procs").decode().split() if folder else None
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -49,7 +50,7 @@ def _of_process(folder: Path) -> int | None:
 def soft_limit(path: Path) -> int | None:
     """The soft limit of open files by /proc/<pid>/limits; None where there is none or it can't be read."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_once(str(path)).splitlines()
     except OSError:
         return None
     words = next((line.split() for line in lines if line.startswith(b"Max open files")), [])

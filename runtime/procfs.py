@@ -150,10 +150,12 @@ def pid_cgroup(text: bytes, where: str = "cgroup") -> dict[str, str]:
     return paths
 
 
-def net_dev(text: bytes, where: str = "net/dev") -> tuple[Interface, ...]:
-    """Every interface but the loopback, in the order of the file."""
+def net_dev(text: bytes, where: str = "net/dev", without: bytes | None = None) -> tuple[Interface, ...]:
+    """Every interface but the loopback and those whose name begins with `without`, in the order of the file."""
     found = []
     for row, line in enumerate(text.splitlines()[2:], 3):
+        if without and line.lstrip().startswith(without):
+            continue
         name, colon, rest = line.rpartition(b":")
         values = rest.split()
         if not colon or len(values) < 12 or not b"".join(values).isdigit():

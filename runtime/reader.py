@@ -13,13 +13,16 @@ from zlib import crc32
 from runtime import cgroup_v1, cgroup_v2, limits
 from runtime.cgroup import CgroupPaths, Layout, Limits, OpenFiles, Pressure, Reading, Texts, paths_of, pids, scope_of
 from runtime.errors import ParseFault
-from runtime.kept import Allowance, KeptFile, is_gone
+from runtime.kept import Allowance, KeptFile, is_gone, read_once
 from runtime.namespaces import Networks, network_of
 from runtime.openfiles import open_files
 from runtime.procfs import Interface, net_dev, pid_cgroup
 
 SELDOM_SECONDS = 30.0
 """Time between two looks at limits and open files; a changed limit shows this much later at most."""
+IDLE_SECONDS = 15.0
+"""A container that used no CPU since its last reading is read whole again after this time at most: what others do to
+it (packets that arrive, pages that are reclaimed, time that a blocked task waits) shows this much later."""
 SETTINGS = cgroup_v1.SETTINGS | cgroup_v2.SETTINGS
 
 
@@ -29,11 +32,12 @@ class _Part:
     def __init__(self, files: Mapping[str, Path], allowance: Allowance, parse: Callable[[Texts], Any]) -> None:
         self._parse = parse
         self._where = next(str(path.parent) for path in files.values())
-        self._settings = {name: path for name, path in files.items() if name in SETTINGS}
+        self._settings = {name: str(path) for name, path in files.items() if name in SETTINGS}
         self._kept = {name: KeptFile(path, allowance) for name, path in files.items() if name not in SETTINGS}
         self._files = tuple(self._kept.values())
         self._settings_texts: dict[str, bytes | None] = {}
         self._texts: list[bytes | None] | None = None
+        self._first: bytes | None = None
         self._value: Any = None
         self._faults: tuple[ParseFault, ...] = ()
 
@@ -48,9 +52,15 @@ class _Part:
         if texts != self._settings_texts:
             self._settings_texts, self._texts = texts, None
 
+    def rests(self) -> bool:
+        """True where the first file says what it said at the last reading, and the settings are the same."""
+        self._first = self._files[0].read()
+        return self._first is not None and self._texts is not None and self._first == self._texts[0]
+
     def read(self, faults: list[ParseFault]) -> Any:
         """The parsed files, None where none of them can be read; faults are added to `faults`."""
-        texts = [file.read() for file in self._files]
+        first, self._first = self._first, None
+        texts = [first or self._files[0].read(), *[file.read() for file in self._files[1:]]]
         if texts != self._texts:
             self._texts = texts
             self._take({**dict(zip(self._kept, texts, strict=True)), **self._settings_texts})
@@ -71,9 +81,9 @@ class _Part:
             file.close()
 
 
-def _text(path: Path) -> bytes | None:
+def _text(path: str) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_once(path)
     except OSError as error:
         is_gone(error)
         return None
@@ -107,6 +117,11 @@ class ContainerReader:
         self._network_text: bytes | None = None
         self._network_faults: tuple[ParseFault, ...] = ()
         self._parts = {name: _Part(files, allowance, parse) for name, files, parse in _plan(paths) if files}
+        # Containers take turns: not all of them in one round, though the agent found all at once.
+        self._turn = crc32(paths.id.encode()) / 2**32
+        self._pulse = self._parts.get("cpu")
+        self._last: Reading | None = None
+        self._whole_at = 0.0
         self._seldom_at: float | None = None
         self._limits: Limits | None = None
         self._open_files: OpenFiles | None = None
@@ -117,11 +132,24 @@ class ContainerReader:
         return all(part.gone for part in self._parts.values())
 
     def read(self) -> Reading | None:
-        """One reading, None where the container is gone; a garbled file costs its own values only."""
+        """One reading, None where the container is gone; a garbled file costs its own values only.
+
+        The very reading of before, for `IDLE_SECONDS` at most, while the container uses no CPU: nothing in it ran
+        that could have changed the rest.
+        """
         now = self._clock()
+        if self._last is not None and now < self._whole_at and self._rests(self._last):
+            return self._last
+        share = 1.0 if self._last is not None else self._turn
+        self._last, self._whole_at = self._whole(now), now + IDLE_SECONDS * share
+        return self._last
+
+    def _rests(self, last: Reading) -> bool:
+        return self._pulse is not None and not last.faults and self._pulse.rests()
+
+    def _whole(self, now: float) -> Reading | None:
         if self._seldom_at is None or now >= self._seldom_at:
-            # Containers take turns: not all of them in one round, though the agent found all at once.
-            share = 1.0 if self._seldom_at is not None else crc32(self.paths.id.encode()) / 2**32
+            share = 1.0 if self._seldom_at is not None else self._turn
             self._seldom_at = now + SELDOM_SECONDS * share
             self._look_seldom(now)
         faults: list[ParseFault] = []

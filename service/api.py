@@ -60,6 +60,7 @@ def judgement(it: Judgement) -> dict[str, Any]:
         "observed_ms": it.counts.observed_ms,
         "expected_ms": it.counts.expected_ms,
         "unknown_starts": it.counts.unknown_starts,
+        "baseline": it.baseline,
         "sli": _number(it.sli),
         "sli_exact": None if it.sli is None else str(it.sli),
         "budget_remaining": _number(it.budget_remaining),

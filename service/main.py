@@ -25,6 +25,10 @@ from service.outbox import Courier
 from service.pace import Pace
 from service.parts import Parts
 from service.ports import ask
+from service.querying import queries_of, rules_of
+from service.remote_open import opened
+from service.remote_store import RemoteStore
+from service.rules import RuleBook
 from service.selfmetrics import Own, ServiceCollector, gauges, registry
 from service.settings import Settings, host_and_port
 from service.source import StoreSource
@@ -109,11 +113,14 @@ class _Threads:
     courier: Courier
     scheduler: BackgroundScheduler
     delivery: threading.Thread
+    rules: RuleBook
+    working: threading.Thread
 
     def start(self) -> None:
         """Begin all."""
         self.pace.start()
         self.delivery.start()
+        self.working.start()
         self.scheduler.start()
 
     def stop(self) -> None:
@@ -121,7 +128,9 @@ class _Threads:
         self.scheduler.shutdown(wait=False)
         self.pace.stop()
         self.courier.stop()
+        self.rules.stop()
         self.delivery.join(CLOSE_SECONDS)
+        self.working.join(CLOSE_SECONDS)
 
 
 @contextmanager
@@ -129,18 +138,15 @@ def running(settings: Settings, data: Path, clock: Callable[[], int]) -> Iterato
     """The service's parts, at work without HTTP; closed at the end."""
     keep = settings.retention
     bounds = Bounds(settings.max_series, keep.raw_days * DAY_MS, keep.rollup_days * DAY_MS, keep.max_bytes)
-    store = Store(data / "server" / "midwatch.duckdb", clock, bounds)
-    try:
-        with httpx.Client(trust_env=False) as client:
-            parts, threads = _assemble(settings, data, store, client, clock)
-            threads.start()
-            try:
-                yield parts
-            finally:
-                parts.live.closed = True
-                threads.stop()
-    finally:
-        store.close()
+    path = data / "server" / "midwatch.duckdb"
+    with opened(settings, path, clock, bounds) as store, httpx.Client(trust_env=False) as client:
+        parts, threads = _assemble(settings, data, store, client, clock)
+        threads.start()
+        try:
+            yield parts
+        finally:
+            parts.live.closed = True
+            threads.stop()
 
 
 def _assemble(
@@ -153,16 +159,24 @@ def _assemble(
     source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
+    if isinstance(store, RemoteStore):
+        store.sent = pace.ask
+    queries = queries_of(settings, store, clock)
+    rules = rules_of(settings, store, queries, clock)
     way_in = wire(settings, data, store, clock)
     collector = ServiceCollector(
         lambda: evaluator.last,
-        lambda: _counted(own, store, evaluator, courier, way_in),
-        lambda: _gauges(store, evaluator),
+        lambda: _counted(own, store, evaluator, courier, rules, way_in),
+        lambda: _gauges(store, evaluator, rules),
     )
     records = Records(store.database, store.streams, clock, store.bounds.raw_ms)
-    parts = Parts(settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, way_in)
+    parts = Parts(
+        settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, way_in, queries,
+        rules,
+    )  # fmt: skip
     delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
-    return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery)
+    working = threading.Thread(target=rules.run, name="rules", daemon=True)
+    return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery, rules, working)
 
 
 def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> BackgroundScheduler:
@@ -181,7 +195,7 @@ def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> Backgr
 
 
 def _counted(
-    own: Own, store: Store, evaluator: Evaluator, courier: Courier, way_in: Wire
+    own: Own, store: Store, evaluator: Evaluator, courier: Courier, rules: RuleBook, way_in: Wire
 ) -> dict[str, dict[tuple[str, ...], float]]:
     dropped = {tuple(key.split(":")): float(n) for key, n in store.dropped.items()}
     return {
@@ -190,11 +204,25 @@ def _counted(
         "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},
         "midwatch_server_delta_series_forgotten_total": {(): float(way_in.deltas.counts["forgotten"])},
         "midwatch_server_tables_dropped_total": dropped,
+        "midwatch_server_forwarded_samples_total": _forwarded(store),
+        "midwatch_server_rule_evaluations_total": {(key,): float(n) for key, n in rules.counts.items()},
         "midwatch_server_alert_changes_total": {key: float(n) for key, n in evaluator.changes.items()},
         "midwatch_server_deliveries_total": {key: float(n) for key, n in courier.sent.items()},
     }
 
 
-def _gauges(store: Store, evaluator: Evaluator) -> dict[str, float]:
+def _gauges(store: Store, evaluator: Evaluator, rules: RuleBook) -> dict[str, float]:
     outbox = ask(store.database, outbox_state)
-    return gauges(evaluator.last, outbox, len(store.directory), store.used_bytes(), store.database.waiting())
+    found = gauges(evaluator.last, outbox, len(store.directory), store.used_bytes(), store.database.waiting())
+    found["midwatch_server_rule_faults"] = float(len(rules.faults))
+    if isinstance(store, RemoteStore):
+        found["midwatch_server_forward_queue_bytes"] = float(store.queue.size())
+        if (oldest_ms := store.queue.oldest_ms()) is not None:
+            found["midwatch_server_forward_oldest_timestamp_seconds"] = oldest_ms / 1000
+    return found
+
+
+def _forwarded(store: Store) -> dict[tuple[str, ...], float]:
+    if not isinstance(store, RemoteStore):
+        return {}
+    return {(outcome,): float(store.forwarder.samples[outcome]) for outcome in ("sent", "refused", "expired")}

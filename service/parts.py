@@ -12,6 +12,9 @@ from service.evaluate import Evaluator
 from service.live import Live
 from service.pace import Pace
 from service.ports import ask
+from service.prometheus_api import Queries
+from service.remote_store import RemoteStore
+from service.rules import RuleBook
 from service.selfmetrics import Own
 from service.settings import Settings
 from service.source import StoreSource
@@ -35,6 +38,8 @@ class Parts:
     registry: CollectorRegistry
     clock: Callable[[], int]
     wire: Wire
+    queries: Queries
+    rules: RuleBook
 
     def faults(self) -> list[str]:
         """Why the service is not ready, one sentence each; empty where it is."""
@@ -46,7 +51,16 @@ class Parts:
             found.append("nothing has been evaluated yet")
         elif self.clock() - last.at_ms > self.settings.thresholds().evaluation_late_after_ms:
             found.append(f"the last evaluation ended {(self.clock() - last.at_ms) // 1000} s ago")
-        return [*found, *self._undelivered()]
+        return [*found, *self._unforwarded(), *self._undelivered()]
+
+    def _unforwarded(self) -> list[str]:
+        if not isinstance(self.store, RemoteStore) or self.store.forwarder.fault is None:
+            return []
+        oldest_ms = self.store.queue.oldest_ms()
+        if oldest_ms is None or self.clock() - oldest_ms < self.settings.thresholds().outbox_stuck_after_ms:
+            return []
+        since = (self.clock() - oldest_ms) // 1000
+        return [f"samples wait for {since} s to be forwarded: {self.store.forwarder.fault}"]
 
     def _undelivered(self) -> list[str]:
         if self.store.database.fault is not None:

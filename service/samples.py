@@ -8,12 +8,18 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from service.errors import ServiceFault
+
 STALE_BITS: Final = 0x7FF0000000000002
 """The bits of the NaN that says: from here on this series is gone (Prometheus's staleness marker)."""
 
 NAME: Final = "__name__"
 
 Op: TypeAlias = Literal["=", "!=", "=~", "!~"]
+
+
+class TooManySamples(ServiceFault):
+    """More samples match than whoever asks can take."""
 
 
 class Matcher(NamedTuple):
@@ -40,5 +46,5 @@ class Samples(Protocol):
     """Where samples are read."""
 
     def select(self, matchers: Sequence[Matcher], since_ms: int, until_ms: int, limit: int) -> Selected:
-        """The samples in `(since, until]` of all series that match; more than `limit` of them is an error."""
+        """The samples in `(since, until]` of all series that match; more than `limit` raise TooManySamples."""
         ...

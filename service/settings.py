@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from alerts.signing import secret_key
 from alerts.thresholds import Thresholds
 from service.settings_ingest import IngestSettings
+from service.settings_query import QuerySettings
+from service.settings_remote import RemoteSettings, checked_url
 from service.settings_tls import TlsSettings
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -112,6 +114,21 @@ class Settings(BaseModel):
     retention: RetentionSettings = Field(
         default_factory=lambda: RetentionSettings.model_validate({}), description="How long data is kept."
     )
+    store: str = Field(
+        "duckdb", max_length=2000, description="Where samples live: duckdb, or prometheus+https://… of another store."
+    )
+    remote: RemoteSettings = Field(
+        default_factory=lambda: RemoteSettings.model_validate({}), description="How a remote store is asked and fed."
+    )
+    query: QuerySettings = Field(
+        default_factory=lambda: QuerySettings.model_validate({}), description="What PromQL queries may cost."
+    )
+    rules: tuple[str, ...] = Field(
+        (), strict=False, max_length=100, description="Prometheus rule files; * and ** stand for any name."
+    )
+    rules_seconds: float = Field(
+        60.0, ge=1, le=86_400, description="Time between two evaluations of a rule group that says nothing itself."
+    )
     evaluate_seconds: float = Field(15.0, ge=1, le=300, description="Time between two evaluations at most.")
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")
     max_body_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 28, description="Longest body of a request.")
@@ -130,6 +147,13 @@ class Settings(BaseModel):
         host_and_port(address)
         return address
 
+    @field_validator("store")
+    @classmethod
+    def _is_store(cls, store: str) -> str:
+        if store != "duckdb":
+            checked_url(store, ("prometheus+http", "prometheus+https"))
+        return store
+
     @model_validator(mode="after")
     def _is_safe(self) -> Settings:
         if self.token is None and not is_loopback(host_and_port(self.listen)[0]):
@@ -138,6 +162,11 @@ class Settings(BaseModel):
         if len(names) != len(set(names)):
             raise ValueError("two receivers have one name: rename one")
         return self
+
+    @property
+    def remote_url(self) -> str | None:
+        """The base address of the remote store's API, None where samples live here."""
+        return None if self.store == "duckdb" else self.store.removeprefix("prometheus+").rstrip("/")
 
     @property
     def base_url(self) -> str:

@@ -168,3 +168,8 @@ class Judgement:
     """First sample of this objective: history begins here."""
     projected_gone: bool
     """The projection page's condition holds."""
+
+    @property
+    def baseline(self) -> bool:
+        """True where a counter was first seen in the window without a known start: what it counted before is not in."""
+        return self.counts.unknown_starts > 0

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-from agent.columns import Columns, Key, shape_of
-from agent.model import NodeIdentity, Points, Resource, Value
+from agent.columns import Columns, Key, Steady, shape_of
+from agent.model import Histogram, NodeIdentity, Points, Resource, Value
 from agent.otlp import metrics_request, metrics_requests
 from runtime.model import ServiceName
 
@@ -62,3 +63,34 @@ def test_more_samples_than_a_request_may_have_are_split() -> None:
     requests = [ExportMetricsServiceRequest.FromString(one) for one in metrics_requests(NODE, [points], 3)]
     counts = [sum(len(s.metrics) for g in one.resource_metrics for s in g.scope_metrics) for one in requests]
     assert counts == [3, 1]
+
+
+def test_columns_that_stay_the_same_are_packed_as_any_others_in_each_round() -> None:
+    keys = (*KEYS[:2], KEYS[3], KEYS[2])
+    for start in (START, None):
+        steady = Steady()
+        for n in range(5):
+            now = NOW + 1_000 * n
+            values = (*VALUES[:2], VALUES[3], now // 1000)
+            columns = Columns(shape_of(keys), values, now, start, steady)
+            assert metrics(Points(RESOURCE, columns)) == metrics(Points(RESOURCE, tuple(columns)))
+        assert steady.parts
+
+
+def test_each_counter_may_have_a_start_of_its_own() -> None:
+    columns = Columns(shape_of(KEYS), VALUES, NOW, (0, START, 0, START + 7))
+    assert [value.start_ms for value in columns] == [None, START, None, START + 7]
+    assert metrics(Points(RESOURCE, columns)) == metrics(Points(RESOURCE, tuple(columns)))
+
+
+def test_a_histogram_is_packed_anew_when_it_counts_and_when_time_goes_on() -> None:
+    labels, bounds, counts = (("segment", "start"),), (0.5, 1.0), (1, 0, 0)
+    first = Histogram("midwatch_cold_start_seconds", labels, bounds, counts, 0.25, NOW, START)
+    later = first._replace(at_ms=NOW + 1_000)
+    counted = later._replace(counts=(1, 1, 0), sum=1.0)
+    found = []
+    for one in (first, later, counted):
+        (metric,) = metrics(Points(RESOURCE, (one,)))
+        (point,) = Metric.FromString(metric).histogram.data_points
+        found.append((point.time_unix_nano // 10**6, list(point.bucket_counts), point.sum, point.count))
+    assert found == [(NOW, [1, 0, 0], 0.25, 1), (NOW + 1_000, [1, 0, 0], 0.25, 1), (NOW + 1_000, [1, 1, 0], 1.0, 2)]

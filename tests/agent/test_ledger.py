@@ -230,7 +230,8 @@ def test_a_checkpoint_keeps_every_value_and_start() -> None:
     book.advance(API, 2, 1, 1_500)
     again = Ledger(lambda: clock.now + 99_000)
     again.restore(book.to_json(), complete=True)
-    assert again.points(clock.now) == book.points(clock.now)
+    assert values(again.points(clock.now)) == values(book.points(clock.now)) != {}
+    assert histograms(again.points(clock.now)) == histograms(book.points(clock.now)) != {}
 
 
 def test_time_begins_anew_where_the_checkpoint_may_be_older_than_what_was_published() -> None:

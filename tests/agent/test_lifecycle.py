@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.book import Declared
-from agent.model import Histogram
+from agent.model import Histogram, Point, Value
 from runtime.model import (
     CONFIG_HASH_LABEL,
     PLATFORM,
@@ -277,11 +277,15 @@ def test_health_checks_count_from_the_event_on() -> None:
 # cold start
 
 
+def told(stage: Stage, service: ServiceName) -> list[Point]:
+    """Every sample of a service."""
+    return [point for group in stage.ledger.points(stage.now, {service}) for point in group.points]
+
+
 def cold(stage: Stage, service: ServiceName = WEB) -> tuple[int, int]:
     """Starts that got ready, and those that never did."""
-    (group,) = stage.ledger.points(stage.now, {service})
     wanted = ("midwatch_cold_start_seconds", (("segment", "ready"),))
-    (found,) = (point for point in group.points if isinstance(point, Histogram) and point[:2] == wanted)
+    (found,) = (point for point in told(stage, service) if isinstance(point, Histogram) and point[:2] == wanted)
     return sum(found.counts[:-1]), found.counts[-1]
 
 
@@ -294,14 +298,13 @@ def test_the_first_success_of_a_probe_is_the_end_of_a_cold_start() -> None:
     assert (totals(stage), cold(stage)) == ((1, 1), (1, 0))
     ready = [event for event in stage.settles().told if event.name == "container.ready"]
     assert [event.attributes for event in ready] == [{"seconds": 0.9, "probe": "tcp", "error_seconds": 0.03}]
-    (group,) = stage.ledger.points(stage.now, {WEB})
-    assert [one.value for one in group.points if one.name == "midwatch_cold_start_error_seconds"] == [0.03]
+    errors = [one for one in told(stage, WEB) if one.name == "midwatch_cold_start_error_seconds"]
+    assert [one.value for one in errors if isinstance(one, Value)] == [0.03]
 
 
 def segments(stage: Stage, service: ServiceName = WEB) -> dict[str, tuple[int, float]]:
     """How many starts each segment has, with its seconds."""
-    (group,) = stage.ledger.points(stage.now, {service})
-    found = [point for point in group.points if isinstance(point, Histogram) and "cold" in point.name]
+    found = [point for point in told(stage, service) if isinstance(point, Histogram) and "cold" in point.name]
     return {dict(point.labels)["segment"]: (sum(point.counts), point.sum) for point in found if sum(point.counts)}
 
 

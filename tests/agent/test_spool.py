@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from agent.spool import LEAST_VALUABLE_FIRST, SIGNAL_OF, Spool
 from agent.spool_files import SIGNALS, Reservation, What, write_durably
+
+LONG_SECONDS = 60.0
 
 
 def noise(size: int) -> bytes:
@@ -384,3 +387,15 @@ def test_a_file_of_an_odd_number_is_a_batch_like_others_and_the_next_ones_too(tm
     spool = Spool(tmp_path)
     spool.put("metrics", b"next")
     assert Spool(tmp_path).waiting("metrics") == 2
+
+
+def test_a_wait_is_over_when_a_batch_was_put_since_or_the_spool_is_released(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    before = spool.puts
+    spool.put("metrics", b"1")
+    spool.wait(LONG_SECONDS, before)
+    waiting = threading.Thread(target=spool.wait, args=(LONG_SECONDS, spool.puts))
+    waiting.start()
+    spool.release()
+    waiting.join(LONG_SECONDS / 2)
+    assert not waiting.is_alive()

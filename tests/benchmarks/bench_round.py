@@ -1,7 +1,8 @@
 """CPU time of one container in one round, by hand: `python -m tests.benchmarks.bench_round [containers]`.
 
-Starts that many sleeping containers on the engine that answers, reads them as the agent does, and removes them. Then
-the same with containers whose numbers all change, as far as that can be had on this machine: each runs a small loop.
+Starts that many sleeping containers on the engine that answers, reads them as the agent does, and removes them: those
+are read whole every 15 seconds only, and otherwise asked whether they used CPU. Then the same with containers that
+all use CPU between two rounds, so that each is read whole in each round.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ IMAGE = "midwatch-test/busybox:1"
 LABEL = "io.midwatch.bench"
 NODE = NodeIdentity("n1", "5f0d8a52-6f0e-4f59-9d6f-1f2a3b4c5d6e")
 IDLE, BUSY = "sleep 36000", "while :; do sleep 0.2; done"
+PAUSE_SECONDS = {IDLE: 0.0, BUSY: 0.3}
+ROUNDS = 12
 
 
 @contextmanager
@@ -50,8 +53,8 @@ def sleepers(client: docker.DockerClient, count: int, script: str) -> Iterator[l
             one.remove(force=True)
 
 
-def measured(targets: list[Target]) -> dict[str, float]:
-    """CPU seconds of each step of a round over all targets, and of a scrape."""
+def measured(targets: list[Target], pause_seconds: float) -> dict[str, float]:
+    """CPU seconds of each step of a round over all targets, and of a scrape; rounds are so far apart."""
     with closing(Collector()) as collector, tempfile.TemporaryDirectory() as folder:
         spool = Spool(Path(folder))
 
@@ -60,11 +63,12 @@ def measured(targets: list[Target]) -> dict[str, float]:
 
         node = least_cpu_seconds(lambda: read([]))
         points = read(targets)
-        whole = least_cpu_seconds(lambda: read(targets))
+        whole = least_cpu_seconds(lambda: read(targets), pause_seconds=pause_seconds)
         request = metrics_request(NODE, points)
+        rounds = [read(targets) for _ in range(ROUNDS) if not time.sleep(pause_seconds)]
         return {
             "read": whole - node,
-            "encode": least_cpu_seconds(lambda: metrics_request(NODE, points)),
+            "encode": least_cpu_seconds(lambda: metrics_request(NODE, rounds.pop()), ROUNDS),
             "spool": least_cpu_seconds(lambda: spool.put("metrics", request)),
             "one scrape of /metrics": least_cpu_seconds(lambda: generate_latest(Exposition(points, Dropped()))),
             "the node itself, once a round": node,
@@ -83,7 +87,7 @@ def main(count: int) -> None:
         found = []
         for script in (IDLE, BUSY):
             with sleepers(client, count, script) as targets:
-                found.append(measured(targets))
+                found.append(measured(targets, PAUSE_SECONDS[script]))
     steps = ("read", "encode", "spool")
     for name in found[0]:
         share = 1 if name.startswith("the node") else count

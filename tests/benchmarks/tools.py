@@ -35,10 +35,11 @@ def cpu_seconds(pid: int) -> float:
     return sum(map(int, fields[11:15])) / TICKS_A_SECOND
 
 
-def least_cpu_seconds(work: Callable[[], object], repeats: int = 15) -> float:
+def least_cpu_seconds(work: Callable[[], object], repeats: int = 15, pause_seconds: float = 0.0) -> float:
     """Least CPU time of several runs; least, since what else the machine does can only add to it."""
 
     def once() -> float:
+        time.sleep(pause_seconds)
         started = time.process_time()
         work()
         return time.process_time() - started

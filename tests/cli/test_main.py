@@ -17,7 +17,7 @@ from tests.support.engine import EngineUnderTest
 from tests.support.ports import free_port
 
 COMMANDS = [
-    ["up"], ["down"], ["server"], ["agent"], ["run"], ["stop"], ["ps"], ["check"],
+    ["up"], ["down"], ["server"], ["agent"], ["run"], ["stop"], ["ps"], ["check"], ["query"],
     ["demo", "up"], ["demo", "down"], ["demo", "break"], ["demo", "repair"],
     ["silence", "add"], ["silence", "list"], ["silence", "expire"],
 ]  # fmt: skip
@@ -54,6 +54,19 @@ def test_every_fault_of_every_file_is_a_finding_with_its_place(tmp_path: Path) -
     assert ran.code == 1
     assert re.search(r"compose\.yaml:3: .*imgae", ran.out)
     assert "midwatch.yaml:2: service.lisen: unknown key; did you mean listen?" in ran.out
+
+
+def test_faults_of_rule_files_are_findings_too(tmp_path: Path) -> None:
+    rules = "groups:\n- name: g\n  rules:\n  - record: a\n    expr: sum(\n"
+    (tmp_path / "rules.yml").write_text(rules)
+    (tmp_path / "midwatch.yaml").write_text("service:\n  rules: ['*.yml', none.yml]\n")
+    ran = midwatch("check", str(tmp_path / "midwatch.yaml"))
+    assert ran.code == 1
+    assert re.search(rf"{tmp_path}/rules\.yml:5: invalid query: .*correct the expression", ran.out)
+    assert f"{tmp_path}/none.yml:1: no such file" in ran.out
+    assert midwatch("check", str(tmp_path / "rules.yml")).code == 1
+    (tmp_path / "rules.yml").write_text(rules.replace("sum(", "sum(up)"))
+    assert midwatch("check", str(tmp_path / "rules.yml")).code == 0
 
 
 def _refused(out: tuple[int, str, str]) -> str:

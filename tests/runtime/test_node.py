@@ -54,6 +54,17 @@ def test_garbled_files_are_told_and_the_rest_is_read(tmp_path: Path) -> None:
     assert sorted(str(fault).split(":")[0].rsplit("/", 1)[1] for fault in reading.faults) == ["file-nr", "meminfo"]
 
 
+def test_the_nodes_ends_of_its_containers_links_are_not_counted_again(tmp_path: Path) -> None:
+    host = trees.hybrid().copy(tmp_path / "host")
+    dev = host.root / "proc/1/net/dev"
+    line = " 5 1 0 0 0 0 0 0 6 1 0 0 0 0 0 0\n"
+    dev.write_text(f"a\nb\n eth7:{line} veth0a1b2c3:{line}")
+    reader = NodeReader(host.root, Allowance(20))
+    found = reader.read().interfaces
+    reader.close()
+    assert [one.name for one in found] == ["eth7"]
+
+
 def test_idle_time_that_runs_backwards_a_little_stands_still() -> None:
     cpu = MonotoneCpu()
     cpu.advance({"0": (100, 0, 50, 1000, 20, 0, 0, 5, 0, 0)})

@@ -10,7 +10,7 @@ from runtime.cgroup import CgroupPaths, OpenFiles, scope_of
 from runtime.kept import Allowance
 from runtime.namespaces import Networks, network_of, network_of_host
 from runtime.openfiles import MOST_PROCESSES, open_files, soft_limit
-from runtime.reader import SELDOM_SECONDS, ContainerReader, open_container
+from runtime.reader import IDLE_SECONDS, SELDOM_SECONDS, ContainerReader, open_container
 from tests.runtime import trees
 from tests.runtime.trees import Tree
 
@@ -94,11 +94,49 @@ def test_a_hierarchy_in_which_the_container_is_not_apart_tells_nothing_of_it(tmp
     assert reading.memory is not None
 
 
-def test_what_did_not_change_is_the_very_object_of_before(host: Tree) -> None:
+def use_memory(host: Tree) -> None:
+    name = "memory.current" if host.layout.kind == "v2" else "memory.usage_in_bytes"
+    (host.folder("memory") / name).write_text("4096\n")
+
+
+def use_cpu(host: Tree) -> None:
+    if host.layout.kind == "v2":
+        stat = host.folder("cpu") / "cpu.stat"
+        stat.write_text(stat.read_text().replace("usage_usec ", "usage_usec 9"))
+    else:
+        usage = host.folder("cpuacct") / "cpuacct.usage"
+        usage.write_text(f"{int(usage.read_text()) + 1}\n")
+
+
+def test_a_container_that_used_cpu_is_read_whole(host: Tree) -> None:
     with opened(host) as reader:
         first = reader.read()
-        name = "memory.current" if host.layout.kind == "v2" else "memory.usage_in_bytes"
-        (host.folder("memory") / name).write_text("4096\n")
+        use_memory(host)
+        use_cpu(host)
+        second = reader.read()
+    assert first is not None and second is not None
+    assert second.cpu != first.cpu
+    assert second.memory is not None and second.memory.usage_bytes == 4096
+
+
+def test_an_idle_container_is_read_whole_again_after_its_time_at_most(host: Tree) -> None:
+    clock = Clock()
+    with opened(host, clock) as reader:
+        first = reader.read()
+        use_memory(host)
+        assert reader.read() is first
+        clock.now += IDLE_SECONDS
+        later = reader.read()
+    assert later is not None and later.memory is not None
+    assert later.memory.usage_bytes == 4096
+
+
+def test_what_did_not_change_is_the_very_object_of_before(host: Tree) -> None:
+    clock = Clock()
+    with opened(host, clock) as reader:
+        first = reader.read()
+        use_memory(host)
+        clock.now += IDLE_SECONDS
         second = reader.read()
     assert first is not None
     assert second is not None

@@ -30,6 +30,7 @@ class Prometheus:
         targets: dict[str, str],
         rules: tuple[Path, ...] = (),
         interval: str = "1s",
+        flags: tuple[str, ...] = (),
         write_to: dict[str, Any] | None = None,
     ) -> None:
         self.port, self._process = free_port(), Process("prometheus", folder)
@@ -46,7 +47,7 @@ class Prometheus:
         listen = f"--web.listen-address=127.0.0.1:{self.port}"
         binary = shutil.which("prometheus")
         assert binary is not None
-        command = [binary, f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb", listen]
+        command = [binary, f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb", listen, *flags]
         self._process.start(command, {"PATH": "/usr/bin:/bin"})
 
     def get(self, path: str, **query: str) -> Any:

@@ -1,0 +1,141 @@
+"""The query engine: text and times in, an answer in columns out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from service.promql.errors import BadQuery
+from service.promql.evaluate import Evaluator
+from service.promql.frame import Frame, Grid, columns, lone, settled
+from service.promql.model import Answer, Limits, Matrix, Result, Scalar, Text, Vector
+from service.promql.parse import parse
+from service.promql.query import Query
+from service.promql.select import Ranged
+from service.promql.tree import Node, Paren, RangeSelector, Subquery
+from service.samples import Samples
+
+
+def _never() -> bool:
+    return False
+
+
+class Engine:
+    """Answers PromQL over samples; holds no state between queries, so threads may share it."""
+
+    def __init__(
+        self, samples: Samples, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._samples = samples
+        self._limits = limits or Limits()
+        self._clock = clock
+
+    def instant(
+        self,
+        text: str,
+        at_ms: int,
+        *,
+        lookback_ms: int | None = None,
+        max_seconds: float | None = None,
+        canceled: Callable[[], bool] = _never,
+    ) -> Answer:
+        """The worth of a query at one moment; `max_seconds` can only shorten what the limits allow.
+
+        Raises QueryFault: BadQuery, ExecutionFault, LimitFault, QueryTimeout, QueryCanceled.
+        """
+        node = parse(text, self._limits)
+        query = self._query(at_ms, at_ms, 0, max_seconds, canceled)
+        ev = Evaluator(query, Grid(at_ms, 1, 1), lookback_ms or self._limits.lookback_ms)
+        with np.errstate(all="ignore"):
+            return _answer(query, _instant(ev, node, at_ms))
+
+    def range(
+        self,
+        text: str,
+        from_ms: int,
+        to_ms: int,
+        step_ms: int,
+        *,
+        lookback_ms: int | None = None,
+        max_seconds: float | None = None,
+        canceled: Callable[[], bool] = _never,
+    ) -> Answer:
+        """The worth of a query at each step from `from_ms` to `to_ms`, as a Matrix by labels; raises as `instant`."""
+        grid = self._grid(from_ms, to_ms, step_ms)
+        node = parse(text, self._limits)
+        query = self._query(from_ms, to_ms, step_ms, max_seconds, canceled)
+        ev = Evaluator(query, grid, lookback_ms or self._limits.lookback_ms)
+        with np.errstate(all="ignore"):
+            return _answer(query, _sorted(columns(settled(_stepped(ev, node)), grid.times)))
+
+    def _grid(self, from_ms: int, to_ms: int, step_ms: int) -> Grid:
+        if step_ms <= 0:
+            raise BadQuery("zero or negative query resolution step widths are not accepted: try a positive step")
+        if to_ms < from_ms:
+            raise BadQuery("end timestamp must not be before start time: exchange them")
+        count = (to_ms - from_ms) // step_ms + 1
+        if count > self._limits.max_points:
+            raise BadQuery(
+                f"exceeded maximum resolution of {self._limits.max_points:,} points per timeseries (max_points): "
+                "try a longer step"
+            )
+        return Grid(from_ms, step_ms, count)
+
+    def _query(
+        self, from_ms: int, to_ms: int, step_ms: int, max_seconds: float | None, canceled: Callable[[], bool]
+    ) -> Query:
+        allowed = self._limits.max_seconds if max_seconds is None else min(max_seconds, self._limits.max_seconds)
+        return Query(
+            self._samples, self._limits, from_ms, to_ms, step_ms, self._clock, self._clock() + allowed, canceled
+        )
+
+
+def _answer(query: Query, result: Result) -> Answer:
+    return Answer(result, tuple(query.warnings), tuple(query.infos), query.touched)
+
+
+def _instant(ev: Evaluator, node: Node, at_ms: int) -> Result:
+    bare = node
+    while isinstance(bare, Paren):
+        bare = bare.inner
+    if isinstance(bare, RangeSelector | Subquery):
+        return _raw(ev.ranged(bare))
+    found = ev.value(node)
+    if isinstance(found, str):
+        return Text(at_ms, found)
+    if isinstance(found, Frame):
+        frame = settled(found)
+        return Vector(at_ms, frame.labels, np.ascontiguousarray(frame.values[:, 0]))
+    return Scalar(at_ms, float(found[0]))
+
+
+def _raw(data: Ranged) -> Matrix:
+    """The samples of a range vector as they are."""
+    some = np.flatnonzero(np.diff(data.offsets))
+    offsets = np.concatenate((data.offsets[some], data.offsets[-1:]))
+    return _sorted(Matrix([data.labels[i] for i in some], offsets, data.ts_ms, data.values))
+
+
+def _stepped(ev: Evaluator, node: Node) -> Frame:
+    bare = node
+    while isinstance(bare, Paren):
+        bare = bare.inner
+    if isinstance(bare, RangeSelector | Subquery):
+        raise BadQuery("a range query needs a scalar or an instant vector, this is a range vector: wrap it in rate()")
+    found = ev.value(node)
+    if isinstance(found, str):
+        raise BadQuery("a range query needs a scalar or an instant vector, this is a text")
+    return found if isinstance(found, Frame) else lone({}, found)
+
+
+def _sorted(found: Matrix) -> Matrix:
+    """The series by their labels, name by name."""
+    order = sorted(range(len(found.labels)), key=lambda i: sorted(found.labels[i].items()))
+    if order == list(range(len(order))):
+        return found
+    sizes = np.diff(found.offsets)[order]
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
+    at = np.repeat(found.offsets[:-1][order] - offsets[:-1], sizes) + np.arange(offsets[-1])
+    return Matrix([found.labels[i] for i in order], offsets, found.ts_ms[at], found.values[at])

@@ -1,0 +1,371 @@
+"""Compiled kernels of windows: the same work as `twins.py`, window by window with two moving ends.
+
+Only `jit.warm` imports this: importing numba takes a while, compiling seconds. Signatures are fixed, inputs may be
+read-only, so that no query ever waits for a compiler. Formulas are those of the twins.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit, types
+from numba.extending import register_jitable
+
+from service.promql.codes import FOLD
+from service.promql.kernels_groups import compensated
+from service.samples import STALE_BITS
+
+_INTS: Final = types.Array(types.int64, 1, "C", readonly=True)
+_FLOATS: Final = types.Array(types.float64, 1, "C", readonly=True)
+_OUT: Final = types.float64[:, ::1]
+_OK: Final = types.boolean[:, ::1]
+_INT: Final = types.int64
+_BOOL: Final = types.boolean
+
+F_COUNT, F_SUM, F_AVG, F_MIN = int(FOLD.COUNT), int(FOLD.SUM), int(FOLD.AVG), int(FOLD.MIN)
+F_MAX, F_LAST, F_FIRST, F_PRESENT = int(FOLD.MAX), int(FOLD.LAST), int(FOLD.FIRST), int(FOLD.PRESENT)
+F_STDDEV, F_STDVAR, F_CHANGES, F_RESETS = int(FOLD.STDDEV), int(FOLD.STDVAR), int(FOLD.CHANGES), int(FOLD.RESETS)
+F_TS_LAST, F_TS_FIRST, F_TS_MIN = int(FOLD.TS_LAST), int(FOLD.TS_FIRST), int(FOLD.TS_MIN)
+STALE: Final = int(STALE_BITS)
+
+_compiled: Final = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@register_jitable
+def _moved(ts: Any, low: int, high: int, past: int, end: int, range_ms: int) -> tuple[int, int]:
+    """The window's ends moved on to `(end - range, end]`."""
+    while high < past and ts[high] <= end:
+        high += 1
+    while low < high and ts[low] <= end - range_ms:
+        low += 1
+    return low, high
+
+
+@_compiled
+def latest(offsets: Any, ts: Any, bits: Any, source: Any, ends: Any, lookback: int, out: Any, ok: Any) -> None:
+    """The last sample of each window that is no staleness marker."""
+    for i in range(len(offsets) - 1):
+        high, past = offsets[i], offsets[i + 1]
+        first = high
+        for t in range(len(ends)):
+            end = ends[t]
+            while high < past and ts[high] <= end:
+                high += 1
+            at = high - 1
+            if at >= first and ts[at] > end - lookback and bits[at] != STALE:
+                out[i, t] = source[at]
+                ok[i, t] = True
+            else:
+                out[i, t] = 0.0
+                ok[i, t] = False
+
+
+@_compiled
+def extrapolated(
+    offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, counter: bool, rate: bool, out: Any, ok: Any
+) -> None:
+    """rate, increase and delta; resets in the window are counted as it moves."""
+    for i in range(len(offsets) - 1):
+        low = high = offsets[i]
+        past = offsets[i + 1]
+        resets = 0
+        for t in range(len(ends)):
+            end = ends[t]
+            begin = end - range_ms
+            while high < past and ts[high] <= end:
+                if high > low and values[high] < values[high - 1]:
+                    resets += 1
+                high += 1
+            while low < high and ts[low] <= begin:
+                if low + 1 < high and values[low + 1] < values[low]:
+                    resets -= 1
+                low += 1
+            ok[i, t] = high - low >= 2
+            if high - low < 2:
+                out[i, t] = 0.0
+                continue
+            grown = values[high - 1] - values[low]
+            if counter and resets > 0:
+                for k in range(low + 1, high):
+                    if values[k] < values[k - 1]:
+                        grown += values[k - 1]
+            sampled = (ts[high - 1] - ts[low]) / 1000
+            between = sampled / (high - low - 1)
+            before = (ts[low] - begin) / 1000
+            after = (end - ts[high - 1]) / 1000
+            if before >= between * 1.1:
+                before = between / 2
+            if counter and grown > 0 and values[low] >= 0:
+                zero = sampled * (values[low] / grown)
+                if zero < before:
+                    before = zero
+            if after >= between * 1.1:
+                after = between / 2
+            factor = (sampled + before + after) / sampled
+            if rate:
+                factor /= range_ms / 1000
+            out[i, t] = grown * factor
+
+
+@_compiled
+def pair(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, rate: bool, out: Any, ok: Any) -> None:
+    """irate and idelta."""
+    for i in range(len(offsets) - 1):
+        low = high = offsets[i]
+        for t in range(len(ends)):
+            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            ok[i, t] = high - low >= 2
+            out[i, t] = 0.0
+            if high - low >= 2:
+                last, before = values[high - 1], values[high - 2]
+                found = last - before
+                if rate:
+                    if last < before:
+                        found = last
+                    found /= (ts[high - 1] - ts[high - 2]) / 1000
+                out[i, t] = found
+
+
+@register_jitable
+def _sum(values: Any, low: int, high: int) -> float:
+    total, rest = 0.0, 0.0
+    for k in range(low, high):
+        total, rest = compensated(values[k], total, rest)
+    return total if np.isinf(total) else total + rest
+
+
+@register_jitable
+def _average(values: Any, low: int, high: int) -> float:
+    total, rest = 0.0, 0.0
+    over = False
+    for k in range(low, high):
+        n = k - low + 1
+        if not over:
+            new, new_rest = compensated(values[k], total, rest)
+            if n == 1 or not np.isinf(new):
+                total, rest = new, new_rest
+                continue
+            over = True
+            total /= n - 1
+            rest /= n - 1
+        share = (n - 1) / n
+        total, rest = compensated(values[k] / n, share * total, share * rest)
+    n = high - low
+    return total + rest if over else total / n + rest / n
+
+
+@register_jitable
+def _extreme(op: int, ts: Any, values: Any, low: int, high: int) -> float:
+    best, moment = values[low], ts[low]
+    timed = op >= F_TS_LAST
+    least = op in (F_MIN, F_TS_MIN)
+    for k in range(low + 1, high):
+        given = values[k]
+        better = given < best if least else given > best
+        if better or np.isnan(best) or (timed and given == best):
+            best, moment = given, ts[k]
+    found: float = moment / 1000 if timed else best
+    return found
+
+
+@register_jitable
+def _variance(values: Any, low: int, high: int) -> float:
+    mean, mean_rest, aux, aux_rest = 0.0, 0.0, 0.0, 0.0
+    for k in range(low, high):
+        delta = values[k] - (mean + mean_rest)
+        mean, mean_rest = compensated(delta / (k - low + 1), mean, mean_rest)
+        aux, aux_rest = compensated(delta * (values[k] - (mean + mean_rest)), aux, aux_rest)
+    return (aux + aux_rest) / (high - low)
+
+
+@register_jitable
+def _compared(op: int, values: Any, low: int, high: int) -> float:
+    found = 0
+    for k in range(low + 1, high):
+        now, before = values[k], values[k - 1]
+        if now < before or (op == F_CHANGES and now != before and not (np.isnan(now) and np.isnan(before))):
+            found += 1
+    return float(found)
+
+
+@_compiled
+def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, out: Any, ok: Any) -> None:
+    """The functions that fold a window, by their code."""
+    for i in range(len(offsets) - 1):
+        low = high = offsets[i]
+        for t in range(len(ends)):
+            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            ok[i, t] = high > low
+            found = 0.0
+            if high > low:
+                if op == F_COUNT:
+                    found = float(high - low)
+                elif op == F_PRESENT:
+                    found = 1.0
+                elif op == F_LAST:
+                    found = values[high - 1]
+                elif op == F_FIRST:
+                    found = values[low]
+                elif op == F_TS_LAST:
+                    found = ts[high - 1] / 1000
+                elif op == F_TS_FIRST:
+                    found = ts[low] / 1000
+                elif op == F_SUM:
+                    found = _sum(values, low, high)
+                elif op == F_AVG:
+                    found = _average(values, low, high)
+                elif op == F_STDVAR:
+                    found = _variance(values, low, high)
+                elif op == F_STDDEV:
+                    found = np.sqrt(_variance(values, low, high))
+                elif op in (F_CHANGES, F_RESETS):
+                    found = _compared(op, values, low, high)
+                else:
+                    found = _extreme(op, ts, values, low, high)
+            out[i, t] = found
+
+
+@_compiled
+def trend(
+    offsets: Any,
+    ts: Any,
+    values: Any,
+    ends: Any,
+    range_ms: int,
+    origins: Any,
+    ahead: Any,
+    slope_only: bool,
+    out: Any,
+    ok: Any,
+) -> None:
+    """deriv and predict_linear."""
+    for i in range(len(offsets) - 1):
+        low = high = offsets[i]
+        for t in range(len(ends)):
+            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            ok[i, t] = high - low >= 2
+            out[i, t] = 0.0
+            if high - low < 2:
+                continue
+            origin = ts[low] if slope_only else origins[t]
+            sx, cx, sy, cy, sxy, cxy, sxx, cxx = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            first, flat = values[low], True
+            for k in range(low, high):
+                x, y = (ts[k] - origin) / 1000, values[k]
+                flat = flat and y == first
+                sx, cx = compensated(x, sx, cx)
+                sy, cy = compensated(y, sy, cy)
+                sxy, cxy = compensated(x * y, sxy, cxy)
+                sxx, cxx = compensated(x * x, sxx, cxx)
+            n = float(high - low)
+            if flat:
+                slope, level = (np.nan, np.nan) if np.isinf(first) else (0.0, first)
+            else:
+                x, y, xy, xx = sx + cx, sy + cy, sxy + cxy, sxx + cxx
+                slope = (xy - x * y / n) / (xx - x * x / n)
+                level = y / n - slope * x / n
+            out[i, t] = slope if slope_only else slope * ahead[t] + level
+
+
+@register_jitable
+def _quantile(part: Any, q: float) -> float:
+    """The q-quantile of a part that may be put in order; NaN sorts first."""
+    if np.isnan(q):
+        return np.nan
+    if q < 0:
+        return -np.inf
+    if q > 1:
+        return np.inf
+    gone = 0
+    for k in range(len(part)):
+        if np.isnan(part[k]):
+            part[k] = part[gone]
+            part[gone] = np.nan
+            gone += 1
+    part[gone:].sort()
+    rank = q * (len(part) - 1)
+    below = int(np.floor(rank))
+    share = rank - below
+    found: float = part[below] * (1 - share) + part[min(len(part) - 1, below + 1)] * share
+    return found
+
+
+@_compiled
+def ordered(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, q: Any, out: Any, ok: Any) -> None:
+    """quantile_over_time."""
+    for i in range(len(offsets) - 1):
+        low = high = offsets[i]
+        space = np.empty(offsets[i + 1] - offsets[i])
+        for t in range(len(ends)):
+            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            ok[i, t] = high > low
+            out[i, t] = 0.0
+            if high > low:
+                part = space[: high - low]
+                part[:] = values[low:high]
+                out[i, t] = _quantile(part, q[t])
+
+
+@_compiled
+def mad(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, out: Any, ok: Any) -> None:
+    """mad_over_time."""
+    for i in range(len(offsets) - 1):
+        low = high = offsets[i]
+        space = np.empty(offsets[i + 1] - offsets[i])
+        for t in range(len(ends)):
+            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            ok[i, t] = high > low
+            out[i, t] = 0.0
+            if high > low:
+                part = space[: high - low]
+                part[:] = values[low:high]
+                middle = _quantile(part, 0.5)
+                for k in range(len(part)):
+                    part[k] = abs(part[k] - middle)
+                out[i, t] = _quantile(part, 0.5)
+
+
+@_compiled
+def smoothed(
+    offsets: Any,
+    ts: Any,
+    values: Any,
+    ends: Any,
+    range_ms: int,
+    smoothing: Any,
+    trending: Any,
+    out: Any,
+    ok: Any,
+) -> None:
+    """double_exponential_smoothing."""
+    for i in range(len(offsets) - 1):
+        low = high = offsets[i]
+        for t in range(len(ends)):
+            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            ok[i, t] = high - low >= 2
+            out[i, t] = 0.0
+            if high - low < 2:
+                continue
+            level = before = values[low]
+            slope = values[low + 1] - values[low]
+            for k in range(low + 1, high):
+                if k > low + 1:
+                    slope = trending[t] * (level - before) + (1 - trending[t]) * slope
+                new = smoothing[t] * values[k] + (1 - smoothing[t]) * (level + slope)
+                before, level = level, new
+            out[i, t] = level
+
+
+_WINDOWED: Final = (_INTS, _INTS, _FLOATS, _INTS, _INT)
+COMPILED: Final[tuple[tuple[Any, tuple[Any, ...]], ...]] = (
+    (extrapolated, (*_WINDOWED, _BOOL, _BOOL, _OUT, _OK)),
+    (latest, (_INTS, _INTS, _INTS, _FLOATS, _INTS, _INT, _OUT, _OK)),
+    (fold, (*_WINDOWED, _INT, _OUT, _OK)),
+    (pair, (*_WINDOWED, _BOOL, _OUT, _OK)),
+    (trend, (*_WINDOWED, _INTS, _FLOATS, _BOOL, _OUT, _OK)),
+    (ordered, (*_WINDOWED, _FLOATS, _OUT, _OK)),
+    (mad, (*_WINDOWED, _OUT, _OK)),
+    (smoothed, (*_WINDOWED, _FLOATS, _FLOATS, _OUT, _OK)),
+)
+"""Each kernel with its one signature, those that most queries need first."""
