@@ -20,6 +20,7 @@ from service.facts import gather
 from service.ports import Readings, ask
 from service.roster import Heard, Row
 from service.store_db import Cursor
+from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
 from slo.judge import judge, windows
 from slo.model import Judgement, Objective
@@ -71,8 +72,11 @@ class Evaluator:
         thresholds: Thresholds,
         clock: Callable[[], int],
         wake: Callable[[], None],
+        most_bytes: int | None = None,
     ) -> None:
+        """`most_bytes` is what the database may use."""
         self._store = store
+        self._most_bytes = most_bytes
         self._receivers = tuple(receivers)
         self._base_url = base_url
         self._thresholds = thresholds
@@ -112,7 +116,10 @@ class Evaluator:
         objectives = builtin(roster.facts(rows), catalogue.catalogue(self._store, heard, ended, now_ms))
         judgements = self._judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
-        server = ServerState(self._up_since_ms, age, state.oldest_ms, state.waiting, state.detail)
+        used = ask(self._store.database, used_bytes)
+        server = ServerState(
+            self._up_since_ms, age, state.oldest_ms, state.waiting, state.detail, used, self._most_bytes
+        )
         facts = gather(self._store, rows, heard, server, self._thresholds, now_ms)
         found = tuple(findings(facts, judgements, self._thresholds, now_ms))
         self._settle(_Present.of(rows, heard), judgements, found, now_ms)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.decode import IngestRefused, Limits
+from service.flat import NONE
 from service.model import BatchIdentity, Metadata, MetricBatch, Series
 from service.quota import Quota
 from service.series_book import SeriesBook
-from service.store_state import NONE
 from service.wire_jit import kernel
 from service.wire_table import HIGH, LOW, ROW_WORDS, Found, Ints, Picked, WireTable
 

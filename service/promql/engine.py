@@ -9,9 +9,10 @@ import numpy as np
 
 from service.promql.errors import BadQuery
 from service.promql.evaluate import Evaluator
-from service.promql.frame import Frame, Grid, columns, lone, settled
+from service.promql.frame import Frame, Grid, by_labels, columns, lone, settled
 from service.promql.model import Answer, Limits, Matrix, Result, Scalar, Text, Vector
 from service.promql.parse import parse
+from service.promql.plan import planned
 from service.promql.query import Query
 from service.promql.select import Ranged
 from service.promql.tree import Node, Paren, RangeSelector, Subquery
@@ -47,7 +48,7 @@ class Engine:
         """
         node = parse(text, self._limits)
         query = self._query(at_ms, at_ms, 0, max_seconds, canceled)
-        ev = Evaluator(query, Grid(at_ms, 1, 1), lookback_ms or self._limits.lookback_ms)
+        ev = self._evaluator(query, Grid(at_ms, 1, 1), node, lookback_ms)
         with np.errstate(all="ignore"):
             return _answer(query, _instant(ev, node, at_ms))
 
@@ -66,9 +67,9 @@ class Engine:
         grid = self._grid(from_ms, to_ms, step_ms)
         node = parse(text, self._limits)
         query = self._query(from_ms, to_ms, step_ms, max_seconds, canceled)
-        ev = Evaluator(query, grid, lookback_ms or self._limits.lookback_ms)
+        ev = self._evaluator(query, grid, node, lookback_ms)
         with np.errstate(all="ignore"):
-            return _answer(query, _sorted(columns(settled(_stepped(ev, node)), grid.times)))
+            return _answer(query, columns(by_labels(settled(_stepped(ev, node))), grid.times))
 
     def _grid(self, from_ms: int, to_ms: int, step_ms: int) -> Grid:
         if step_ms <= 0:
@@ -82,6 +83,11 @@ class Engine:
                 "try a longer step"
             )
         return Grid(from_ms, step_ms, count)
+
+    def _evaluator(self, query: Query, grid: Grid, node: Node, lookback_ms: int | None) -> Evaluator:
+        lookback = lookback_ms or self._limits.lookback_ms
+        query.readings = planned(query, grid, node, lookback)
+        return Evaluator(query, grid, lookback)
 
     def _query(
         self, from_ms: int, to_ms: int, step_ms: int, max_seconds: float | None, canceled: Callable[[], bool]
@@ -113,9 +119,13 @@ def _instant(ev: Evaluator, node: Node, at_ms: int) -> Result:
 
 def _raw(data: Ranged) -> Matrix:
     """The samples of a range vector as they are."""
-    some = np.flatnonzero(np.diff(data.offsets))
-    offsets = np.concatenate((data.offsets[some], data.offsets[-1:]))
-    return _sorted(Matrix([data.labels[i] for i in some], offsets, data.ts_ms, data.values))
+    sizes = np.diff(data.offsets)
+    order = sorted(np.flatnonzero(sizes).tolist(), key=lambda i: sorted(data.labels[i].items()))
+    parts = [slice(data.offsets[i], data.offsets[i + 1]) for i in order]
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes[order], dtype=np.int64)))
+    ts = np.concatenate([data.ts_ms[it] for it in parts]) if parts else np.zeros(0, np.int64)
+    values = np.concatenate([data.values[it] for it in parts]) if parts else np.zeros(0)
+    return Matrix([data.labels[i] for i in order], offsets, ts, values)
 
 
 def _stepped(ev: Evaluator, node: Node) -> Frame:
@@ -128,14 +138,3 @@ def _stepped(ev: Evaluator, node: Node) -> Frame:
     if isinstance(found, str):
         raise BadQuery("a range query needs a scalar or an instant vector, this is a text")
     return found if isinstance(found, Frame) else lone({}, found)
-
-
-def _sorted(found: Matrix) -> Matrix:
-    """The series by their labels, name by name."""
-    order = sorted(range(len(found.labels)), key=lambda i: sorted(found.labels[i].items()))
-    if order == list(range(len(order))):
-        return found
-    sizes = np.diff(found.offsets)[order]
-    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
-    at = np.repeat(found.offsets[:-1][order] - offsets[:-1], sizes) + np.arange(offsets[-1])
-    return Matrix([found.labels[i] for i in order], offsets, found.ts_ms[at], found.values[at])
