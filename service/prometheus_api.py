@@ -50,9 +50,9 @@ class Queries:
 
 def query(api: Queries, form: Form, canceled: Callable[[], bool]) -> Iterator[bytes]:
     """`/query`: an expression at one moment."""
-    at_ms = form.moment("time", api.clock())
-    found = _evaluated(lambda more: api.engine.instant(form.text("query"), at_ms, canceled=canceled, **more), api, form)
-    return wire.answer(_limited(found, form.limit()), _stats(form, found))
+    at_ms, limit = form.moment("time", api.clock()), form.limit()
+    found = _evaluated(lambda more: api.engine.instant(form.text("query"), at_ms, canceled=canceled, **more), form)
+    return wire.answer(_limited(found, limit), _stats(form, found))
 
 
 def query_range(api: Queries, form: Form, canceled: Callable[[], bool]) -> Iterator[bytes]:
@@ -71,14 +71,12 @@ def query_range(api: Queries, form: Form, canceled: Callable[[], bool]) -> Itera
         )
     limit = form.limit()
     found = _evaluated(
-        lambda more: api.engine.range(form.text("query"), start_ms, end_ms, step_ms, canceled=canceled, **more),
-        api,
-        form,
+        lambda more: api.engine.range(form.text("query"), start_ms, end_ms, step_ms, canceled=canceled, **more), form
     )
     return wire.answer(_limited(found, limit), _stats(form, found))
 
 
-def _evaluated(ask: Callable[[dict[str, Any]], Answer], api: Queries, form: Form) -> Answer:
+def _evaluated(ask: Callable[[dict[str, Any]], Answer], form: Form) -> Answer:
     more: dict[str, Any] = {}
     if form.text("timeout"):
         more["max_seconds"] = form.duration("timeout") / 1000

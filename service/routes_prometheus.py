@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.datastructures import QueryParams
+from starlette.types import Send
 
 from service import prometheus_api as api
 from service import prometheus_json as wire
@@ -79,6 +81,7 @@ class Gate:
         self._parts, self._limits = parts, parts.settings.query
         self._turn = anyio.Semaphore(self._limits.max_concurrent)
         self._threads = anyio.CapacityLimiter(self._limits.max_concurrent + 1)
+        self._sending = anyio.Semaphore(self._limits.max_concurrent)
         self._waiting = 0
 
     async def answer(self, request: Request, answering: Answering) -> Response:
@@ -92,7 +95,7 @@ class Gate:
         self._parts.own.add("midwatch_server_queries_total", ("ok",))
         if isinstance(body, bytes):
             return Response(body, media_type=JSON)
-        return StreamingResponse(body, media_type=JSON)
+        return Long(body, self._sending, self._limits.timeout_seconds)
 
     async def _worked(self, request: Request, form: Form, answering: Answering) -> Body:
         gone = threading.Event()
@@ -122,10 +125,35 @@ class Gate:
             self._waiting -= 1
 
 
+class Long(StreamingResponse):
+    """An answer of several pieces: so many are sent at once, and who reads too slowly is left.
+
+    Else those who don't read what they asked for would fill the memory with it.
+    """
+
+    def __init__(self, body: Iterator[bytes], turn: anyio.Semaphore, seconds: float) -> None:
+        super().__init__(body, media_type=JSON)
+        self._turn, self._seconds = turn, seconds
+
+    async def stream_response(self, send: Send) -> None:
+        """Send it all, or as much as is taken in the time; an answer that is cut is no JSON."""
+        with anyio.move_on_after(self._seconds):
+            async with self._turn:
+                await super().stream_response(send)
+
+
+def _short(body: Body) -> Body:
+    """An answer of one piece as such."""
+    if isinstance(body, bytes):
+        return body
+    pieces = list(itertools.islice(body, 2))
+    return b"".join(pieces) if len(pieces) < 2 else itertools.chain(pieces, body)
+
+
 def _safely(answering: Answering, form: Form, gone: Callable[[], bool]) -> Body | PrometheusFault:
     """The answer, or what the API says in its place; a task group would wrap what is raised."""
     try:
-        return answering(form, gone)
+        return _short(answering(form, gone))
     except PrometheusFault as fault:
         return fault
     except QueryFault as fault:

@@ -82,6 +82,12 @@ class Store:
 
     def append_counted(self, batch: MetricBatch) -> Stored:
         """Store the batch durably; whether it was new, and how many points were left out, by reason."""
+        if self.memory.open_samples() > self._bounds.open_samples:
+            self.keeper.counts["turned_away"] += 1
+            raise StoreUnavailable(
+                f"more than {self._bounds.open_samples} samples are not sealed yet; try again later, send less, or "
+                "raise service.memory.open_samples"
+            )
         return self.database.write(lambda cursor: self._write(cursor, batch), self._apply).stored
 
     def instant(self, selector: Selector, at_ms: int, lookback_ms: int = 300_000) -> list[InstantPoint]:
@@ -141,6 +147,11 @@ class Store:
         """Exact counts of each slice `(edges[i], edges[i + 1]]` of each indicator; edges ascend."""
         with self._reading(indicators) as reading:
             return slice_counts(reading, edges_ms)
+
+    def counts_of_work(self) -> dict[str, int]:
+        """Blocks sealed, days written anew, batches turned away, chunks let go of from memory, since this began."""
+        return {**dict.fromkeys(("sealed", "rewritten", "turned_away"), 0), **self.keeper.counts,
+                "evicted": self.memory.planes.evicted}  # fmt: skip
 
     def keep(self) -> list[Dropped]:
         """Roll up, seal, note the state, drop what is too old or too much; to be called every few minutes."""

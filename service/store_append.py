@@ -43,6 +43,8 @@ class Bounds:
     """Streams of batches whose highest sequence is remembered."""
     planes_bytes: int = 256 * 2**20
     """Inflated chunks that are kept in memory."""
+    open_samples: int = 200_000_000
+    """Samples of blocks that are not sealed, 28 bytes of memory each; beyond, batches are turned away for now."""
     metadata: int = 20_000
     """Metrics whose type, help and unit are kept."""
 

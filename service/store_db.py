@@ -34,7 +34,7 @@ class Resources:
 
     memory_mb: int = 1024
     threads: int = 2
-    checkpoint_mb: int = 64
+    checkpoint_mb: int = 32
     """How much is logged before it is folded into the file."""
     waiting_writes: int = 64
     """Writes that may wait; more are refused for now, and their senders come again."""
@@ -130,6 +130,18 @@ class Database:
         finally:
             cursor.close()
 
+    def copy_to(self, path: Path) -> None:
+        """A copy of all, of one moment, as a database file of its own, which must not be there yet."""
+        quoted = str(path).replace("'", "''")
+        with self.cursor() as cursor:
+            name = str(cursor.execute("SELECT current_database()").fetchall()[0][0]).replace('"', '""')
+            cursor.execute(f"ATTACH '{quoted}' AS copied (STORAGE_VERSION '{STORAGE_VERSION}')")
+            try:
+                path.chmod(0o600)
+                cursor.execute(f'COPY FROM DATABASE "{name}" TO copied')
+            finally:
+                cursor.execute("DETACH copied")
+
     def checkpoint(self) -> None:
         """Fold the log into the file, so that dropped space can be used again; skipped while others are at work."""
         with self._lock:
@@ -188,6 +200,8 @@ class Database:
                 cursor.execute("ROLLBACK")
                 return
         except duckdb.Error as second:
+            if "no transaction is active" in str(second):
+                return  # what failed was the commit, which undid all by itself
             _LOG.warning("%s: could not be rolled back: %s", self.path, _sentence(second))
             if not isinstance(second, duckdb.FatalException) and "invalidated" not in str(second):
                 return

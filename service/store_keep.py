@@ -88,25 +88,26 @@ def note_state(cursor: Cursor, layout: Layout, state: SeriesState, ids: Iterable
         cursor.execute(f"INSERT INTO replayed SELECT ?, count(*) FROM {table('head', block)}", [block])  # noqa: S608
 
 
+def overdue(layout: Layout, bounds: Bounds, now_ms: int) -> list[Dropped]:
+    """Which tables of periods are over their time; those of samples by their day."""
+    found = [Dropped("samples", it, "age") for it in layout.raw_days() if (it + 1) * DAY_MS < now_ms - bounds.raw_ms]
+    kept = {"logs": bounds.raw_ms, "spans": bounds.raw_ms, "fives": bounds.rollup_ms, "hours": bounds.rollup_ms}
+    for kind, kept_ms in kept.items():
+        ends = ((it, (it + 1) * PERIOD_MS[kind]) for it in layout.periods[kind])
+        found += [Dropped(kind, period, "age") for period, end in ends if end < now_ms - kept_ms]
+    return found
+
+
 def drop_old(
     cursor: Cursor, layout: Layout, bounds: Bounds, now_ms: int, last_of_heads: Callable[[int], Flat]
 ) -> tuple[Layout, list[Dropped]]:
-    """Drop tables of periods that are over their time."""
-    dropped = []
-    for day in layout.raw_days():
-        if (day + 1) * DAY_MS < now_ms - bounds.raw_ms:
-            layout = let_go(cursor, layout, day, last_of_heads(day))
-            dropped.append(Dropped("samples", day, "age"))
-    for kind, kept_ms in (
-        ("logs", bounds.raw_ms),
-        ("spans", bounds.raw_ms),
-        ("fives", bounds.rollup_ms),
-        ("hours", bounds.rollup_ms),
-    ):
-        for period in layout.periods[kind]:
-            if (period + 1) * PERIOD_MS[kind] < now_ms - kept_ms:
-                layout = drop(cursor, layout, kind, period)
-                dropped.append(Dropped(kind, period, "age"))
+    """Drop tables of periods that are over their time, and delete such rows of the others."""
+    dropped = overdue(layout, bounds, now_ms)
+    for it in dropped:
+        if it.kind == "samples":
+            layout = let_go(cursor, layout, it.period, last_of_heads(it.period))
+        else:
+            layout = drop(cursor, layout, it.kind, it.period)
     _delete_old(cursor, bounds, now_ms)
     return layout, dropped
 
@@ -145,12 +146,8 @@ def _delete_old(cursor: Cursor, bounds: Bounds, now_ms: int) -> None:
     cursor.execute("DELETE FROM services WHERE gone_ms < ?", [oldest])
 
 
-def drop_most(
-    cursor: Cursor, layout: Layout, bounds: Bounds, last_of_heads: Callable[[int], Flat]
-) -> tuple[Layout, list[Dropped]]:
-    """Drop the oldest day of samples and logs where the file uses more than its bound."""
-    if used_bytes(cursor) <= bounds.disk_bytes:
-        return layout, []
+def drop_most(cursor: Cursor, layout: Layout, last_of_heads: Callable[[int], Flat]) -> tuple[Layout, list[Dropped]]:
+    """Drop the oldest day of samples and logs, or where there is but one the oldest month of rollups."""
     days = sorted({*layout.raw_days(), *layout.periods["logs"], *layout.periods["spans"]})
     if len(days) > 1:
         layout = let_go(cursor, layout, days[0], last_of_heads(days[0]))
@@ -166,5 +163,7 @@ def drop_most(
 
 def used_bytes(cursor: Cursor) -> int:
     """Bytes of the file's blocks that are in use."""
-    rows = cursor.execute("SELECT block_size * used_blocks FROM pragma_database_size()").fetchall()
+    rows = cursor.execute(
+        "SELECT block_size * used_blocks FROM pragma_database_size() WHERE database_name = current_database()"
+    ).fetchall()
     return int(rows[0][0]) if rows else 0

@@ -8,14 +8,26 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from service.flat import joined
+import numpy as np
+
+from service.flat import NONE, joined
 from service.increments import Rules
 from service.store_append import Bounds
 from service.store_db import Cursor, Database
-from service.store_keep import Dropped, drop_most, drop_old, due_ms, note_state, risen, roll_up
+from service.store_keep import (
+    Dropped,
+    drop_most,
+    drop_old,
+    due_ms,
+    note_state,
+    overdue,
+    risen,
+    roll_up,
+    used_bytes,
+)  # fmt: skip
 from service.store_layout import Layout
 from service.store_memory import NEVER_MS, Memory
-from service.store_schema import BLOCK_MS, BLOCKS_PER_DAY
+from service.store_schema import BLOCK_MS, BLOCKS_PER_DAY, DAY_MS
 from service.store_seal import (
     SEAL_AFTER_MS,
     Sheaf,
@@ -31,7 +43,10 @@ from service.store_series import Ids
 from service.store_slices import SliceBook
 
 _LOG = logging.getLogger(__name__)
-_CHECKPOINT_TRIES = 3
+NOTE_MS = 1_800_000
+"""How often the state of every series is written: a start goes through the samples that came since."""
+CLEAN_MS = 3_600_000
+"""How often rows are deleted of tables that are not of one period."""
 
 
 class Keeper:
@@ -49,6 +64,8 @@ class Keeper:
         self._bounds, self._rules, self._clock = bounds, rules, clock
         self._frames: dict[int, int] = {}
         """Frames of each head when the last turn ended."""
+        self._noted_ms = self._cleaned_ms = 0
+        self._begun_ms = clock()
         self._turn = threading.Lock()
 
     def keep(self) -> list[Dropped]:
@@ -58,7 +75,7 @@ class Keeper:
             self._roll_up(now)
             changed = self._seal_all(now) + self._rewrite_all(now)
             dropped = self._drop(now)
-            self._database.write(self._forget_dead, self._forgotten)
+            self._forget_dead()
             self.dropped.update(f"{it.kind}:{it.reason}" for it in dropped)
             self._frames = {block: head.frames for block, head in list(self._memory.heads.items())}
             if changed or dropped:
@@ -71,8 +88,8 @@ class Keeper:
         note_state(cursor, layout, self._memory.state, self._memory.directory.numbers())
 
     def _roll_up(self, now_ms: int) -> None:
-        until = due_ms(now_ms)
-        memory = self._memory
+        until, memory = due_ms(now_ms), self._memory
+        noting = now_ms - self._noted_ms >= NOTE_MS
 
         def begin() -> Ids:
             memory.touched_ms = NEVER_MS
@@ -89,7 +106,8 @@ class Keeper:
                 if memory.touched_ms <= until:
                     rises = risen(memory.moment_of_writer(cursor), memory.directory.ids(), until, self._rules)
                 layout = roll_up(cursor, layout, rises, until)
-            self.note(cursor, layout)
+            if noting:
+                self.note(cursor, layout)
             for name, minute_ms, bad in self._slices.unsaved(layout.rolled_ms):
                 cursor.execute("INSERT INTO minute_slices VALUES (?, ?, ?)", [name, minute_ms, bad])
             return layout
@@ -99,6 +117,8 @@ class Keeper:
             self._slices.saved(layout.rolled_ms)
 
         self._database.write(write, after)
+        if noting:
+            self._noted_ms = now_ms
 
     def _seal_all(self, now_ms: int) -> int:
         layout = self._memory.layout
@@ -168,6 +188,7 @@ class Keeper:
         self.counts["rewritten"] += 1
 
     def _drop(self, now_ms: int) -> list[Dropped]:
+        """Drop what is over its time, then the oldest days while the file uses more than its bound."""
         memory = self._memory
 
         def after(found: tuple[Layout, list[Dropped]]) -> None:
@@ -179,33 +200,49 @@ class Keeper:
 
         def most(cursor: Cursor) -> tuple[Layout, list[Dropped]]:
             memory.streams.compact(cursor)
-            return drop_most(cursor, memory.layout, self._bounds, memory.last_of_heads)
+            return drop_most(cursor, memory.layout, memory.last_of_heads)
 
-        dropped = self._database.write(old, after)[1]
-        while more := self._database.write(most, after)[1]:
+        dropped: list[Dropped] = []
+        if now_ms - self._cleaned_ms >= CLEAN_MS or overdue(memory.layout, self._bounds, now_ms):
+            dropped += self._database.write(old, after)[1]
+            self._cleaned_ms = now_ms
+        while self._used() > self._bounds.disk_bytes and (more := self._database.write(most, after)[1]):
             dropped += more
             self._database.checkpoint()
         if dropped:
             self._database.write(memory.load_carry)
         return dropped
 
-    def _forget_dead(self, cursor: Cursor) -> list[int]:
-        """Series that nothing can ask for any more: their samples are gone, and no rollup counts for an objective."""
-        now, last_ms = self._clock(), self._memory.state.columns.last_ms
-        raw, rollup = now - self._bounds.raw_ms - 86_400_000, now - self._bounds.rollup_ms
-        dead = [
-            number
-            for number, series in self._memory.directory.items()
-            if max(last_ms[number], self._memory.state.odd_ms[number])
-            < (raw if series.metric.startswith("container_") else rollup)
-        ]
-        for name in ("series", "runs", "series_state", "carry") if dead else ():
-            cursor.execute(f"DELETE FROM {name} WHERE series_id IN (SELECT unnest(?))", [dead])  # noqa: S608
-        return dead
+    def _used(self) -> int:
+        with self._database.cursor() as cursor:
+            return used_bytes(cursor)
 
-    def _forgotten(self, dead: list[int]) -> None:
-        self._memory.directory.remove(dead)
-        self._memory.state.forget(dead)
+    def _forget_dead(self) -> None:
+        """Series that nothing can ask for any more: their samples are gone, and no rollup counts for an objective."""
+        memory, now = self._memory, self._clock()
+        raw, rollup = now - self._bounds.raw_ms - DAY_MS, now - self._bounds.rollup_ms
+
+        def dead() -> list[int]:
+            ids = memory.directory.ids()
+            heard = np.maximum(memory.state.columns.last_ms[ids], memory.state.odd_ms[ids])
+            # of a series that never had a number nothing is noted: it was heard when this process began, at best
+            heard = np.where(heard == NONE, self._begun_ms, heard)
+            silent = zip(ids[heard < raw].tolist(), heard[heard < raw].tolist(), strict=True)
+            series = memory.directory.series
+            return [it for it, at in silent if at < rollup or series(it).metric.startswith("container_")]
+
+        def write(cursor: Cursor) -> list[int]:
+            found = dead()
+            for name in ("series", "runs", "series_state", "carry"):
+                cursor.execute(f"DELETE FROM {name} WHERE series_id IN (SELECT unnest(?))", [found])  # noqa: S608
+            return found
+
+        def after(found: list[int]) -> None:
+            memory.directory.remove(found)
+            memory.state.forget(found)
+
+        if dead():
+            self._database.write(write, after)
 
 
 def _written(cursor: Cursor, sheaf: Sheaf, chunks: str, stats: str) -> None:

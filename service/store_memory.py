@@ -92,6 +92,10 @@ class Memory:
             self.heads.setdefault(block, Head()).add(flat)
             self.state.note_odd(flat)
 
+    def open_samples(self) -> int:
+        """Samples of blocks that are not sealed."""
+        return sum(head.samples for head in list(self.heads.values()))
+
     def last_of_heads(self, day: int) -> Flat:
         """The last number of each series in the open blocks of a day."""
         mine = [head.runs() for block, head in self.heads.items() if block // BLOCKS_PER_DAY == day]

@@ -94,7 +94,7 @@ def write_sealed(cursor: Cursor, layout: Layout, block: int, sheaf: Sheaf, frame
 def cut_head(cursor: Cursor, layout: Layout, block: int, frames: int) -> Layout:
     """Leave of a head only what came after its first `frames` rows; without any the table goes."""
     head = table("head", block)
-    left = cursor.execute(f"SELECT * FROM {head} WHERE rowid >= ? ORDER BY rowid", [frames]).fetchall()  # noqa: S608
+    left = cursor.execute(f"SELECT * FROM {head} ORDER BY rowid OFFSET ?", [frames]).fetchall()  # noqa: S608
     layout = drop(cursor, layout, "head", block)
     if left:
         layout = ensure(cursor, layout, "head", block)

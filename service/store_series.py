@@ -71,6 +71,11 @@ class Directory:
         """The numbers of all series, ascending."""
         return np.array(sorted(self.numbers()), np.int64)
 
+    def named(self, numbers: Iterable[int]) -> list[tuple[int, Series | None]]:
+        """These numbers with their series; None where there is none any more."""
+        with self._lock:
+            return [(number, self._series.get(number)) for number in numbers]
+
     def full_labels(self, ids: Ids) -> list[Mapping[str, str]]:
         """The labels of each of these series, with the metric's name under `__name__`."""
         with self._lock:

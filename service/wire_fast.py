@@ -19,7 +19,7 @@ from service.model import BatchIdentity, Metadata, MetricBatch, Series
 from service.quota import Quota
 from service.series_book import SeriesBook
 from service.wire_jit import kernel
-from service.wire_table import Found, Ints, Picked, Rows, WireTable
+from service.wire_table import HIGH, LOW, ROW_WORDS, Found, Ints, Picked, WireTable
 
 MOST_LEFT = 100_000
 """Frames of one body that are left to the other readers; beyond, they read all of it."""
@@ -39,7 +39,7 @@ class Numbers(Protocol):
 class Scanned(NamedTuple):
     """What a compiled reader found, and the frames that it left."""
 
-    rows: Rows
+    rows: Ints
     size: int
     left: Ints
     any_start: bool = False
@@ -71,12 +71,9 @@ class FastWire:
         """Whether the compiled readers are there."""
         return kernel("scan_otlp") is not None and self.limits.series >= self.limits.points
 
-    def rows(self, room: int) -> Rows:
+    def rows(self, room: int) -> Ints:
         """Empty rows for a body that holds at most `room` samples."""
-        most = min(room, self.limits.points)
-        words = [np.empty(most, np.uint64) for _ in range(2)]
-        times = [np.empty(most, np.int64) for _ in range(2)]
-        return Rows(words[0], words[1], times[0], times[1], np.empty(most), np.empty((most, 3), np.int64))
+        return np.empty((min(room, self.limits.points), ROW_WORDS), np.int64)
 
     def checked(self, count: int) -> bool:
         """False where a body is left to the other readers as a whole; 413 where it has too many samples."""
@@ -129,8 +126,8 @@ class FastWire:
             self._epoch = self._directory.epoch
             self._stored[:] = 0
 
-    def _learn(self, rows: Rows, found: Found, sender: str, resolve: Callable[[Ints], New | None]) -> New | None:
-        _, first = np.unique(rows.lo[found.misses], return_index=True)
+    def _learn(self, rows: Ints, found: Found, sender: str, resolve: Callable[[Ints], New | None]) -> New | None:
+        _, first = np.unique(rows[found.misses, LOW], return_index=True)
         asked = found.misses[np.sort(first)]
         new = resolve(asked)
         if new is None:
@@ -143,7 +140,8 @@ class FastWire:
         for number, counter in zip(given, new.counters, strict=True):
             if number >= 0:
                 self._counter[number] = counter
-        self.table.put(rows.lo[asked], rows.hi[asked], np.array(given, np.int64))
+        words = rows[asked].view(np.uint64)
+        self.table.put(words[:, LOW].copy(), words[:, HIGH].copy(), np.array(given, np.int64))
         return new
 
     def _reserve(self) -> None:
@@ -175,8 +173,7 @@ def _joined(
     metadata: Sequence[Metadata],
     directory: Numbers,
 ) -> MetricBatch:
-    rows, n = scanned.rows, scanned.size
-    columns: list[NDArray[Any]] = [found.places, rows.ts_ms[:n], rows.value[:n], rows.start_ms[:n]]
+    columns: list[NDArray[Any]] = [found.places, found.ts_ms, found.value, found.start_ms]
     if scanned.any_start and len(counters):
         columns[3] = np.where(counters[np.maximum(found.places, 0)] == 1, columns[3], NONE)
     if refused:

@@ -18,7 +18,7 @@ from service.deltas import Turn
 from service.model import BatchIdentity, MetricBatch, Series
 from service.wire_fast import EMPTY, MOST_LEFT, FastWire, New, Scanned
 from service.wire_jit import kernel
-from service.wire_table import Found, Ints
+from service.wire_table import BEGIN, PLACE, Found, Ints
 
 _POINT_BYTES = 11
 _METRIC_BYTES = 8
@@ -52,13 +52,9 @@ class OtlpReader:
         if scan is None or not fast.ready or not body:
             return None
         rows = fast.rows(len(body) // _POINT_BYTES + 1)
-        metrics = np.empty((min(len(body) // _METRIC_BYTES, len(rows.lo)) + 2, 7), np.int64)
+        metrics = np.empty((min(len(body) // _METRIC_BYTES, len(rows)) + 2, 7), np.int64)
         left = np.empty((min(len(body) // 2 + 1, MOST_LEFT), 2), np.int64)
-        data = np.frombuffer(body, np.uint8)
-        count, frames = scan(
-            data, fast.table.key, len(rows.lo), rows.lo, rows.hi, rows.ts_ms, rows.start_ms, rows.value, rows.place,
-            metrics, left,
-        )  # fmt: skip
+        count, frames = scan(np.frombuffer(body, np.uint8), fast.table.key, rows, metrics, left)
         if not fast.checked(count):
             return None
         one = _Body(body, Scanned(rows, count, left[:frames]), metrics, self)
@@ -91,13 +87,13 @@ class _Body:
     def __init__(self, body: bytes, scanned: Scanned, metrics: Ints, reader: OtlpReader) -> None:
         self.scanned = scanned
         self._body, self._metrics, self._reader = body, metrics, reader
-        owners = metrics[scanned.rows.place[: scanned.size, 0], 3] if scanned.size else np.zeros(0, np.int64)
+        owners = metrics[scanned.rows[: scanned.size, PLACE], 3] if scanned.size else np.zeros(0, np.int64)
         self._begins = np.flatnonzero(np.diff(owners, prepend=-1))
         """The first row of each resource."""
 
     def within(self) -> bool:
         """Whether resources are as small as what is remembered of them."""
-        firsts = self._metrics[self.scanned.rows.place[self._begins, 0]]
+        firsts = self._metrics[self.scanned.rows[self._begins, PLACE]]
         return not len(firsts) or int((firsts[:, 4] - firsts[:, 3]).max()) <= _MOST_RESOURCE_BYTES
 
     def resolve(self, asked: Ints) -> New | None:
@@ -122,8 +118,7 @@ class _Body:
         """The same, and `target_info` of the resources that the compiled reader read."""
         if not len(self._begins):
             return left
-        ts_ms = self.scanned.rows.ts_ms[: self.scanned.size]
-        newest = np.maximum.reduceat(np.where(found.places >= 0, ts_ms, -1), self._begins)
+        newest = np.maximum.reduceat(np.where(found.places >= 0, found.ts_ms, -1), self._begins)
         series, index, times = list(left.series), list[int](left.series_index), list[int](left.ts_ms)
         refused = Counter(left.refused)
         for row, at_ms in zip(self._begins.tolist(), newest.tolist(), strict=True):
@@ -141,7 +136,7 @@ class _Body:
         )  # fmt: skip
 
     def _target(self, row: int) -> _Target:
-        begin, end = self._metrics[self.scanned.rows.place[row, 0], 3:5].tolist()
+        begin, end = self._metrics[self.scanned.rows[row, PLACE], 3:5].tolist()
         resource = self._body[begin:end]
         told = self._reader.target(resource)
         if told is None:
@@ -154,8 +149,8 @@ class _Body:
 
     def _request(self, asked: Ints) -> Iterator[bytes]:
         """Resources, scopes and metrics are written once for neighbours; a time of `n` ms is the n-th asked, from 1."""
-        body, place = self._body, self.scanned.rows.place[asked].tolist()
-        heads = self._metrics[self.scanned.rows.place[asked, 0]].tolist()
+        body, place = self._body, self.scanned.rows[asked, BEGIN:].tolist()
+        heads = self._metrics[self.scanned.rows[asked, PLACE]].tolist()
         both = [(tuple(head), at) for at, head in enumerate(heads)]
         for (resource, resource_end), of_resource in groupby(both, lambda it: it[0][3:5]):
             scopes = b""
@@ -163,7 +158,7 @@ class _Body:
                 metrics = b""
                 for (head, head_end, kind), of_metric in groupby(of_scope, lambda it: it[0][:3]):
                     points = b"".join(
-                        _field(0x0A, body[place[at][1] : place[at][2]] + _last(at + 1)) for _, at in of_metric
+                        _field(0x0A, body[place[at][0] : place[at][1]] + _last(at + 1)) for _, at in of_metric
                     )
                     metrics += _field(0x12, body[head:head_end] + _field(_DATA[kind], points + _SUM[kind]))
                 whose = _field(0x0A, body[scope:scope_end]) if scope_end else b""

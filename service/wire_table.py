@@ -17,26 +17,24 @@ _NOBODY = -1
 _REFUSED = -2
 
 
-class Rows(NamedTuple):
-    """Samples as a reader finds them: hashes, times in ms, values with their bits, and where they stand in the body."""
-
-    lo: Words
-    hi: Words
-    ts_ms: Ints
-    start_ms: Ints
-    value: NDArray[np.float64]
-    place: Ints
-    """Three numbers a row, as the reader has them."""
+ROW_WORDS = 8
+LOW, HIGH, TIME, PLACE, BEGIN, END = 0, 1, 2, 5, 6, 7
+"""Columns of rows as the compiled readers write them; between are the start and the value's bits."""
 
 
 class Found(NamedTuple):
-    """Which series rows are of: numbers of the book, each once, and each row's place among them."""
+    """Which series rows are of, and their samples."""
 
     numbers: Ints
+    """Of the book's series, each once."""
     places: Ints
-    """-1 where the series is not known; -2 and below where it can't be taken."""
+    """Each row's place among them; -1 where its series is not known, -2 and below where it can't be taken."""
     misses: Ints
     """The rows whose series is not known."""
+    ts_ms: Ints
+    start_ms: Ints
+    value: NDArray[np.float64]
+    """With its bits."""
 
 
 class WireTable:
@@ -57,14 +55,14 @@ class WireTable:
         self._numbers = np.full(2048, _NOBODY, np.int64)
         self._marks = np.zeros(1024, np.int64)
 
-    def look_up(self, rows: Rows, n: int) -> Found:
-        """The series of the first `n` rows."""
+    def look_up(self, rows: Ints, n: int) -> Found:
+        """The series of the first `n` rows, and their samples."""
         self._stamp += 1
-        found, index, misses = (np.empty(n, np.int64) for _ in range(3))
+        found, places, misses, times, starts, values = (np.empty(n, np.int64) for _ in range(6))
         count, missed = _kernel("look_up")(
-            rows.lo, rows.hi, n, self._keys, self._numbers, self._marks, self._stamp, found, index, misses
+            rows, n, self._keys, self._numbers, self._marks, self._stamp, found, places, misses, times, starts, values
         )
-        return Found(found[:count], index, misses[:missed])
+        return Found(found[:count], places, misses[:missed], times, starts, values.view(np.float64))
 
     def put(self, lo: Words, hi: Words, numbers: Ints) -> None:
         """Remember series by their hashes."""

@@ -23,7 +23,7 @@ from service.remote_write import (
 from service.remote_write_proto import SERIES_1, SERIES_2, Request
 from service.wire_fast import EMPTY, MOST_LEFT, FastWire, New, Scanned
 from service.wire_jit import kernel
-from service.wire_table import Found, Ints
+from service.wire_table import BEGIN, Found, Ints
 
 _SAMPLE_BYTES = 2
 _SYMBOL_BYTES = 2
@@ -44,9 +44,8 @@ class WriteReader:
         rows = fast.rows(len(body) // _SAMPLE_BYTES + 1)
         left = np.empty((min(len(body) // 2 + 1, MOST_LEFT), 2), np.int64)
         names = np.empty((len(body) // _SYMBOL_BYTES + 1 if version == "2.0" else 1, 2), np.uint64)
-        arrays = [rows.lo, rows.hi, rows.ts_ms, rows.start_ms, rows.value, rows.place]
-        arrays += [left] if version == "1.0" else [names, left]
-        count, frames, *symbols_end = scan(np.frombuffer(body, np.uint8), fast.table.key, len(rows.lo), *arrays)
+        arrays = [rows, left] if version == "1.0" else [rows, names, left]
+        count, frames, *symbols_end = scan(np.frombuffer(body, np.uint8), fast.table.key, *arrays)
         if not fast.checked(count):
             return None
         symbols = body[: symbols_end[0]] if symbols_end else b""
@@ -74,7 +73,7 @@ class _Body:
 
     def resolve(self, asked: Ints) -> New:
         """The series of rows; 400 where their bytes are none."""
-        places = self.scanned.rows.place[asked, :2].tolist()
+        places = self.scanned.rows[asked, BEGIN:].tolist()
         pieces = [self._body[begin:end] for begin, end in places]
         try:
             return self._first(pieces) if self._version == "1.0" else self._second(pieces)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -12,6 +13,7 @@ from alerts.model import Incident
 from alerts.thresholds import Thresholds
 from service import desk
 from service.desk import Receiver
+from service.errors import StoreUnavailable
 from service.evaluate import Evaluator
 from service.model import EventRow, LogBatch
 from service.ports import ask, rows_of
@@ -44,6 +46,7 @@ class World:
             self.wake,
         )
         self.rounds = 0
+        self.instances = 2
 
     def wake(self) -> None:
         self.woken += 1
@@ -66,6 +69,8 @@ class World:
             own("midwatch_oom_kills_total", kills, cause="container", victim="main"),
             own("midwatch_container_desired_seconds_total", desired * elapsed),
             own("midwatch_container_healthy_seconds_total", healthy * elapsed),
+            own("midwatch_container_instance_seconds_total", self.instances * elapsed),
+            own("midwatch_container_restarts_total", 0, by="policy"),
             own("midwatch_containers_desired", desired),
             own("midwatch_containers_healthy", healthy),
             own("http_requests_total", 10.0 * self.rounds, code="200"),
@@ -184,9 +189,44 @@ def test_an_evaluation_that_fails_is_counted_and_changes_nothing(world: World) -
     assert len(world.posted()) == 1
 
 
+def test_while_samples_cannot_be_read_that_is_a_page_and_nothing_else_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tell(DECLARED)
+    world.round()
+    world.round(kills=9)
+    before = world.posted()
+    assert [status for _, status in before] == ["firing"]
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise StoreUnavailable("the remote store can't be reached")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "counts_of", refuse)
+        for _ in range(30):
+            world.clock.now_ms += 5_000
+            with pytest.raises(StoreUnavailable):
+                world.evaluator.tick()
+    late = [it for it in world.incidents() if it.status == "open" and it.alerts[0].alert == "evaluation-late"]
+    assert len(late) == 1
+    assert [status for _, status in world.posted()] == ["firing", "firing"]
+    for _ in range(20):
+        world.round(kills=9)
+    assert sorted(world.posted()[2:]) == sorted([(late[0].id, "resolved"), (before[0][0], "resolved")])
+
+
 def test_each_minute_the_burn_is_written_down_for_graphs(world: World) -> None:
     world.tell(DECLARED)
     for _ in range(26):
         world.round()
     sql = "SELECT count(DISTINCT at_ms) FROM judgements WHERE slo = 'container-up'"
     assert rows_of(world.store.database, sql) == [(3,)]
+
+
+@pytest.mark.parametrize(("instances", "state"), [(0, "no-traffic"), (2, "ok")])
+def test_the_restart_rate_of_what_never_ran_is_no_success(world: World, instances: int, state: str) -> None:
+    world.tell(DECLARED)
+    world.instances = instances
+    for _ in range(80):
+        world.round()
+    assert world.states()["restart-rate"] == state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -78,6 +78,28 @@ def test_when_too_many_wait_the_next_is_turned_away_at_once() -> None:
         return found
 
     assert anyio.run(run) == [(503, "unavailable"), (200, "success"), (200, "success")]
+
+
+def test_who_does_not_read_a_long_answer_is_left_and_the_next_one_gets_his() -> None:
+    pieces = [b"x" * 1000 for _ in range(10)]
+
+    async def run() -> list[int]:
+        one, sent = gate(max_concurrent=1, timeout_seconds=0.2), [0, 0]
+
+        async def ask(reader: int, stalls: bool) -> None:
+            async def send(message: MutableMapping[str, Any]) -> None:
+                sent[reader] += len(message.get("body", b""))
+                if stalls and sent[reader] > 2000:
+                    await anyio.sleep_forever()
+
+            answer = await one.answer(request(), lambda form, gone: iter(pieces))
+            await answer({"type": "http", "asgi": {"spec_version": "2.4"}}, anyio.sleep_forever, send)
+
+        await ask(0, True)
+        await ask(1, False)
+        return sent
+
+    assert anyio.run(run) == [3000, 10_000]
 
 
 def _after(held: threading.Event) -> bytes:

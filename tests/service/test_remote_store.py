@@ -12,12 +12,17 @@ from fractions import Fraction
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
+from agent.model import NodeIdentity, Points, Resource, Value
+from agent.otlp import metrics_request
+from runtime.model import PLATFORM
 from service.app import create_app
 from service.main import running, system_clock
-from service.model import MetricBatch
+from service.model import MetricBatch, Series
 from service.parts import Parts
+from service.remote_encode import Encoder, compressed
 from service.remote_send import poster
 from service.remote_store import Remote, RemoteStore
 from service.settings import Settings
@@ -276,3 +281,28 @@ def test_what_was_acknowledged_is_forwarded_after_kill_9(tmp_path: Path) -> None
         assert {number: there.get(number) for number in acknowledged} == {n: [at] for n, at in acknowledged.items()}
         store.close()
     engine.stop()
+
+
+def test_what_senders_send_over_http_is_forwarded(engines: Sequence[Engine], tmp_path: Path) -> None:
+    engine = engines[0]
+    settings = Settings(store=f"prometheus+{engine.url}")
+    with running(settings, tmp_path, system_clock) as parts, httpx.Client(trust_env=False) as client:
+        now_ms = system_clock()
+        node = NodeIdentity("n1", "6b1f0d0e-0000-4000-8000-000000000001")
+        value = Value(
+            "midwatch_oom_kills_total", (("cause", "container"), ("victim", "main")), 3.0, now_ms, now_ms - 4000
+        )
+        body = metrics_request(node, [Points(Resource(PLATFORM), (value,))])
+        headers = {"content-type": "application/x-protobuf", "midwatch-batch": f"{node.node_id}/s1/metrics/1"}
+        app = create_app(parts)
+        assert [ask(app, "POST", "/v1/metrics", headers, body).status_code for _ in range(2)] == [200, 200]
+        one = Encoder().encode([Series("wrote_total", ())], np.zeros(1, np.int64), np.array([now_ms]), np.array([7.0]))
+        told = {
+            "content-type": "application/x-protobuf", "content-encoding": "snappy",
+            "x-prometheus-remote-write-version": "0.1.0",
+        }  # fmt: skip
+        assert ask(app, "POST", "/api/v1/write", told, compressed(one.body)).status_code == 204
+        until(lambda: len(parts.store.instant(Selector("wrote_total"), now_ms)) == 1)
+        found = engine.api(client).raw(Selector("midwatch_oom_kills_total"), now_ms - 1, now_ms)
+        assert [it.value.tolist() for it in found] == [[3.0]]
+        assert dict(found[0].series.labels)["node"] == "n1"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.errors import SelectFault, TooManySamples
+from service.errors import SelectFault, StoreUnavailable, TooManySamples
 from service.model import Metadata
 from service.samples import NAME, STALE_BITS, Matcher, Selected
 from service.store import Store
@@ -232,4 +232,17 @@ def test_whatever_comes_in_whatever_order_is_read_back(
             clock.now_ms += 300_000 if step == "keep" else 9 * HOUR_MS
             store.keep()
         assert everything(store) == told(points)
+    store.close()
+
+
+def test_where_too_much_is_open_batches_are_told_to_come_again(tmp_path: Path, clock: Clock) -> None:
+    store = Store(tmp_path / "x.duckdb", clock, Bounds(open_samples=5))
+    many = [Point(HEAT, clock.now_ms - at, 1.0, None, "gauge") for at in range(6)]
+    assert store.append(batch(many, 1))
+    with pytest.raises(StoreUnavailable, match="open_samples"):
+        store.append(batch([Point(HEAT, clock.now_ms + 1, 1.0, None, "gauge")], 2))
+    assert store.counts_of_work()["turned_away"] == 1
+    clock.now_ms += 4 * HOUR_MS
+    store.keep()
+    assert store.append(batch([Point(HEAT, clock.now_ms, 1.0, None, "gauge")], 2))
     store.close()
