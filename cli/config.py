@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from agent.settings import Settings as AgentSettings
 from cli.errors import ConfigFault
+from runtime.compose_yaml import MAX_BYTES, Node, Scalar, YamlFault, parse
 from runtime.compose_yaml import Mapping as YamlMapping
-from runtime.compose_yaml import Node, Scalar, YamlFault, parse
 from runtime.compose_yaml import Sequence as YamlSequence
+from runtime.regular import read_regular
 from service.settings import Settings as ServiceSettings
 from service.settings import host_and_port
 
@@ -102,7 +103,7 @@ def _fields() -> dict[str, Any]:
 
 def _file(path: Path) -> _Source:
     try:
-        root = parse(path.read_text(encoding="utf-8"))
+        root = parse(read_regular(path, MAX_BYTES).decode())
     except OSError as error:
         raise ConfigFault((f"{path}: can't be read: {error.strerror}; correct the path or its permissions",)) from error
     except UnicodeDecodeError as error:
