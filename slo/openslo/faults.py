@@ -55,6 +55,10 @@ class Report:
         """What is allowed and likely not meant."""
         self._add(Finding(at, what, remedy, "warning"))
 
+    def note(self, at: At, what: str, remedy: str) -> None:
+        """What is as it should be, and good to know."""
+        self._add(Finding(at, what, remedy, "note"))
+
     @property
     def errors(self) -> int:
         """Faults so far."""
