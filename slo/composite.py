@@ -47,7 +47,7 @@ def _good(method: Timeslices, part: Slice | None) -> bool | None:
     return None if part is None else spent(method, [part], 1).bad == 0
 
 
-def _together(outcomes: tuple[bool | None, ...]) -> bool | None:
+def _together(outcomes: Sequence[bool | None]) -> bool | None:
     if False in outcomes:
         return False
     return None if None in outcomes else True

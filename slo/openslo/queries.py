@@ -8,18 +8,18 @@ from typing import Final, Literal, cast
 
 from slo.model import Matcher, Selector
 
-WINDOW: Final = re.compile(r"\{\{\s*\.window\s*\}\}")
+WINDOW: Final = re.compile(r"\{\{\s*+\.window\s*+\}\}")
 """How Sloth's users write the window of a query: `[{{.window}}]`."""
-_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{[^{}]*+\}\}")
 _METRIC = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _STRING = r'"(?:[^"\\\n]|\\.)*"|' + r"'(?:[^'\\\n]|\\.)*'|`[^`]*`"
-_SELECTOR = rf"(?P<metric>{_METRIC})\s*(?P<braces>\{{(?:[^\"'`{{}}]|{_STRING})*\}})?"
-_BARE = re.compile(rf"\s*{_SELECTOR}\s*")
-_SUM = re.compile(rf"\s*sum\s*\(\s*{_SELECTOR}\s*\)\s*")
+_SELECTOR = rf"(?P<metric>{_METRIC})\s*+(?P<braces>\{{(?:[^\"'`{{}}]|{_STRING})*\}})?"
+_BARE = re.compile(rf"\s*+{_SELECTOR}\s*+")
+_SUM = re.compile(rf"\s*+sum\s*+\(\s*+{_SELECTOR}\s*+\)\s*+")
 _RATE = re.compile(
-    rf"\s*sum\s*\(\s*(?:rate|increase)\s*\(\s*{_SELECTOR}\s*\[\s*\{{\{{\s*\.window\s*\}}\}}\s*\]\s*\)\s*\)\s*"
+    rf"\s*+sum\s*+\(\s*+(?:rate|increase)\s*+\(\s*+{_SELECTOR}\s*+\[\s*+\{{\{{\s*+\.window\s*+\}}\}}\s*+\]\s*+\)\s*+\)\s*+"
 )
-_MATCHER = re.compile(rf"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*({_STRING})\s*")
+_MATCHER = re.compile(rf"\s*+([a-zA-Z_][a-zA-Z0-9_]*)\s*+(=~|!~|!=|=)\s*+({_STRING})\s*+")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'"}
 
 
