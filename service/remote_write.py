@@ -29,7 +29,7 @@ _TYPES: Final[tuple[MetricType, ...]] = (
     "unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset",
 )  # fmt: skip
 _PARTS: Final = ("_bucket", "_count", "_sum")
-_LAST_MS = 1 << 60
+_SYMBOLS_PER_SAMPLE = 5
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def decode(plain: bytes, version: Version, limits: Limits, known: Mapping[str, M
     except DecodeError as fault:
         raise IngestRefused(400, f"the body is not a message of remote write {version}: {fault}") from fault
     columns = Columns(limits)
+    columns.look_at(len(message.timeseries))
     if version == "1.0":
         _first(message, columns, known or {})
     else:
@@ -130,6 +131,7 @@ def _first(message: Any, columns: Columns, known: Mapping[str, MetricType]) -> N
     for it in message.metadata[: columns.limits.series]:
         _learn(columns, metadata_of(it.metric_family_name, it.type, it.help, it.unit, columns.limits))
     for series in message.timeseries:
+        columns.look_at(len(series.samples))
         found = named(series.labels, columns.limits)
         if isinstance(found, str):
             _refuse(columns, found, series.samples)
@@ -141,10 +143,13 @@ def _first(message: Any, columns: Columns, known: Mapping[str, MetricType]) -> N
 
 
 def _second(message: Any, columns: Columns) -> None:
+    if len(message.symbols) > _SYMBOLS_PER_SAMPLE * columns.limits.points:
+        raise IngestRefused(413, f"the request has {len(message.symbols)} symbols, more than are taken at once")
     symbols: Sequence[str] = list(message.symbols)
     if (symbols and symbols[0]) or (not symbols and message.timeseries):
         raise IngestRefused(400, "the first symbol is not the empty text")
     for series in message.timeseries:
+        columns.look_at(len(series.samples))
         found = named_by_symbols(series, symbols, columns.limits)
         if isinstance(found, str):
             _refuse(columns, found, series.samples)
