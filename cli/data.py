@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import typer
 
 from cli.errors import Refusal
-from cli.query import moment, plain
+from cli.query import moment
 from cli.service_client import stream
+from cli.terminal import plain
 from service.settings import Settings
 
 TABLES: Final = ("series", "samples", "events", "logs", "spans", "judgements", "incidents")

@@ -28,8 +28,20 @@ def bring_up(data: Path, settings: DemoSettings, engine_url: str, tell: Callable
 
 
 def end(data: Path) -> None:
-    """Remove the shop's containers."""
-    projects.stop(data, _project(data).name)
+    """Remove the shop's containers; refuses where its name is another project's by now."""
+    project = _project(data)
+    refuse_other(data, project)
+    projects.stop(data, project.name)
+
+
+def refuse_other(data: Path, project: demo.Project) -> None:
+    """Refuse where the agent keeps another file under the shop's name."""
+    source = agent_client.source_of(data, project.name)
+    if source is not None and source != project.compose:
+        raise Refusal(
+            f"project {project.name} is kept from {source}, which is not the demo's",
+            f"end it by `midwatch stop {project.name}`, or choose another demo.project",
+        )
 
 
 def break_service(

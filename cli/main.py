@@ -90,11 +90,14 @@ def agent(data: Data = DATA, config: ConfigFile = None) -> None:
 def run(
     file: Annotated[Path, typer.Argument(help="A Compose file.")],
     data: Data = DATA,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace another file of the same project's name.")
+    ] = False,
 ) -> None:
     """Hand a Compose file to the agent, which brings its services up and keeps them so."""
     from cli.projects import run
 
-    run(data.absolute(), file.absolute(), os.environ)
+    run(data.absolute(), file.absolute(), os.environ, replace)
 
 
 @app.command(epilog="Example: midwatch stop shop")

@@ -18,13 +18,13 @@ from runtime.compose import load
 from runtime.errors import ComposeFault
 
 
-def run(data: Path, file: Path, environment: Mapping[str, str]) -> None:
+def run(data: Path, file: Path, environment: Mapping[str, str], replace: bool = False) -> None:
     """Check a Compose file, hand it to the agent and wait until its services stand; refuses where one fails."""
     try:
         load(file, environment)
     except ComposeFault as fault:
         raise ConfigFault(fault.faults) from fault
-    agent_client.run(data, file, print, strict=True)
+    agent_client.run(data, file, print, strict=True, replace=replace)
 
 
 def stop(data: Path, project: str) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from cli.durations import seconds
 from cli.service_client import ask
+from cli.terminal import plain
 from service.settings import Settings
 
 COLUMNS: Final = 60
@@ -93,11 +94,6 @@ def name(metric: Mapping[str, str]) -> str:
     pairs = (f"{key}={json_.dumps(value, ensure_ascii=False)}" for key, value in metric.items() if key != "__name__")
     inner = ", ".join(pairs)
     return plain(metric.get("__name__", "") + (f"{{{inner}}}" if inner or "__name__" not in metric else ""))
-
-
-def plain(text: str) -> str:
-    """A text without what a terminal would obey."""
-    return "".join(it if it.isprintable() else f"\\u{ord(it):04x}" for it in text)
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -18,7 +18,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from service import chunk_kernels
-from service.flat import NONE, Flat, Floats, Ints, offsets, planes, unplanes
+from service.flat import NONE, Flat, Floats, Ints, offsets, planes, unplanes, within
 
 VERSION = 1
 WIDTHS = (1, 2, 4, 8)
@@ -234,13 +234,13 @@ class Chunk:
             ends = np.minimum(ends, at[row + 1])
             pieces = np.zeros(len(every), np.int64)
             lengths = ends - self.start
-            place = np.repeat(self.start, lengths) + _within(lengths)
+            place = np.repeat(self.start, lengths) + within(lengths)
             pieces[place] = np.repeat(self.start_ms, lengths)
             told = np.zeros(len(every), np.bool_)
             told[place] = True
             every = np.where(told, pieces, every)
         lengths = self.counts[rows]
-        return every[np.repeat(at[rows], lengths) + _within(lengths)]
+        return every[np.repeat(at[rows], lengths) + within(lengths)]
 
     def flat(self, rows: Ints | None = None) -> Flat:
         """The samples of these rows, or of all."""
@@ -259,12 +259,6 @@ class Chunk:
         place[rows] = into
         mine = place[row] >= 0
         values.view(np.uint64)[(place[row] + self.odd - at[row])[mine]] = self.odd_bits[mine]
-
-
-def _within(lengths: Ints) -> Ints:
-    """0, 1, 2 … of each length, one after the other."""
-    total = int(lengths.sum())
-    return np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 class _Reader:
@@ -302,6 +296,6 @@ def decode(frame: bytes) -> Chunk:
     for width in WIDTHS:
         mine = each == width
         off[mine] = reader.take(f"<i{width}", int(mine.sum()))
-    axis_ms = off + np.repeat(first, length) + _within(length) * np.repeat(step, length)
+    axis_ms = off + np.repeat(first, length) + within(length) * np.repeat(step, length)
     axis_at = np.concatenate([[0], np.cumsum(length)])
     return Chunk(series, axis, axis_at, axis_ms, table, odd, odd_bits, start, start_ms)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,11 +68,25 @@ class _Compiled:
 _compiled = _Compiled()
 
 
-def warm() -> None:
-    """Compile, or load what was compiled before: takes seconds; meanwhile numpy serves. Safe to call twice."""
+class Stop(Protocol):
+    """What says that the process is to end; `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """True once it is to end."""
+        ...
+
+
+def warm(stop: Stop | None = None, cache_dir: Path | None = None) -> int:
+    """Compile, or load what was compiled before into `cache_dir`; 1 where it is ready.
+
+    It takes seconds where nothing is cached: numpy serves meanwhile. Safe to call twice.
+    """
     with _compiled.lock:
-        if _compiled.run is None:
+        if _compiled.run is None and not (stop is not None and stop.is_set()):
+            if cache_dir is not None:
+                importlib.import_module("numba.core.config").CACHE_DIR = str(cache_dir)  # type: ignore[attr-defined]
             _compiled.run = _compile()
+    return int(_compiled.run is not None)
 
 
 def _compile() -> Kernel:

@@ -88,9 +88,9 @@ def _suffix(sizes: Sequence[int]) -> int:
 
 
 def read_head(cursor: Cursor, block: int, known_rows: int = 0) -> tuple[Head, Flat]:
-    """The head of a block from its table, and of it the samples of frames from row `known_rows` on."""
-    rows = cursor.execute(f"SELECT rowid, data FROM {table('head', block)} ORDER BY rowid").fetchall()  # noqa: S608
-    frames = [(row, unpack(data)) for row, data in rows]
-    whole = ordered(joined([it for _, it in frames])) if frames else None
-    fresh = joined([it for row, it in frames if row >= known_rows])
+    """The head of a block from its table, and of it the samples that came after its first `known_rows` rows."""
+    rows = cursor.execute(f"SELECT data FROM {table('head', block)} ORDER BY rowid").fetchall()  # noqa: S608
+    frames = [unpack(data) for (data,) in rows]
+    whole = ordered(joined(frames)) if frames else None
+    fresh = joined(frames[known_rows:])
     return Head([whole] if whole else [], len(frames)), fresh

@@ -163,5 +163,7 @@ def drop_most(cursor: Cursor, layout: Layout, last_of_heads: Callable[[int], Fla
 
 def used_bytes(cursor: Cursor) -> int:
     """Bytes of the file's blocks that are in use."""
-    rows = cursor.execute("SELECT block_size * used_blocks FROM pragma_database_size()").fetchall()
+    rows = cursor.execute(
+        "SELECT block_size * used_blocks FROM pragma_database_size() WHERE database_name = current_database()"
+    ).fetchall()
     return int(rows[0][0]) if rows else 0

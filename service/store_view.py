@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from service.chunk import Chunk, decode
 from service.errors import TooManySamples
-from service.flat import NONE, Flat, Floats, Ints, empty, joined, ordered
+from service.flat import NONE, Flat, Floats, Ints, empty, joined, ordered, within
 from service.store_db import Cursor
 from service.store_layout import Layout
 from service.store_planes import Key, PlaneCache
@@ -43,8 +43,8 @@ class _FromRun:
 
     def fill(self, into: Ints, ts_ms: Ints, values: Floats, starts: Ints | None) -> None:
         """Write those of each asked series from its place on."""
-        within = np.arange(int(self.counts.sum())) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
-        to, of = np.repeat(into, self.counts) + within, np.repeat(self._low, self.counts) + within
+        each = within(self.counts)
+        to, of = np.repeat(into, self.counts) + each, np.repeat(self._low, self.counts) + each
         ts_ms[to], values[to] = self._run.ts_ms[of], self._run.value[of]
         if starts is not None:
             starts[to] = self._run.start_ms[of]
@@ -68,8 +68,7 @@ class _FromChunk:
         self._chunk.fill(self._rows, places, ts_ms, values)
         if starts is not None:
             lengths = self.counts[self._asked]
-            within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            starts[np.repeat(places, lengths) + within] = self._chunk.starts(self._rows)
+            starts[np.repeat(places, lengths) + within(lengths)] = self._chunk.starts(self._rows)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service import wire_jit
+from service import chunk_kernels, wire_jit
 from service.promql import jit
 
 _LOG = logging.getLogger(__name__)
 _NICE = 10
 _END_SECONDS = 10.0
 Warm = Callable[[threading.Event, Path | None], int]
-KERNELS: tuple[Warm, ...] = (wire_jit.warm, jit.warm)
+KERNELS: tuple[Warm, ...] = (wire_jit.warm, chunk_kernels.warm, jit.warm)
 """What makes kernels ready: each is told when to end and where compiled code is kept, and says how many are ready."""
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 _LOG = logging.getLogger(__name__)
-_READERS: Final = "service.wire_kernels"
-_WRITERS: Final = "service.wire_kernels_write"
+_READERS: Final = f"{__package__}.wire_kernels"
+_WRITERS: Final = f"{__package__}.wire_kernels_write"
 _KERNELS: Final = (
     (_WRITERS, "look_up", "LOOK_UP"),
     (_WRITERS, "insert", "INSERT"),

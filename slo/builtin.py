@@ -172,7 +172,7 @@ def _image_pull_success(service: str) -> _Draft:
 
 def _restart_rate(service: str) -> _Draft:
     bad = _select("midwatch_container_restarts_total", service, Matcher("by", "=", "policy"))
-    exposure = _select("midwatch_container_desired_seconds_total", service)
+    exposure = _select("midwatch_container_instance_seconds_total", service)
     return _Draft(Allowance((bad,), (exposure,)), "Restarts within their allowance")
 
 

@@ -46,6 +46,7 @@ class World:
             self.wake,
         )
         self.rounds = 0
+        self.instances = 2
 
     def wake(self) -> None:
         self.woken += 1
@@ -68,6 +69,8 @@ class World:
             own("midwatch_oom_kills_total", kills, cause="container", victim="main"),
             own("midwatch_container_desired_seconds_total", desired * elapsed),
             own("midwatch_container_healthy_seconds_total", healthy * elapsed),
+            own("midwatch_container_instance_seconds_total", self.instances * elapsed),
+            own("midwatch_container_restarts_total", 0, by="policy"),
             own("midwatch_containers_desired", desired),
             own("midwatch_containers_healthy", healthy),
             own("http_requests_total", 10.0 * self.rounds, code="200"),
@@ -218,3 +221,12 @@ def test_each_minute_the_burn_is_written_down_for_graphs(world: World) -> None:
         world.round()
     sql = "SELECT count(DISTINCT at_ms) FROM judgements WHERE slo = 'container-up'"
     assert rows_of(world.store.database, sql) == [(3,)]
+
+
+@pytest.mark.parametrize(("instances", "state"), [(0, "no-traffic"), (2, "ok")])
+def test_the_restart_rate_of_what_never_ran_is_no_success(world: World, instances: int, state: str) -> None:
+    world.tell(DECLARED)
+    world.instances = instances
+    for _ in range(80):
+        world.round()
+    assert world.states()["restart-rate"] == state

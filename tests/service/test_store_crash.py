@@ -36,9 +36,10 @@ class Life(NamedTuple):
 
 def live(path: Path, first: int, seconds: float, most: int) -> Life:
     """A process that stores from batch `first` on, killed after a while or `most` batches."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.service.crashing", str(path), str(first)], stdout=subprocess.PIPE, text=True
-    )
+    log = path.parent.parent / "log"
+    with log.open("w") as said:
+        command = [sys.executable, "-m", "tests.service.crashing", str(path), str(first)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
     assert child.stdout is not None
     told: list[str] = []
     reader = threading.Thread(target=lambda: told.extend(iter(child.stdout.readline, "")))  # type: ignore[union-attr]
@@ -48,12 +49,13 @@ def live(path: Path, first: int, seconds: float, most: int) -> Life:
         end = time.monotonic() + seconds
         while time.monotonic() < end and len(told) < most and child.poll() is None:
             time.sleep(0.001)
+        alive = child.poll() is None
     finally:
-        assert child.poll() is None, "it ended by itself"
-        os.kill(child.pid, signal.SIGKILL)
+        child.send_signal(signal.SIGKILL)
         child.wait()
         reader.join()
         child.stdout.close()
+    assert alive, log.read_text()[-3000:]
     numbers = [int(line) for line in told if line.strip().isdigit() and line.endswith("\n")]
     return Life(numbers, float(told[0].split()[1]), "full\n" in told)
 

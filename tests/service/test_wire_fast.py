@@ -235,7 +235,7 @@ def test_numbers_of_the_store_are_given_while_they_hold() -> None:
 
     assert numbers() == [0, 0]
     h = Series("h", (("service", "unknown_service"),))
-    directory.add([(7, h)])
+    directory.add([(7, h, 0)])
     assert numbers() == [0, 7]
     directory.remove([7])
     assert numbers() == [0, 0]
