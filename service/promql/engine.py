@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-from service.promql.errors import BadQuery
+from service.promql.errors import BadQuery, LimitFault
 from service.promql.evaluate import Evaluator
 from service.promql.frame import Frame, Grid, by_labels, columns, lone, settled
 from service.promql.model import Answer, Limits, Matrix, Result, Scalar, Text, Vector
@@ -46,10 +47,10 @@ class Engine:
 
         Raises QueryFault: BadQuery, ExecutionFault, LimitFault, QueryTimeout, QueryCanceled.
         """
-        node = parse(text, self._limits)
         query = self._query(at_ms, at_ms, 0, max_seconds, canceled)
-        ev = self._evaluator(query, Grid(at_ms, 1, 1), node, lookback_ms)
-        with np.errstate(all="ignore"):
+        with _bounded(), np.errstate(all="ignore"):
+            node = parse(text, self._limits)
+            ev = self._evaluator(query, Grid(at_ms, 1, 1), node, lookback_ms)
             return _answer(query, _instant(ev, node, at_ms))
 
     def range(
@@ -65,10 +66,10 @@ class Engine:
     ) -> Answer:
         """The worth of a query at each step from `from_ms` to `to_ms`, as a Matrix by labels; raises as `instant`."""
         grid = self._grid(from_ms, to_ms, step_ms)
-        node = parse(text, self._limits)
         query = self._query(from_ms, to_ms, step_ms, max_seconds, canceled)
-        ev = self._evaluator(query, grid, node, lookback_ms)
-        with np.errstate(all="ignore"):
+        with _bounded(), np.errstate(all="ignore"):
+            node = parse(text, self._limits)
+            ev = self._evaluator(query, grid, node, lookback_ms)
             return _answer(query, columns(by_labels(settled(_stepped(ev, node))), grid.times))
 
     def _grid(self, from_ms: int, to_ms: int, step_ms: int) -> Grid:
@@ -96,6 +97,17 @@ class Engine:
         return Query(
             self._samples, self._limits, from_ms, to_ms, step_ms, self._clock, self._clock() + allowed, canceled
         )
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """What the interpreter refuses although no limit was hit is a limit too."""
+    try:
+        yield
+    except RecursionError:
+        raise LimitFault("max_depth", "the query nests too deep: split it by recording rules") from None
+    except MemoryError:
+        raise LimitFault("max_cells", "the query needs more memory than there is: ask for fewer series") from None
 
 
 def _answer(query: Query, result: Result) -> Answer:

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from service.promql.errors import LimitFault
+from service.errors import SelectFault
+from service.promql.errors import ExecutionFault, LimitFault
 from service.promql.frame import Flags, Floats, Frame, Grid, Ints
 from service.promql.jit import kernel
 from service.promql.model import Labels
@@ -59,6 +60,8 @@ def _selected(query: Query, selector: Selector, reading: Reading) -> Selected:
         found = query.samples.select(selector.matchers, reading.since_ms, reading.until_ms, left)
     except TooManySamples as fault:
         raise LimitFault("max_samples", f"{fault}; max_samples is {query.limits.max_samples}") from fault
+    except SelectFault as fault:
+        raise ExecutionFault(str(fault)) from fault
     query.touch(len(found.ts_ms))
     query.cells(len(found.labels), 1)
     return found
