@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from agent import client
 from cli.errors import ConfigFault, Refusal
-from cli.terminal import counted
+from cli.terminal import counted, plain
 
 WAIT_SECONDS = 120.0
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def run(
         remedy = f"the agent tries again; see `midwatch ps`, or end it: midwatch stop {answer['project']}"
         raise Refusal("; ".join(failures), remedy)
     for line in failures:
-        tell(f"{answer['project']}: {line}")
+        tell(plain(f"{answer['project']}: {line}"))
     if answer.get("settled"):
         count = len(answer["services"])
         tell(f"{answer['project']}: {counted(count, 'service')} {'stands' if count == 1 else 'stand'}")

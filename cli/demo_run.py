@@ -13,6 +13,7 @@ from cli.config import DemoSettings
 from cli.engine import recorded
 from cli.errors import Refusal
 from cli.packages import ensure
+from cli.terminal import counted
 
 
 def bring_up(data: Path, settings: DemoSettings, engine_url: str, tell: Callable[[str], None]) -> None:
@@ -55,7 +56,7 @@ def break_service(
     if knobs:
         with closing(docker.DockerClient(base_url=recorded(data, environment))) as client:
             count = demo.broken(client, name, project.name, knobs)
-        print(f"{project.name}/{name}: {', '.join(knobs)} in {count} container(s)")
+        print(f"{project.name}/{name}: {', '.join(knobs)} in {counted(count, 'container')}")
     if bad_pull:
         _bad_pull(data, project, name)
 
@@ -67,7 +68,8 @@ def repair_services(data: Path, name: str | None, environment: Mapping[str, str]
     project = _project(data)
     with closing(docker.DockerClient(base_url=recorded(data, environment))) as client:
         for one in names:
-            print(f"{project.name}/{one}: {demo.repaired(client, one, project.name)} container(s) repaired")
+            count = demo.repaired(client, one, project.name)
+            print(f"{project.name}/{one}: {counted(count, 'container')} repaired")
     changed = [project.set_tag(one, None) for one in names]
     if any(changed):
         agent_client.run(data, project.compose, print)

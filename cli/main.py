@@ -13,10 +13,12 @@ from typing import Annotated
 
 import typer
 
+from cli import usage
 from cli.data_commands import backup, export, sql
 from cli.demo_commands import app as demo_app
 from cli.errors import ConfigFault, Refusal
 from cli.silence_commands import app as silence_app
+from cli.terminal import plain
 from cli.token_commands import app as token_app
 
 DATA = Path("/var/lib/midwatch")
@@ -157,7 +159,9 @@ def check(files: Annotated[list[Path], typer.Argument(help="Compose, midwatch.ya
 def main() -> None:
     """Run the command; what can't be done is one clear line with its remedy and exit code 2."""
     try:
-        app()
+        sys.exit(app(prog_name="midwatch", standalone_mode=False) or 0)
+    except usage.UsageError as error:
+        _usage(error)
     except ConfigFault as faults:
         _refuse(*faults.faults)
     except Refusal as refusal:
@@ -177,13 +181,24 @@ REMEDIES = {
     errno.EDQUOT: "free some space or choose another disk with --data",
     errno.EROFS: "choose a folder that can be written with --data",
     errno.EACCES: "run as root, or choose a folder of yours with --data",
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP),
+        "correct the path, or choose another folder with --data",
+    ),
     errno.EPERM: "run as root, or choose a folder of yours with --data",
 }
 
 
+def _usage(error: Exception) -> None:
+    if not usage.is_help(error):
+        _refuse(usage.sentence(error))
+    print(error, file=sys.stderr, end="")  # help that was drawn already is no text of it
+    sys.exit(2)
+
+
 def _refuse(*lines: str) -> None:
     for line in lines:
-        print(line, file=sys.stderr)
+        print(plain(line), file=sys.stderr)
     sys.exit(2)
 
 

@@ -8,6 +8,11 @@ def plain(text: str) -> str:
     return text if text.isprintable() else "".join(it if it.isprintable() else _escaped(ord(it)) for it in text)
 
 
+def plain_lines(text: str) -> str:
+    """Several lines, each of them plain."""
+    return "\n".join(map(plain, text.split("\n")))
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """`1 container`, `2 containers`; `many` where an s does not make it."""
     return f"{count} {one if count == 1 else many or f'{one}s'}"

@@ -29,7 +29,7 @@ _TYPES: Final[tuple[MetricType, ...]] = (
     "unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset",
 )  # fmt: skip
 _PARTS: Final = ("_bucket", "_count", "_sum")
-_LAST_MS = 1 << 60
+_SYMBOLS_PER_SAMPLE = 5
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def decode(plain: bytes, version: Version, limits: Limits, known: Mapping[str, M
     except DecodeError as fault:
         raise IngestRefused(400, f"the body is not a message of remote write {version}: {fault}") from fault
     columns = Columns(limits)
+    columns.look_at(len(message.timeseries))
     if version == "1.0":
         _first(message, columns, known or {})
     else:
@@ -95,12 +96,17 @@ def decode(plain: bytes, version: Version, limits: Limits, known: Mapping[str, M
 
 
 def kind_of(name: str, told: MetricType | None) -> Kind:
-    """Whether a series counts: by its family's type, else by its name."""
+    """Whether a series counts: by its family's type, else by its name.
+
+    A sum of observations may fall and may be NaN, which no counter may: what is written must not be lost for it.
+    """
     match told:
-        case "counter" | "histogram":
+        case "counter":
             return "counter"
+        case "histogram":
+            return "gauge" if name.endswith("_sum") else "counter"
         case "summary":
-            return "counter" if name.endswith(("_count", "_sum")) else "gauge"
+            return "counter" if name.endswith("_count") else "gauge"
         case "gauge" | "gaugehistogram" | "info" | "stateset":
             return "gauge"
         case _:
@@ -130,6 +136,7 @@ def _first(message: Any, columns: Columns, known: Mapping[str, MetricType]) -> N
     for it in message.metadata[: columns.limits.series]:
         _learn(columns, metadata_of(it.metric_family_name, it.type, it.help, it.unit, columns.limits))
     for series in message.timeseries:
+        columns.look_at(len(series.samples))
         found = named(series.labels, columns.limits)
         if isinstance(found, str):
             _refuse(columns, found, series.samples)
@@ -141,10 +148,13 @@ def _first(message: Any, columns: Columns, known: Mapping[str, MetricType]) -> N
 
 
 def _second(message: Any, columns: Columns) -> None:
+    if len(message.symbols) > _SYMBOLS_PER_SAMPLE * columns.limits.points:
+        raise IngestRefused(413, f"the request has {len(message.symbols)} symbols, more than are taken at once")
     symbols: Sequence[str] = list(message.symbols)
     if (symbols and symbols[0]) or (not symbols and message.timeseries):
         raise IngestRefused(400, "the first symbol is not the empty text")
     for series in message.timeseries:
+        columns.look_at(len(series.samples))
         found = named_by_symbols(series, symbols, columns.limits)
         if isinstance(found, str):
             _refuse(columns, found, series.samples)

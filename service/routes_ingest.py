@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
 
 from service.api import ApiFault
-from service.bodies import body_of
+from service.bodies import Lane, body_of
 from service.decode import Form, batch_identity, inflate
 from service.errors import StoreUnavailable
 from service.ingest import (
@@ -58,6 +57,7 @@ class _Sent(NamedTuple):
 
 def add(app: FastAPI, parts: Parts) -> None:
     """The three OTLP endpoints."""
+    lane = Lane()
 
     @app.post("/v1/{signal}")
     async def export(signal: str, request: Request) -> Response:
@@ -70,7 +70,8 @@ def add(app: FastAPI, parts: Parts) -> None:
             parts.wire.quota.ask(sender)
             form = form_of(content_type)
             body = await body_of(request, parts.settings.max_body_bytes)
-            found = await run_in_threadpool(_take, parts, _Sent(kind, sender, body, request.headers, form))
+            sent = _Sent(kind, sender, body, request.headers, form)
+            found = await lane.run(lambda: _take(parts, sent))
         except OverQuota as over:
             parts.own.add("midwatch_server_limited_total", (signal, over.limit))
             return refusal(429, str(over), content_type, over.retry_seconds)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import fields
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
@@ -15,17 +15,18 @@ from alerts.signing import secret_key
 from alerts.thresholds import Thresholds
 from service.settings_ingest import IngestSettings
 from service.settings_query import QuerySettings
-from service.settings_remote import RemoteSettings, checked_url
+from service.settings_remote import RemoteSettings, checked_url, split_url
 from service.settings_tls import TlsSettings
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _GIB = 1 << 30
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 def host_and_port(address: str) -> tuple[str, int]:
     """`HOST:PORT` or `[IPv6]:PORT` taken apart; raises ValueError with the remedy."""
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not colon or not host or not _PORT.fullmatch(port) or int(port) > 65535:
         raise ValueError(f"{address!r} is no address to listen on; write HOST:PORT, such as 127.0.0.1:8640")
     return host.strip("[]"), int(port)
 
@@ -53,9 +54,9 @@ class ReceiverSettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        parts = urlsplit(url)
+        parts = split_url(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("not an http or https address")
+            raise ValueError("is no address of http or https; write one such as https://pager.example/hook")
         return url
 
     @field_validator("secret")

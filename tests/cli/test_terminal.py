@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.terminal import counted, plain
+from cli.terminal import counted, plain, plain_lines
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,7 @@ def test_what_a_terminal_would_obey_or_hide_is_shown_escaped(text: str, shown: s
 def test_counts_agree_with_their_nouns() -> None:
     assert [counted(it, "container") for it in (0, 1, 2)] == ["0 containers", "1 container", "2 containers"]
     assert counted(2, "entry", "entries") == "2 entries"
+
+
+def test_several_lines_stay_several() -> None:
+    assert plain_lines("a\u202eb\r\nc") == "a\\u202eb\\u000d\nc"
