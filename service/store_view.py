@@ -18,9 +18,6 @@ from service.store_planes import Key, PlaneCache
 from service.store_schema import BLOCK_MS, BLOCKS_PER_DAY, DAY_MS, period_of, table
 from service.store_state import SeriesState
 
-_MANY = 64
-"""From so many series on, a run is first cut to the time that is asked."""
-
 
 class _Source(Protocol):
     """Some samples of some of the asked series."""
@@ -191,8 +188,10 @@ class Moment:
         sources += [_FromChunk(chunk, ids, by_group[key.group]) for key, chunk in chunks if chunk is not None]
         for block in blocks:
             for run in self.heads.get(block, ()):
-                mine = run.between(since_ms, until_ms) if len(ids) > _MANY and _cuts(block, since_ms, until_ms) else run
-                sources.append(_FromRun(mine, ids))
+                source = _FromRun(run, ids)
+                if _cuts(block, since_ms, until_ms) and 4 * int(source.counts.sum()) > run.size:
+                    source = _FromRun(run.between(since_ms, until_ms), ids)
+                sources.append(source)
         return [it for it in sources if it.counts.any()]
 
     def _groups(self, ids: Ints) -> Ints:
