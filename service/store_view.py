@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from service.chunk import Chunk, decode
+from service.chunk_kernels import Part
 from service.errors import TooManySamples
 from service.flat import NONE, Flat, Floats, Ints, empty, joined, ordered, within
 from service.store_db import Cursor
@@ -48,24 +49,26 @@ class _FromRun:
 
 
 class _FromChunk:
-    """Samples of a sealed chunk."""
+    """Samples of a sealed chunk, of the asked time alone."""
 
-    def __init__(self, chunk: Chunk, ids: Ints, mine: Ints) -> None:
+    def __init__(self, chunk: Chunk, ids: Ints, mine: Ints, since_ms: int, until_ms: int) -> None:
         """`mine`: which of the asked series are of the chunk's group."""
         at = np.searchsorted(chunk.series, ids[mine])
         there = at < len(chunk.series)
         there[there] = chunk.series[at[there]] == ids[mine[there]]
         self._chunk, self._rows, self._asked = chunk, at[there], mine[there]
+        self._low, self._high = chunk.span(self._rows, since_ms, until_ms)
         self.counts: Ints = np.zeros(len(ids), np.int64)
-        self.counts[self._asked] = chunk.counts[self._rows]
+        self.counts[self._asked] = self._high - self._low
 
     def fill(self, into: Ints, ts_ms: Ints, values: Floats, starts: Ints | None) -> None:
         """Write those of each asked series from its place on."""
         places = into[self._asked]
-        self._chunk.fill(self._rows, places, ts_ms, values)
+        self._chunk.fill(Part(self._rows, self._low, self._high, places), ts_ms, values)
         if starts is not None:
-            lengths = self.counts[self._asked]
-            starts[np.repeat(places, lengths) + within(lengths)] = self._chunk.starts(self._rows)
+            lengths = self._high - self._low
+            told = self._chunk.starts(self._rows, self._low, self._high)
+            starts[np.repeat(places, lengths) + within(lengths)] = told
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,9 @@ class Moment:
         for it in sources:
             it.fill(into, ts_ms, values, start_ms)
             into += it.counts
-        found = _trimmed(Gathered(offsets, ts_ms, values, start_ms), since_ms, until_ms)
+        found = Gathered(offsets, ts_ms, values, start_ms)
         if any(isinstance(it, _FromRun) for it in sources):
-            found = _in_order(found)
+            found = _in_order(_trimmed(found, since_ms, until_ms))
         if len(found.ts_ms) > limit:
             raise TooManySamples(_too_many(len(ids), limit))
         return found
@@ -185,7 +188,11 @@ class Moment:
             return None
         sources: list[_Source] = []
         by_group = _by_group(self._groups(ids))
-        sources += [_FromChunk(chunk, ids, by_group[key.group]) for key, chunk in chunks if chunk is not None]
+        sources += [
+            _FromChunk(chunk, ids, by_group[key.group], since_ms, until_ms)
+            for key, chunk in chunks
+            if chunk is not None
+        ]
         for block in blocks:
             for run in self.heads.get(block, ()):
                 source = _FromRun(run, ids)

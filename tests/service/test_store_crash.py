@@ -99,6 +99,7 @@ def _late(store: Store, there: int) -> None:
     assert found.ts_ms[first[0] : first[1]].tolist() == [moment(it - 720) + 1 for it in numbers]
 
 
+@pytest.mark.timeout(120 + 30 * KILLS)
 def test_what_was_acknowledged_outlives_any_kill_and_is_there_once(tmp_path: Path) -> None:
     path, rng = tmp_path / "x.duckdb", random.Random(11)  # noqa: S311
     last, starts = 0, []
@@ -111,16 +112,19 @@ def test_what_was_acknowledged_outlives_any_kill_and_is_there_once(tmp_path: Pat
     assert max(starts) < START_SECONDS
 
 
+@pytest.mark.timeout(120 + 30 * KILLS)
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
 def test_a_disk_that_fills_up_and_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     disk, ballast = tmp_path / "disk", tmp_path / "disk" / "ballast"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], check=False).returncode:
+    turns = max(3, KILLS // 3)
+    megabytes = 48 + 16 * turns
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("no tmpfs can be mounted here")
     rng, last, full = random.Random(5), 0, 0  # noqa: S311
     try:
-        for turn in range(max(3, KILLS // 3)):
-            room = 64 - rng.randrange(1, 6) - sum(it.stat().st_size for it in disk.glob("x.*")) // 2**20
+        for turn in range(turns):
+            room = megabytes - rng.randrange(1, 6) - sum(it.stat().st_size for it in disk.glob("x.*")) // 2**20
             if turn % 2 == 1:
                 ballast.write_bytes(b"x" * (max(1, room) << 20))
             life = live(disk / "x.duckdb", last + 1, rng.uniform(0.5, 3.0), 5000)
