@@ -44,8 +44,8 @@ def test_it_is_one_sentence_without_a_box(
     assert answer(capsys, monkeypatch, *words.split(" ")) == f"{said}\n"
 
 
-@pytest.mark.parametrize("words", [["ps", "--data", "/dev/null/x"], ["silence"]])
-def test_neither_a_path_that_is_none_nor_no_command_is_a_traceback(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+def test_a_path_that_is_none_is_one_line_and_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "Traceback" not in answer(capsys, monkeypatch, *words)
+    said = answer(capsys, monkeypatch, "up", "--data", "/dev/null/x")
+    assert said == "midwatch: /dev/null/x: Not a directory; correct the path, or choose another folder with --data\n"
