@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from cli import usage
+from cli.data_commands import backup, export, sql
 from cli.demo_commands import app as demo_app
 from cli.errors import ConfigFault, Refusal
 from cli.silence_commands import app as silence_app
@@ -31,6 +32,9 @@ app = typer.Typer(
 app.add_typer(demo_app, name="demo")
 app.add_typer(silence_app, name="silence")
 app.add_typer(token_app, name="token")
+app.command(epilog="Example: midwatch backup /srv/backups")(backup)
+app.command(epilog="Example: midwatch export --from -24h --parquet /srv/export")(export)
+app.command(epilog="Example: midwatch sql 'SELECT metric, count(*) FROM metrics GROUP BY 1' --from -1h")(sql)
 
 Data = Annotated[Path, typer.Option("--data", envvar="MIDWATCH_DATA", help="Folder that holds all state.")]
 ConfigFile = Annotated[

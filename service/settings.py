@@ -79,6 +79,19 @@ class RetentionSettings(BaseModel):
     )
 
 
+class MemorySettings(BaseModel):
+    """What the store may hold in memory."""
+
+    model_config = _STRICT
+
+    open_samples: int = Field(
+        200_000_000, ge=100_000, le=10_000_000_000, description="Samples of the newest hours, 28 bytes each; beyond it "
+        "batches are told to come again.",
+    )  # fmt: skip
+    chunk_bytes: int = Field(256 << 20, ge=1 << 20, le=1 << 40, description="Older samples that were read lately.")
+    metadata: int = Field(20_000, ge=100, le=1_000_000, description="Metrics whose type, help and unit are kept.")
+
+
 def _threshold_fields() -> dict[str, Any]:
     """One key for each of Thresholds: durations in seconds, ratios as numbers."""
     default = Thresholds()
@@ -114,6 +127,9 @@ class Settings(BaseModel):
     )
     retention: RetentionSettings = Field(
         default_factory=lambda: RetentionSettings.model_validate({}), description="How long data is kept."
+    )
+    memory: MemorySettings = Field(
+        default_factory=lambda: MemorySettings.model_validate({}), description="What the store holds in memory."
     )
     store: str = Field(
         "duckdb", max_length=2000, description="Where samples live: duckdb, or prometheus+https://… of another store."

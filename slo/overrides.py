@@ -135,6 +135,18 @@ def goals(service: str, labels: Mapping[str, str]) -> tuple[dict[str, Goal], lis
     return found, faults
 
 
+def checked_threshold(indicator: str, text: str) -> tuple[str, str] | None:
+    """What is wrong with a threshold's text for an indicator, and the remedy; None where it is right."""
+    goal = DEFAULTS.get(indicator)
+    if goal is None or goal.threshold is None:
+        return f"{indicator} has no threshold", "remove it"
+    try:
+        _share(text) if goal.threshold_kind == "percent" else _time(text)
+    except _Refused as refused:
+        return f"{text[:40]!r} is {refused}", f"write one such as {goal.threshold_text}"
+    return None
+
+
 def _overridden(found: Mapping[str, Goal], service: str, label: str, value: str) -> tuple[str, Goal]:
     name, _, field = label.removeprefix(LABEL_PREFIX).rpartition(".")
     if name not in found:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from slo.model import Allowance, BurnRow, Indicator, MinuteSlices
-from slo.text import number, percent
+from slo.text import duration, number, percent
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -35,6 +35,15 @@ class RowShare(NamedTuple):
     road: Literal["page", "ticket"]
 
 
+class RowTable(NamedTuple):
+    """Rows as someone published them, with where, and the period that their windows were made for."""
+
+    name: str
+    source: str
+    period_ms: int
+    rows: tuple[RowShare, ...]
+
+
 WORKBOOK = (
     RowShare("fast", HOUR_MS, 5 * MINUTE_MS, Fraction(2, 100), "page"),
     RowShare("slow", 6 * HOUR_MS, 30 * MINUTE_MS, Fraction(5, 100), "page"),
@@ -43,9 +52,48 @@ WORKBOOK = (
 )
 
 
-def burn_rows(window_ms: int, shares: Sequence[RowShare] = WORKBOOK) -> tuple[BurnRow, ...]:
-    """The rows for a period of `window_ms`: as they are from 28 d on, else scaled by P / 30 d with a floor."""
-    scale = Fraction(1) if window_ms >= UNSCALED_FROM_MS else Fraction(window_ms, WORKBOOK_MS)
+TABLES = (
+    RowTable(
+        "workbook",
+        "Google, The Site Reliability Workbook (2018), chapter 5, table 5-8 and the expression under it",
+        WORKBOOK_MS,
+        WORKBOOK,
+    ),
+    RowTable(
+        "sloth-7d",
+        "slok/sloth, examples/windows/7d.yaml",
+        7 * DAY_MS,
+        (
+            RowShare("fast", HOUR_MS, 5 * MINUTE_MS, Fraction(8, 100), "page"),
+            RowShare("slow", 6 * HOUR_MS, 30 * MINUTE_MS, Fraction(125, 1000), "page"),
+            RowShare("ticket-1d", DAY_MS, 2 * HOUR_MS, Fraction(20, 100), "ticket"),
+            RowShare("ticket-3d", 3 * DAY_MS, 6 * HOUR_MS, Fraction(42, 100), "ticket"),
+        ),
+    ),
+    RowTable(
+        "pyrra",
+        "pyrra-dev/pyrra, the windows and factors of its generated rules at 28 d; factor = share x P / L",
+        28 * DAY_MS,
+        (
+            RowShare("fast", HOUR_MS, 5 * MINUTE_MS, Fraction(14, 672), "page"),
+            RowShare("slow", 6 * HOUR_MS, 30 * MINUTE_MS, Fraction(42, 672), "page"),
+            RowShare("ticket-1d", DAY_MS, 2 * HOUR_MS, Fraction(48, 672), "ticket"),
+            RowShare("ticket-4d", 4 * DAY_MS, 6 * HOUR_MS, Fraction(96, 672), "ticket"),
+        ),
+    ),
+)
+"""Tables by name; objectives are judged by the workbook's."""
+
+
+def burn_rows(
+    window_ms: int, shares: Sequence[RowShare] = WORKBOOK, made_for_ms: int = WORKBOOK_MS
+) -> tuple[BurnRow, ...]:
+    """The rows for a period of `window_ms`: as they are from 28/30 of the period that they were made for on.
+
+    For a shorter period every window is scaled by P over that period, with a floor for the short ones.
+    """
+    unscaled = window_ms * WORKBOOK_MS >= made_for_ms * UNSCALED_FROM_MS
+    scale = Fraction(1) if unscaled else Fraction(window_ms, made_for_ms)
     return tuple(_row(share, scale, window_ms) for share in shares)
 
 
@@ -61,18 +109,37 @@ def budget_share(factor: Fraction, long_ms: int, window_ms: int) -> Fraction:
     return factor * long_ms / window_ms
 
 
-def lint(rows: Sequence[BurnRow], window_ms: int, budget: Fraction, indicator: Indicator | None = None) -> list[str]:
+def lint(
+    rows: Sequence[BurnRow],
+    window_ms: int,
+    budget: Fraction,
+    indicator: Indicator | None = None,
+    sample_ms: int = 0,
+) -> list[str]:
     """What is wrong with rows for this budget: one that can't be reached, one that fires while on budget, ...
 
-    An allowance has no upper end, so that its rows can always be reached: pass its indicator.
+    An allowance has no upper end, so that its rows can always be reached: pass its indicator. A row whose short window
+    holds less than two samples (slices, minutes) of `sample_ms` can't be told from one bad sample.
     """
     bounded = not isinstance(indicator, Allowance)
+    least_ms = 2 * max(sample_ms, MINUTE_MS if isinstance(indicator, MinuteSlices) else 0)
     return [
         *(text for row in rows if bounded and (text := _unreachable(row, budget))),
         *(text for row in rows if (text := _below_pace(row))),
         *(text for row in rows if (text := _misnamed(row, window_ms))),
-        *(text for row in rows if (text := _too_short(row, indicator))),
+        *(text for row in rows if (text := _too_short(row, least_ms))),
     ]
+
+
+def projection_lint(window_ms: int, budget: Fraction, within_ms: int = 2 * HOUR_MS) -> str | None:
+    """Whether a whole budget outlasts the projection page's time even while everything fails: P x b > within."""
+    least = window_ms * budget
+    if least <= within_ms:
+        return None
+    return (
+        f"even while everything fails a whole budget lasts {duration(int(least))}: the page for a budget that is gone "
+        f"within {duration(within_ms)} needs one that is almost spent"
+    )
 
 
 def _unreachable(row: BurnRow, budget: Fraction) -> str | None:
@@ -97,7 +164,7 @@ def _misnamed(row: BurnRow, window_ms: int) -> str | None:
     return f"row {row.name} trips at {percent(real)} of the budget, not at {percent(row.budget_share)}"
 
 
-def _too_short(row: BurnRow, indicator: Indicator | None) -> str | None:
-    if not isinstance(indicator, MinuteSlices) or row.short_ms >= SHORT_FLOOR_MS:
+def _too_short(row: BurnRow, least_ms: int) -> str | None:
+    if row.short_ms >= least_ms:
         return None
-    return f"row {row.name} has a short window of less than two slices"
+    return f"row {row.name} has a short window of {duration(row.short_ms)}, less than two slices"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -12,6 +13,7 @@ from alerts.model import Incident
 from alerts.thresholds import Thresholds
 from service import desk
 from service.desk import Receiver
+from service.errors import StoreUnavailable
 from service.evaluate import Evaluator
 from service.model import EventRow, LogBatch
 from service.ports import ask, rows_of
@@ -185,6 +187,32 @@ def test_an_evaluation_that_fails_is_counted_and_changes_nothing(world: World) -
     world.store.database.write(lambda cursor: cursor.execute("DELETE FROM alert_book"))
     world.round(kills=9)
     assert len(world.posted()) == 1
+
+
+def test_while_samples_cannot_be_read_that_is_a_page_and_nothing_else_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tell(DECLARED)
+    world.round()
+    world.round(kills=9)
+    before = world.posted()
+    assert [status for _, status in before] == ["firing"]
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise StoreUnavailable("the remote store can't be reached")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "counts_of", refuse)
+        for _ in range(30):
+            world.clock.now_ms += 5_000
+            with pytest.raises(StoreUnavailable):
+                world.evaluator.tick()
+    late = [it for it in world.incidents() if it.status == "open" and it.alerts[0].alert == "evaluation-late"]
+    assert len(late) == 1
+    assert [status for _, status in world.posted()] == ["firing", "firing"]
+    for _ in range(20):
+        world.round(kills=9)
+    assert sorted(world.posted()[2:]) == sorted([(late[0].id, "resolved"), (before[0][0], "resolved")])
 
 
 def test_each_minute_the_burn_is_written_down_for_graphs(world: World) -> None:

@@ -1,0 +1,1 @@
+"""OpenSLO documents: read with all their faults, references resolved, turned into objectives, written back."""

@@ -1,0 +1,136 @@
+"""SLOs as they are to be computed: exact budget, method, period, and how each objective is measured."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from slo.model import Allowance, EventRatio
+from slo.openslo.faults import At, Finding, Report
+from slo.openslo.measures import Measure, Own, measure
+from slo.openslo.model import ObjectiveSpec, Slo, TimeWindow
+from slo.openslo.values import Duration
+from slo.periods import CalendarPeriods, Period, Rolling, Unit
+from slo.rows import burn_rows, lint, projection_lint
+from slo.slices import Method, Occurrences, RatioTimeslices, Timeslices
+
+DEFAULT_WINDOW = Duration(30, "d")
+"""The window where a file names none."""
+_UNITS: dict[str, Unit] = {"m": "m", "h": "h", "d": "d", "w": "w", "M": "M", "Q": "Q", "Y": "Y"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One objective as it is to be computed."""
+
+    name: str
+    """The SLO's name; where it has several objectives, with the objective's own."""
+    slo: str
+    title: str
+    service: str
+    measure: Measure
+    method: Method
+    period: Period
+    window_ms: int
+    """Nominal length of the period: a month has 30 days here."""
+    budget: Fraction
+    target_text: str
+    weight: Fraction | None
+    """The weight in a composite; None where the SLO is none."""
+    at: At
+
+
+class Planned(NamedTuple):
+    """Plans of all SLOs, and what there is to say of them."""
+
+    plans: tuple[Plan, ...]
+    findings: tuple[Finding, ...]
+
+
+def plan(slos: tuple[Slo, ...], strict: bool = False) -> Planned:
+    """The plans of SLOs whose references are resolved; one that can't be computed is a fault, and gives none."""
+    plans: list[Plan] = []
+    findings: list[Finding] = []
+    for slo in slos:
+        report = Report(slo.at.file, strict)
+        found = _plans(slo, report)
+        if not report.errors:
+            plans += found
+            for it in found:
+                _lint(it, report)
+        findings += report.findings
+    return Planned(tuple(plans), tuple(findings))
+
+
+def _plans(slo: Slo, report: Report) -> list[Plan]:
+    period, window_ms = _period(slo.window)
+    composite = slo.indicator is None
+    found = []
+    for name, objective in zip(_names(slo), slo.objectives, strict=True):
+        sli = objective.indicator or slo.indicator
+        how = measure(sli, objective, slo, report) if sli is not None else None
+        if how is None:
+            continue
+        found.append(
+            Plan(
+                name,
+                slo.meta.name,
+                objective.display_name or slo.meta.display_name or slo.meta.name,
+                slo.service,
+                how,
+                _method(slo, objective),
+                period,
+                window_ms,
+                1 - objective.target,
+                objective.target_text,
+                (objective.weight or Fraction(1)) if composite else None,
+                objective.at,
+            )
+        )
+    return found
+
+
+def _names(slo: Slo) -> list[str]:
+    """The objectives' names, no two alike."""
+    if len(slo.objectives) == 1:
+        return [slo.meta.name]
+    slugs = [re.sub(r"[^a-z0-9]+", "-", (it.display_name or "").lower()).strip("-") for it in slo.objectives]
+    alike = len(set(slugs)) < len(slugs) or not all(slugs)
+    return [f"{slo.meta.name}-{index if alike else slug}" for index, slug in enumerate(slugs)]
+
+
+def _period(window: TimeWindow | None) -> tuple[Period, int]:
+    length = window.duration if window is not None else DEFAULT_WINDOW
+    if window is None or window.calendar is None:
+        return Rolling(length.ms), length.ms
+    calendar = window.calendar
+    return CalendarPeriods(calendar.start, calendar.zone, length.number, _UNITS[length.unit]), length.ms
+
+
+def _method(slo: Slo, objective: ObjectiveSpec) -> Method:
+    slice_ms = objective.slice_window.ms if objective.slice_window is not None else 0
+    match slo.method:
+        case "Occurrences":
+            return Occurrences()
+        case "Timeslices":
+            return Timeslices(objective.slice_target or Fraction(1), slice_ms)
+        case "RatioTimeslices":
+            return RatioTimeslices(slice_ms)
+
+
+def _lint(it: Plan, report: Report) -> None:
+    """What of the objective's burn rows and projection can't work as it stands."""
+    unbounded = isinstance(it.measure, Own) and it.measure.per_ms is not None
+    indicator = Allowance((), ()) if unbounded else EventRatio(())
+    rows = burn_rows(it.window_ms)
+    slice_ms = 0 if isinstance(it.method, Occurrences) else it.method.slice_ms
+    target = it.at._replace(path=f"{it.at.path}.target")
+    for text in lint(rows, it.window_ms, it.budget, indicator, slice_ms):
+        what, _, remedy = text.partition("; ")
+        report.warn(target, what, remedy or "use a longer window or a stricter target")
+    if not unbounded and (impossible := projection_lint(it.window_ms, it.budget)):
+        report.note(target, impossible, "nothing need be done: the burn rows page before")
+    if it.window_ms < 2 * slice_ms:
+        report.warn(it.at, "the window is shorter than two slices", "use a longer window or shorter slices")

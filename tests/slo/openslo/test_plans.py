@@ -1,0 +1,202 @@
+"""From documents to what is computed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from fractions import Fraction
+
+import pytest
+
+from slo.model import EventRatio, Matcher, Selector
+from slo.openslo.measures import OWN, Foreign, Own, RatioOf, RawOf, ThresholdOf
+from slo.openslo.plans import Plan, Planned, plan
+from slo.openslo.queries import Query
+from slo.overrides import DEFAULTS
+from slo.periods import CalendarPeriods, Rolling
+from slo.slices import Occurrences, RatioTimeslices, Timeslices
+from tests.slo.openslo.support import GOOD, loaded, with_line
+from tests.slo.openslo.test_read import CALENDAR, THRESHOLD
+from tests.slo.support import DAY, HOUR, MINUTE
+from tests.support.prometheus import peer_file
+
+OWN_SLO = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: up}
+spec:
+  service: shop
+  budgetingMethod: Occurrences
+  indicator:
+    metadata: {name: up}
+    spec:
+      ratioMetric:
+        rawType: success
+        raw: {metricSource: {type: midwatch, spec: {indicator: container-up}}}
+  objectives:
+    - target: 0.99
+"""
+
+
+def _planned(text: str) -> Planned:
+    found = loaded(text)
+    assert found.faults == ()
+    return plan(found.slos)
+
+
+def _plan(text: str) -> Plan:
+    found = _planned(text)
+    (one,) = found.plans
+    return one
+
+
+def test_a_ratio_of_declared_counters_is_counted_exactly() -> None:
+    found = _plan(GOOD)
+    total = Selector("http_requests_total")
+    assert found.measure == EventRatio(
+        (total,), good=(Selector("http_requests_total", (Matcher("code", "!~", "5.."),)),)
+    )
+    assert (found.budget, found.method, found.period) == (Fraction(1, 1000), Occurrences(), Rolling(30 * DAY))
+
+
+def test_a_ratio_of_other_queries_stays_text() -> None:
+    found = _plan(with_line("counter: true", "counter: false"))
+    assert found.measure == RatioOf(Query("http_requests_total"), Query('http_requests_total{code!~"5.."}'), None)
+
+
+def test_slices_and_calendars() -> None:
+    text = with_line("isRolling: true", CALENDAR).replace("30d", "1M").replace("Occurrences", "Timeslices")
+    found = _plan(text + "      timeSliceTarget: 0.95\n      timeSliceWindow: 1m\n")
+    assert found.method == Timeslices(Fraction(95, 100), MINUTE)
+    assert found.period == CalendarPeriods(datetime(2022, 1, 1, 12), "America/New_York", 1, "M")
+    assert found.window_ms == 30 * DAY
+    ratio = _plan(with_line("Occurrences", "RatioTimeslices") + "      timeSliceWindow: 5\n")
+    assert ratio.method == RatioTimeslices(5 * MINUTE)
+
+
+def test_without_a_window_it_is_thirty_days() -> None:
+    found = _plan(GOOD[: GOOD.index("  timeWindow")] + GOOD[GOOD.index("  budgetingMethod") :])
+    assert found.period == Rolling(30 * DAY)
+
+
+def test_a_threshold_and_a_raw_ratio() -> None:
+    assert _plan(THRESHOLD + "      op: lte\n      value: 0.1\n").measure == ThresholdOf(
+        Query("lag"), "lte", Fraction(1, 10)
+    )
+    raw = (
+        OWN_SLO.replace("midwatch", "Prometheus")
+        .replace("indicator: container-up", "query: x")
+        .replace("success", "failure")
+    )
+    assert _plan(raw).measure == RawOf(Query("x"), False)
+
+
+def test_what_midwatch_does_not_read_is_told() -> None:
+    found = _planned(GOOD.replace("type: Prometheus", "type: Datadog"))
+    assert found.plans[0].measure == Foreign("Datadog")
+    assert {it.level for it in found.findings} <= {"warning", "note"}
+    assert "is no source that Midwatch reads" in found.findings[0].what
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_indicator_of_midwatch_can_be_named(name: str) -> None:
+    found = _plan(with_line("container-up", name, OWN_SLO)).measure
+    assert isinstance(found, Own)
+    platform = name in DEFAULTS and DEFAULTS[name].of == "platform" and name != "vulnerabilities"
+    assert (found.indicator, found.of) == (name, "*" if platform else "shop")
+
+
+def test_an_indicator_of_midwatch_takes_selector_threshold_and_exposure() -> None:
+    cold = _plan(with_line("indicator: container-up", "indicator: cold-start, service: shop/*, threshold: 2s", OWN_SLO))
+    assert isinstance(cold.measure, Own)
+    assert (cold.measure.of, cold.measure.threshold, cold.measure.per_ms) == ("shop/*", "2s", None)
+    kills = _plan(with_line("indicator: container-up", "indicator: oom-kills, per: 7d", OWN_SLO)).measure
+    assert isinstance(kills, Own)
+    assert kills.per_ms == 7 * DAY
+    restarts = _plan(with_line("indicator: container-up", "indicator: restart-rate", OWN_SLO)).measure
+    assert isinstance(restarts, Own)
+    assert restarts.per_ms == HOUR
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        ("indicator: container-upp", "spec.indicator: 'container-upp' is none of"),
+        ("service: shop", "spec.indicator: is missing"),
+        ("indicator: container-up, node: n1", "spec.node: container-up is not of a node; remove it or write service"),
+        ("indicator: node-disk, service: shop", "spec.service: node-disk is not of a service; remove it or write node"),
+        ("indicator: container-up, threshold: 5s", "spec.threshold: container-up has no threshold; remove it"),
+        ("indicator: cold-start, threshold: fast", "spec.threshold: 'fast' is not a duration above 0"),
+        ("indicator: node-disk, threshold: 5s", "spec.threshold: '5s' is not a share between 0 and 100 %"),
+        ("indicator: container-up, per: 1h", "spec.per: container-up is no allowance; remove it"),
+        ("indicator: oom-kills, per: 0h", "spec.per: is 0"),
+        ("indicator: container-up, colour: red", "spec.colour: the field is not known"),
+    ],
+)
+def test_faults_of_midwatchs_own_indicators_name_their_path(new: str, told: str) -> None:
+    found = _planned(with_line("indicator: container-up", new, OWN_SLO))
+    assert found.plans == ()
+    assert any(told in str(it) and it.level == "error" and it.at.line == 12 for it in found.findings), found.findings
+
+
+def test_midwatchs_indicators_are_ratios_already() -> None:
+    found = _planned(GOOD.replace("type: Prometheus", "type: midwatch"))
+    assert [it.at.path for it in found.findings] == [
+        f"spec.indicator.spec.ratioMetric.{it}.metricSource.type" for it in ("total", "good")
+    ]
+    assert "give the good share" in _planned(OWN_SLO.replace("success", "failure")).findings[0].what
+
+
+def test_a_query_is_needed_and_its_placeholders_are_known() -> None:
+    missing = _planned(GOOD.replace("query:", "metric:"))
+    assert "spec.query: is missing" in str(missing.findings[0])
+    strange = _planned(with_line("http_requests_total{code", "http_requests_total{job='{{.job}}',code"))
+    assert "nothing fills {{.job}}" in str(strange.findings[0])
+
+
+def test_several_objectives_have_names_of_their_own() -> None:
+    two = GOOD + "    - target: 0.99\n"
+    assert [it.name for it in _planned(two).plans] == ["api-0", "api-1"]
+    named = two.replace("- target: 0.999", "- displayName: Our Goal\n      target: 0.999") + "      displayName: SLA\n"
+    assert [(it.name, it.title) for it in _planned(named).plans] == [("api-our-goal", "Our Goal"), ("api-sla", "SLA")]
+
+
+def test_objectives_of_a_composite_carry_their_weights() -> None:
+    sli = GOOD[GOOD.index("  indicator:") : GOOD.index("  timeWindow")]
+    inner = "".join(f"    {line}\n" for line in sli.splitlines())
+    base = GOOD.replace(sli, "")
+    text = base + inner + "      compositeWeight: 0.5\n    - target: 0.9\n" + inner
+    assert [it.weight for it in _planned(text).plans] == [Fraction(1, 2), 1]
+    assert _plan(GOOD).weight is None
+
+
+def test_a_page_that_can_not_be_reached_is_told_with_its_row() -> None:
+    found = [str(it) for it in _planned(with_line("0.999", "0.10")).findings if it.level == "warning"]
+    assert found[0].startswith(
+        "f0:28: spec.objectives[0].target: warning: row fast can never fire: 14.4x of a budget of 90 % is 1296 %"
+    )
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(("target", "noted"), [("0.999", False), ("0.9973", False), ("0.9972", True), ("0.99", True)])
+def test_a_projection_of_two_hours_needs_a_strict_target(target: str, noted: bool) -> None:
+    found = _planned(with_line("0.999", target)).findings
+    assert [it.level for it in found] == (["note"] if noted else [])
+
+
+def test_rows_below_one_and_windows_shorter_than_two_slices_are_told() -> None:
+    month = _planned(with_line("30d", "28d"))
+    assert ["row ticket-3d fires at 0.933x" in it.what for it in month.findings] == [True]
+    sliced = with_line("Occurrences", "RatioTimeslices") + "      timeSliceWindow: 3m\n"
+    assert ["row fast has a short window of 5 min" in it.what for it in _planned(sliced).findings] == [True]
+
+
+def test_the_minute_that_was_meant_as_a_month_is_shorter_than_two_slices() -> None:
+    found = _planned(peer_file("openslo/budgeting-method--timeslices-slo.yaml").read_text())
+    assert "the window is shorter than two slices" in [it.what for it in found.findings]
+
+
+def test_every_slo_of_the_peers_has_a_plan() -> None:
+    for path in peer_file("openslo").glob("*.yaml"):
+        found = loaded(path.read_text())
+        planned = plan(found.slos)
+        assert len(planned.plans) == sum(len(it.objectives) for it in found.slos)
