@@ -36,7 +36,9 @@ def _faults(file: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
         if _is_rules(file):
             return _rule_faults((str(file),))
         if _is_configuration(file):
-            return _rule_faults(load(file, {}).service.rules)
+            told = load(file, {}).service
+            named = findings_of([Path(it) for it in told.slos], told.slos_strict) if told.slos else ()
+            return (*_rule_faults(told.rules), *(str(it) for it in named if it.level == "error"))
         compose.load(file, environment)
     except (ConfigFault, ComposeFault) as found:
         return found.faults

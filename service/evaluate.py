@@ -19,10 +19,12 @@ from service.desk import Receiver
 from service.facts import gather
 from service.ports import Readings, ask
 from service.roster import Heard, Row
+from service.slo_book import SloBook
 from service.store_db import Cursor
 from slo.builtin import PLATFORM, builtin
 from slo.judge import judge, windows
 from slo.model import Judgement, Objective
+from slo.openslo.objectives import FromFiles, refused
 
 _LOG = logging.getLogger(__name__)
 HISTORY_STEP_MS = 60_000
@@ -45,10 +47,11 @@ class _Present(NamedTuple):
     nodes: frozenset[str]
 
     @classmethod
-    def of(cls, rows: Sequence[Row], heard: Sequence[Heard]) -> _Present:
-        """What these rows tell."""
+    def of(cls, rows: Sequence[Row], heard: Sequence[Heard], files: FromFiles) -> _Present:
+        """What these rows tell; a service that a file speaks of is watched whether or not it has a container."""
         nodes = {name for it in heard for name in (it.node, it.node_id)}
-        return cls(frozenset(row.service for row in rows) | {PLATFORM}, frozenset(nodes))
+        services = {row.service for row in rows} | files.services | {PLATFORM}
+        return cls(frozenset(services), frozenset(nodes))
 
     def gone(self, book: AlertBook) -> frozenset[str]:
         """Keys of subjects in the book that are watched no more: a node that was silent for a day is none any more."""
@@ -71,7 +74,10 @@ class Evaluator:
         thresholds: Thresholds,
         clock: Callable[[], int],
         wake: Callable[[], None],
+        slos: SloBook | None = None,
     ) -> None:
+        self.slos = slos or SloBook()
+        """The objectives of files."""
         self._store = store
         self._receivers = tuple(receivers)
         self._base_url = base_url
@@ -109,13 +115,16 @@ class Evaluator:
             self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))
         )
         heard = catalogue.nodes(self._store, now_ms)
-        objectives = builtin(roster.facts(rows), catalogue.catalogue(self._store, heard, ended, now_ms))
+        files = self.slos.look(now_ms)
+        known = catalogue.catalogue(self._store, heard, ended, now_ms)
+        objectives = [*builtin(roster.facts(rows), known, files.asked), *files.objectives, *refused(self.slos.faults)]
         judgements = self._judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
         server = ServerState(self._up_since_ms, age, state.oldest_ms, state.waiting, state.detail)
         facts = gather(self._store, rows, heard, server, self._thresholds, now_ms)
         found = tuple(findings(facts, judgements, self._thresholds, now_ms))
-        self._settle(_Present.of(rows, heard), judgements, found, now_ms)
+        present = _Present.of(rows, heard, files)
+        self._settle(present, judgements, found, now_ms)
         return Evaluated(now_ms, (self._clock() - now_ms) / 1000, judgements, found)
 
     def _judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:

@@ -31,6 +31,7 @@ from service.remote_store import RemoteStore
 from service.rules import RuleBook
 from service.selfmetrics import Own, ServiceCollector, gauges, registry
 from service.settings import Settings, host_and_port
+from service.slo_book import SloBook
 from service.source import StoreSource
 from service.store import Store
 from service.store_append import Bounds
@@ -154,7 +155,8 @@ def _assemble(
     receivers = [Receiver(it.name, it.url, tuple(it.roads), it.secret) for it in settings.receivers]
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
-    evaluator = Evaluator(store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake)
+    slos = SloBook(settings.slos, settings.slos_strict)
+    evaluator = Evaluator(store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake, slos)
     source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
@@ -214,6 +216,7 @@ def _gauges(store: Store, evaluator: Evaluator, rules: RuleBook) -> dict[str, fl
     outbox = ask(store.database, outbox_state)
     found = gauges(evaluator.last, outbox, len(store.directory), store.used_bytes(), store.database.waiting())
     found["midwatch_server_rule_faults"] = float(len(rules.faults))
+    found["midwatch_server_slo_file_faults"] = float(len(evaluator.slos.faults))
     if isinstance(store, RemoteStore):
         found["midwatch_server_forward_queue_bytes"] = float(store.queue.size())
         if (oldest_ms := store.queue.oldest_ms()) is not None:

@@ -38,6 +38,19 @@ def read_texts(paths: Sequence[str]) -> Texts:
     return Texts(tuple(texts), tuple(faults))
 
 
+def fingerprint(paths: Sequence[str]) -> tuple[tuple[str, int, int, int], ...]:
+    """What tells whether any of the files has changed."""
+    found = []
+    for file in dict.fromkeys(file for path in paths for file in _files(path, [])):
+        try:
+            stat = file.stat()
+        except OSError:
+            found.append((str(file), 0, 0, 0))
+        else:
+            found.append((str(file), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return tuple(found)
+
+
 def _files(path: str, faults: list[Finding]) -> Iterator[Path]:
     found = sorted(Path(it) for it in glob.glob(path, recursive=True))  # noqa: PTH207 - any pattern
     if not found and not glob.has_magic(path):

@@ -92,3 +92,14 @@ def test_export_of_a_faulty_file_writes_nothing(tmp_path: Path) -> None:
     assert "b.yaml:28: spec.objectives[0].target" in ran.stderr
     missing = CliRunner().invoke(app, [str(tmp_path / "none.yaml")])
     assert (missing.exit_code, "is no file" in missing.stderr) == (1, True)
+
+
+def test_files_that_a_configuration_names_are_checked_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slos").mkdir()
+    (tmp_path / "slos" / "a.yaml").write_text(with_line("0.999", "1"))
+    (tmp_path / "midwatch.yaml").write_text("service:\n  slos: [slos, none.yaml]\n")
+    code, told = _check(capsys, tmp_path / "midwatch.yaml")
+    assert code == 1
+    assert {line.removeprefix(f"{tmp_path}/").split(" ")[0] for line in told} == {"slos/a.yaml:28:", "none.yaml:1:"}

@@ -15,8 +15,10 @@ from service.desk import Receiver
 from service.evaluate import Evaluator
 from service.model import EventRow, LogBatch
 from service.ports import ask, rows_of
+from service.slo_book import SloBook
 from service.store import Store
 from service.store_records import Records
+from slo.model import Judgement
 from tests.service.stores import T0, Clock, Point, batch, series
 
 LIMITS = Thresholds(hold_ms=10_000, oom_storm_window_ms=60_000)
@@ -190,3 +192,85 @@ def test_each_minute_the_burn_is_written_down_for_graphs(world: World) -> None:
         world.round()
     sql = "SELECT count(DISTINCT at_ms) FROM judgements WHERE slo = 'container-up'"
     assert rows_of(world.store.database, sql) == [(3,)]
+
+
+OWN = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: api}
+spec:
+  service: storefront
+  budgetingMethod: Occurrences
+  indicator:
+    metadata: {name: good-answers}
+    spec:
+      ratioMetric:
+        counter: true
+        bad: {metricSource: {type: Prometheus, spec: {query: 'http_requests_total{code=~"5.."}'}}}
+        total: {metricSource: {type: Prometheus, spec: {query: 'sum(rate(http_requests_total[{{.window}}]))'}}}
+  objectives:
+    - target: 0.999
+---
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: api-up}
+spec:
+  service: shop
+  budgetingMethod: Occurrences
+  indicator:
+    metadata: {name: up}
+    spec:
+      ratioMetric:
+        rawType: success
+        raw: {metricSource: {type: midwatch, spec: {indicator: container-up, service: shop/api}}}
+  objectives:
+    - target: 0.5
+"""
+
+
+def _with_files(world: World, folder: Path) -> None:
+    book = SloBook([str(folder)])
+    receivers = [Receiver("hook", "http://127.0.0.1:1/", ("page",))]
+    world.evaluator = Evaluator(world.store, receivers, "http://midwatch", LIMITS, world.clock, world.wake, book)
+
+
+def _judged(world: World) -> dict[tuple[str, str], Judgement]:
+    assert world.evaluator.last is not None
+    return {(it.objective.slo, it.objective.service): it for it in world.evaluator.last.judgements}
+
+
+def test_objectives_of_files_are_judged_by_the_same_counts_and_page(world: World, tmp_path: Path) -> None:
+    (tmp_path / "slos").mkdir()
+    (tmp_path / "slos" / "a.yaml").write_text(OWN)
+    _with_files(world, tmp_path / "slos")
+    world.tell(DECLARED)
+    for _ in range(70):
+        world.round()
+    for at in range(1, 30):
+        world.round(errors=10 * at)
+    found = _judged(world)
+    own, builtin = found["api", "storefront"], found["request-availability", SERVICE]
+    assert (own.counts.bad, own.counts.total) == (builtin.counts.bad, builtin.counts.total)
+    assert own.state in ("burning", "exhausted")
+    assert own.sli == builtin.sli
+    assert found["container-up", SERVICE].objective.target_text == "50 %"
+    pages = {it.subject.service: it for it in world.incidents() if it.road == "page" and it.status == "open"}
+    assert pages.keys() == {SERVICE, "storefront"}
+
+
+def test_a_faulty_file_is_shown_as_what_nothing_can_measure_and_goes_when_it_is_good(
+    world: World, tmp_path: Path
+) -> None:
+    (tmp_path / "slos").mkdir()
+    (tmp_path / "slos" / "a.yaml").write_text(OWN.replace("0.999", "1"))
+    _with_files(world, tmp_path / "slos")
+    world.tell(DECLARED)
+    world.round()
+    told = _judged(world)["slo-files", "platform"]
+    assert told.state == "unmeasured"
+    assert "a.yaml:15: spec.objectives[0].target: is not from 0 to below 1" in told.reason
+    (tmp_path / "slos" / "b.yaml").write_text(OWN)
+    (tmp_path / "slos" / "b.yaml").rename(tmp_path / "slos" / "a.yaml")
+    world.round()
+    assert ("slo-files", "platform") not in _judged(world)
+    assert ("api", "storefront") in _judged(world)
