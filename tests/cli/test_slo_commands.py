@@ -94,6 +94,14 @@ def test_export_of_a_faulty_file_writes_nothing(tmp_path: Path) -> None:
     assert (missing.exit_code, "is no file" in missing.stderr) == (1, True)
 
 
+@pytest.mark.source
+def test_the_example_is_without_fault_to_the_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(__file__).resolve().parents[2] / "examples" / "slos"
+    code, told = _check(capsys, folder, strict=True)
+    assert code == 0
+    assert not [it for it in told if "warning" in it]
+
+
 def test_files_that_a_configuration_names_are_checked_with_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
