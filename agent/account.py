@@ -30,12 +30,14 @@ HEALTHY = "midwatch_containers_healthy"
 RESTART_RATE = "midwatch_container_restarts_per_hour"
 DESIRED_SECONDS = "midwatch_container_desired_seconds_total"
 HEALTHY_SECONDS = "midwatch_container_healthy_seconds_total"
-IN_MILLISECONDS = frozenset((DESIRED_SECONDS, HEALTHY_SECONDS))
+INSTANCE_SECONDS = "midwatch_container_instance_seconds_total"
+IN_MILLISECONDS = frozenset((DESIRED_SECONDS, HEALTHY_SECONDS, INSTANCE_SECONDS))
 """Counters whose integers are milliseconds and whose samples are seconds."""
 
 FROM_FIRST_SIGHT: tuple[Key, ...] = (
     (DESIRED_SECONDS, ()),
     (HEALTHY_SECONDS, ()),
+    (INSTANCE_SECONDS, ()),
     *((RESTARTS, (("by", by),)) for by in RESTARTS_BY),
     *((EXITS, (("reason", reason),)) for reason in EXIT_REASONS),
     *((OOM_KILLS, (("cause", "container"), ("victim", victim))) for victim in VICTIMS),
@@ -107,7 +109,7 @@ class Account:
     distributions: dict[Key, Distribution] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
     hour: deque[tuple[int, int, int]] = field(default_factory=deque)
-    """Once a minute of the last hour: the time, restarts by policy and desired milliseconds up to then."""
+    """Once a minute of the last hour: the time, restarts by policy and instances' milliseconds up to then."""
     _layout: _Layout | None = field(default=None, repr=False, compare=False)
 
     def add(self, key: Key, n: int, now_ms: int) -> None:
@@ -136,18 +138,19 @@ class Account:
         self._layout = None
 
     def restart_rate(self, now_ms: int) -> float | None:
-        """Restarts by policy per instance and hour over the last hour; None where no instance was desired in it."""
+        """Restarts by policy per instance and hour over the last hour; None where it had no instance."""
         restarts = self.counters[RESTARTS, (("by", "policy"),)].value
-        desired_ms = self.counters[DESIRED_SECONDS, ()].value
-        if self.hour and (now_ms < self.hour[-1][0] or desired_ms < self.hour[-1][2]):
+        had = self.counters.get((INSTANCE_SECONDS, ()))
+        instances_ms = had.value if had else 0
+        if self.hour and (now_ms < self.hour[-1][0] or instances_ms < self.hour[-1][2]):
             self.hour.clear()
         if not self.hour or now_ms - self.hour[-1][0] >= MINUTE_MS:
-            self.hour.append((now_ms, restarts, desired_ms))
+            self.hour.append((now_ms, restarts, instances_ms))
         while now_ms - self.hour[0][0] > HOUR_MS:
             self.hour.popleft()
-        _, restarts_then, desired_then = self.hour[0]
-        instance_ms = desired_ms - desired_then
-        return (restarts - restarts_then) * HOUR_MS / instance_ms if instance_ms else None
+        _, restarts_then, instances_then = self.hour[0]
+        exposed_ms = instances_ms - instances_then
+        return (restarts - restarts_then) * HOUR_MS / exposed_ms if exposed_ms else None
 
     def resource(self) -> Resource:
         """Whose points these are: the service, no container."""

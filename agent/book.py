@@ -82,6 +82,11 @@ class Record:
         return self.phase in ("running", "paused")
 
     @property
+    def has_run(self) -> bool:
+        """It runs or ran once, be it before anybody watched."""
+        return self.phase != "created"
+
+    @property
     def done(self) -> bool:
         """A batch job that ended well."""
         return self.phase == "ended" and is_done(self.container.restart_policy, self.exit_code)
@@ -187,6 +192,10 @@ class Book:
     def by_service(self) -> dict[ServiceName, list[Record]]:
         """Records that are not gone, by service; every service known has an entry."""
         return {service: self.of(service) for service in self.services}
+
+    def instances(self, service: ServiceName) -> int:
+        """Containers of a service that have run: what may restart."""
+        return sum(record.has_run for record in self.of(service))
 
     def totals(self, service: ServiceName) -> tuple[int, int]:
         """Desired and healthy containers of a service; healthy is never more than desired."""

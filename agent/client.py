@@ -20,12 +20,13 @@ class AgentRefused(Exception):
     """The agent said no: the message is its full text, one line for each fault."""
 
 
-def run(socket: Path, compose: Path, wait_seconds: float | None = None) -> Mapping[str, Any]:
+def run(socket: Path, compose: Path, wait_seconds: float | None = None, *, replace: bool = False) -> Mapping[str, Any]:
     """Hands a Compose file to the agent; with `wait_seconds`, answers once its services stand, or after that time.
 
-    The answer has `project`, `services`, `settled` and `failures` (a list of lines).
+    The answer has `project`, `services`, `settled` and `failures` (a list of lines). A project that is kept from
+    another file is refused, unless this one is to `replace` it.
     """
-    body = {"path": str(compose.absolute()), "wait_seconds": wait_seconds}
+    body = {"path": str(compose.absolute()), "wait_seconds": wait_seconds, "replace": replace}
     return _ask(socket, "POST", "/projects", body, ANSWER_SECONDS + (wait_seconds or 0.0))
 
 

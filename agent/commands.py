@@ -32,14 +32,14 @@ class AgentCommands:
         self._reconciler, self._lifecycle, self._ledger = reconciler, lifecycle, ledger
         self._environ, self._status_of = environ, status_of
 
-    def run(self, path: Path, wait_seconds: float) -> Json:
-        """Loads a Compose file and keeps its project from now on."""
+    def run(self, path: Path, wait_seconds: float, instead: bool) -> Json:
+        """Loads a Compose file and keeps its project from now on; `instead` of another file's of the same name."""
         try:
             project = load(path, self._environ)
         except ComposeFault as fault:
             raise Refused(422, str(fault)) from fault
         try:
-            self._reconciler.hand_over(project)
+            self._reconciler.hand_over(project, instead=instead)
         except ProjectTaken as others:
             raise Refused(409, str(others)) from others
         except OSError as error:

@@ -34,8 +34,8 @@ class Refused(Exception):
 class Commands(Protocol):
     """What can be asked of the agent; each raises Refused."""
 
-    def run(self, path: Path, wait_seconds: float) -> Json:
-        """Takes a Compose file on."""
+    def run(self, path: Path, wait_seconds: float, instead: bool) -> Json:
+        """Takes a Compose file on, `instead` of another one of the same project's name where it says so."""
 
     def stop(self, project: str, wait_seconds: float) -> Json:
         """Ends a project."""
@@ -88,7 +88,7 @@ class ControlServer:
     def _route(self, method: str, path: str, body: Json) -> Json:
         named = _PROJECT.fullmatch(path)
         if method == "POST" and path == "/projects":
-            return self._commands.run(_path(body), _wait(body))
+            return self._commands.run(_path(body), _wait(body), _instead(body))
         if method == "DELETE" and named:
             return self._commands.stop(named[1], _wait(body))
         asked: dict[tuple[str, str], Callable[[], Json]] = {
@@ -164,6 +164,13 @@ def _path(body: Json) -> Path:
     if not isinstance(path, str) or not Path(path).is_absolute():
         raise Refused(400, "`path` has to be the absolute path of a Compose file")
     return Path(path)
+
+
+def _instead(body: Json) -> bool:
+    said = body.get("replace", False)
+    if not isinstance(said, bool):
+        raise Refused(400, "`replace` has to be true or false")
+    return said
 
 
 def _wait(body: Json) -> float:

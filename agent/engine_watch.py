@@ -18,6 +18,7 @@ from agent.book import Record
 from agent.clock import Clock
 from agent.lifecycle import Lifecycle
 from agent.model import Event, Resource
+from agent.passing import Passing
 from runtime.cgroup import CgroupPaths, Layout, paths_of
 from runtime.engine import Engine
 from runtime.engine_streams import EventStream
@@ -80,6 +81,7 @@ class EngineWatch:
         self._resync_seconds, self._max_queued = resync_seconds, max_queued
         self._rebooted = rebooted
         self._lost_ms: int | None = None
+        self._passing = Passing(clock.monotonic)
         self.link = EngineLink()
         self.overflows = 0
         self.errors = 0
@@ -112,6 +114,7 @@ class EngineWatch:
         restarted = self._began_anew(engine)
         stream = engine.events(self._lifecycle.last_event_ns)
         drain = _Drain(stream, self._max_queued)
+        self._passing = Passing(self._clock.monotonic)
         try:
             if restarted:
                 self._lifecycle.engine_returned(self._lost_ms)
@@ -132,7 +135,7 @@ class EngineWatch:
             event = drain.take(QUIET_SECONDS)
             if event is None:
                 return
-            self._take(engine, event)
+            self._admit(engine, event)
             if event.time_ns > until_ns:
                 return
 
@@ -146,7 +149,9 @@ class EngineWatch:
         return not self._lifecycle.any_goes_on(engine.containers(all=False))
 
     def _resync(self, engine: Engine) -> None:
-        for record in self._lifecycle.resync(engine.containers()):
+        passing = self._passing.waiting
+        found = engine.containers()
+        for record in self._lifecycle.resync([one for one in found if one.id not in passing]):
             self._listener.began(record)
 
     def _tell_gap(self) -> None:
@@ -161,14 +166,21 @@ class EngineWatch:
         while not stop.is_set():
             event = drain.take(0.25)
             if event is not None:
-                self._take(engine, event)
+                self._admit(engine, event)
             elif drain.ended:
                 raise EngineUnavailable(drain.fault or "the engine ended its stream of events")
+            for late in self._passing.due():
+                self._take(engine, late)
             overflown = 0 if event is not None else drain.take_overflow()
             if overflown or self._clock.monotonic() >= resync_at:
                 self.overflows += overflown
                 self._resync(engine)
                 resync_at = self._clock.monotonic() + self._resync_seconds
+
+    def _admit(self, engine: Engine, event: EngineEvent) -> None:
+        """Takes in an event, or those that waited for it; what may be a build's helper waits."""
+        for one in self._passing.take(event):
+            self._take(engine, one)
 
     def _take(self, engine: Engine, event: EngineEvent) -> None:
         action = event.action.partition(":")[0]

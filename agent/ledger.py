@@ -200,16 +200,17 @@ class Ledger:
             for phase, seconds in phases.items():
                 account.observe((REGISTRY, (("registry", timing.registry), ("phase", phase))), seconds, now)
 
-    def advance(self, service: ServiceName, desired: int, healthy: int, dt_ms: int) -> None:
-        """Adds what `desired` and `healthy` containers came to in `dt_ms`; both are published as they are now.
+    def advance(self, service: ServiceName, desired: int, healthy: int, dt_ms: int, *, instances: int) -> None:
+        """Adds what `desired` and `healthy` containers, and `instances`, which have run, came to in `dt_ms`.
 
-        Healthy counts only where desired, so it is never more.
+        The others count only where desired, so they are never more.
         """
         step = dt_ms if 0 < dt_ms <= self._longest_step_ms else 0
         with self._lock:
             account, now = self._account(service), self._now_ms()
             account.add((rows.DESIRED_SECONDS, ()), desired * step, now)
             account.add((rows.HEALTHY_SECONDS, ()), min(healthy, desired) * step, now)
+            account.add((rows.INSTANCE_SECONDS, ()), min(instances, desired) * step, now)
 
     def publish(self, service: ServiceName, desired: int, healthy: int) -> None:
         """Sets the gauges of a service to what they are at this moment."""

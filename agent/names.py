@@ -25,9 +25,12 @@ OWN: dict[str, Metric] = {
     "midwatch_containers_healthy": Metric("gauge", "Containers that run, are past their readiness and not unhealthy."),
     "midwatch_container_desired_seconds_total": Metric("counter", "Container-seconds that were desired."),
     "midwatch_container_healthy_seconds_total": Metric("counter", "Container-seconds that were desired and healthy."),
+    "midwatch_container_instance_seconds_total": Metric(
+        "counter", "Container-seconds that were desired, of containers that have run: what can restart."
+    ),
     "midwatch_container_restarts_total": Metric("counter", "Restarts of containers.", ("by",)),
     "midwatch_container_restarts_per_hour": Metric(
-        "gauge", "Restarts by policy per instance and hour, over the last hour; absent where none was desired."
+        "gauge", "Restarts by policy per instance and hour, over the last hour; absent where there was none."
     ),
     "midwatch_container_exits_total": Metric("counter", "Ends of containers.", ("reason",)),
     "midwatch_oom_kills_total": Metric("counter", "Processes that the kernel killed for memory.", ("cause", "victim")),

@@ -21,7 +21,7 @@ MOST_ID_BYTES = 64
 
 
 class ProjectTaken(Exception):
-    """Another agent that lives keeps a project of that name on this engine; one line with the remedy."""
+    """A project of that name is kept already, by another agent or from another file; one line with the remedy."""
 
 
 class Owner:

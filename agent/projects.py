@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -71,6 +72,19 @@ def declared(handed: Handed) -> dict[ServiceName, Declared]:
 def _declared(project: Project, spec: ServiceSpec) -> Declared:
     probed = spec.healthcheck is not None or bool(spec.labels.get(READINESS_LABEL, "").strip())
     return Declared(spec.replicas, project.source, dict(spec.labels), probed=probed)
+
+
+def same_file(kept: Project, handed: Project) -> bool:
+    """True where both were read from one file, by one path or by two that lead to it."""
+    return kept.source == handed.source or os.path.realpath(kept.source) == os.path.realpath(handed.source)
+
+
+def other_file(kept: Project, handed: Project) -> str:
+    """Why a second file of the same project's name is not taken, and what to do."""
+    return (
+        f"{handed.source}: project {kept.name} is kept from {kept.source}, whose services would be removed; "
+        f"write another name: at the top of this file, or replace that one by `midwatch run --replace`"
+    )
 
 
 def stopping(handed: Handed) -> Handed:

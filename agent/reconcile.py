@@ -14,7 +14,7 @@ from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
 from agent.owner import Owner, ProjectTaken, taken
 from agent.progress import Images, Progress
-from agent.projects import Handed, ProjectFolder, declared, stopping
+from agent.projects import Handed, ProjectFolder, declared, other_file, same_file, stopping
 from runtime.actions import Action, BuildImage, Create, Outcome, PullImage, Recreate, Remove, Start
 from runtime.apply import Hands, apply
 from runtime.converge import dismissal, done, plan
@@ -79,14 +79,17 @@ class Reconciler:
         self._stopping = True
         self.wake()
 
-    def hand_over(self, project: Project) -> None:
-        """Takes a project on, or a new version of one that is kept.
+    def hand_over(self, project: Project, *, instead: bool = False) -> None:
+        """Takes a project on, or a new version of one that is kept; `instead` of another file's where it says so.
 
-        Raises ProjectTaken where another agent keeps it, OSError where it can't be written down.
+        Raises ProjectTaken where another agent keeps it or it is kept from another file, OSError where it can't be
+        written down.
         """
         self._refuse_taken(project.name)
         with self._changed:
             before = self._handed.get(project.name)
+            if before is not None and not (instead or before.stopping or same_file(before.project, project)):
+                raise ProjectTaken(other_file(before.project, project))
             handed = Handed(project, dict(before.deployed) if before else {})
             self._folder.save(handed)
             self._handed[project.name] = handed

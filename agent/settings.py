@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -10,13 +11,14 @@ from agent.tls import TlsFiles
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _MIB = 1 << 20
+_PORT = re.compile(r"[0-9]{1,5}")
 DEFAULT_SERVER = "http://127.0.0.1:8640"
 
 
 def host_and_port(address: str) -> tuple[str, int]:
     """`HOST:PORT` or `[IPv6]:PORT` taken apart; raises ValueError with the remedy."""
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not colon or not host or not _PORT.fullmatch(port) or int(port) > 65535:
         raise ValueError(f"{address!r} is no address to listen on; write HOST:PORT, such as 127.0.0.1:9640")
     return host.strip("[]"), int(port)
 

@@ -121,7 +121,8 @@ class Story:
             return
         if not self.blind:
             desired, healthy = totals or self.book.totals(service)
-            self.ledger.advance(service, desired, healthy, to_ms - presence.since_ms)
+            instances = self.book.instances(service)
+            self.ledger.advance(service, desired, healthy, to_ms - presence.since_ms, instances=instances)
         presence.since_ms = to_ms
 
     def begin(self, record: Record, at_ms: int, *, live: bool) -> None:

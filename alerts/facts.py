@@ -111,6 +111,10 @@ class ServerState(NamedTuple):
     outbox_waiting: int
     outbox_error: str | None = None
     """What the receiver last answered."""
+    store_bytes: int | None = None
+    """What the database uses of its file; None where nobody says."""
+    store_most_bytes: int | None = None
+    """What it may use: beyond, the oldest days go."""
 
 
 @dataclass(frozen=True)

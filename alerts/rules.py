@@ -28,6 +28,7 @@ ALERTS: dict[str, str] = {
     "agent-silent": "An agent has stopped reporting: nothing on its node is measured.",
     "evaluation-late": "Objectives and alerts are judged too late.",
     "outbox-stuck": "Messages can't be delivered to the receiver.",
+    "store-full": "The database is nearly full: the oldest days will go.",
     "spool-dropping": "An agent loses measurements, because the service did not take them in time.",
 }
 """Every default alert with its meaning; each has a page in `runbooks/`."""

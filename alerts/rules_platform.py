@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from fractions import Fraction
 
 from alerts.disk import hours_text, seconds_to_full
 from alerts.facts import DiskState, Facts, NodeState, ServerState, Tally
@@ -35,7 +36,8 @@ def of_nodes(facts: Facts, thresholds: Thresholds, now_ms: int) -> list[Finding]
 
 def of_server(state: ServerState | None, thresholds: Thresholds, now_ms: int) -> list[Finding]:
     """The findings of the service about itself; none where its state is not told."""
-    return [] if state is None else [_evaluation_late(state, thresholds, now_ms), _outbox(state, thresholds, now_ms)]
+    rules = (_evaluation_late, _outbox, _store_full)
+    return [] if state is None else [rule(state, thresholds, now_ms) for rule in rules]
 
 
 def _silent(state: NodeState, started_ms: int | None, thresholds: Thresholds, now_ms: int) -> bool | None:
@@ -175,6 +177,20 @@ def _outbox(state: ServerState, thresholds: Thresholds, now_ms: int) -> Finding:
     firing = oldest is not None and now_ms - oldest >= limit
     return _finding("outbox-stuck", (), "page", firing, "Messages can't be delivered to the receiver", tuple(lines),
                     thresholds, now_ms, oldest)  # fmt: skip
+
+
+def _store_full(state: ServerState, thresholds: Thresholds, now_ms: int) -> Finding:
+    used, most = state.store_bytes, state.store_most_bytes
+    firing, lines = None, [Evidence("limit", f"{percent(thresholds.store_full_ratio)} of what it may use")]
+    if used is not None and most:
+        firing = used >= thresholds.store_full_ratio * most
+        lines.insert(0, Evidence("used", f"{_gib(used)} of {_gib(most)}, {percent(Fraction(used, most))}"))
+    return _finding("store-full", (), "page", firing, "The database is nearly full: the oldest days will go",
+                    tuple(lines), thresholds, now_ms)  # fmt: skip
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
 
 
 def _finding(

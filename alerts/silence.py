@@ -9,6 +9,9 @@ from functools import lru_cache
 from alerts.model import Labels, Silence, SilenceMatcher
 
 MAX_MATCHERS = 20
+DAY_MS = 86_400_000
+MAX_MS = 365 * DAY_MS + 60_000
+"""A silence that outlives this is no silence but a rule that should go; a minute for clocks that differ."""
 MAX_TEXT = 1_000
 MAX_PATTERN = 256
 MAX_VALUE = 512
@@ -61,6 +64,8 @@ def _time_faults(silence: Silence, now_ms: int) -> list[str]:
         found.append("the silence ends before it starts: set ends_ms after starts_ms")
     if silence.ends_ms <= now_ms:
         found.append("the silence has ended already: set ends_ms in the future")
+    if silence.ends_ms - now_ms > MAX_MS:
+        found.append(f"the silence ends later than {MAX_MS // DAY_MS} days from now: end it by then")
     return found
 
 

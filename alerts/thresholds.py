@@ -46,6 +46,7 @@ class Thresholds:
     outbox_stuck_after_ms: int = 5 * MINUTE
     spool_window_ms: int = 5 * MINUTE
     spool_dropped: int = 1
+    store_full_ratio: Fraction = Fraction(9, 10)
 
     def silent_after_ms(self, interval_ms: int) -> int:
         """Milliseconds without a batch after which an agent with this interval counts as silent."""

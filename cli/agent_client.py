@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from agent import client
 from cli.errors import ConfigFault, Refusal
+from cli.terminal import counted, plain
 
 WAIT_SECONDS = 120.0
 T = TypeVar("T")
@@ -27,9 +28,16 @@ def answers(data: Path) -> bool:
     return True
 
 
-def run(data: Path, compose: Path, tell: Callable[[str], None], wait: bool = True, strict: bool = False) -> None:
+def run(
+    data: Path,
+    compose: Path,
+    tell: Callable[[str], None],
+    wait: bool = True,
+    strict: bool = False,
+    replace: bool = False,
+) -> None:
     """Hand over a Compose file and wait until its services stand; what fails is told, or where `strict` refused."""
-    answer = _asked(lambda: client.run(socket_of(data), compose, WAIT_SECONDS if wait else None))
+    answer = _asked(lambda: client.run(socket_of(data), compose, WAIT_SECONDS if wait else None, replace=replace))
     if not wait:
         return
     failures = [" ".join(line.split()) for line in answer.get("failures", ())]
@@ -37,14 +45,21 @@ def run(data: Path, compose: Path, tell: Callable[[str], None], wait: bool = Tru
         remedy = f"the agent tries again; see `midwatch ps`, or end it: midwatch stop {answer['project']}"
         raise Refusal("; ".join(failures), remedy)
     for line in failures:
-        tell(f"{answer['project']}: {line}")
+        tell(plain(f"{answer['project']}: {line}"))
     if answer.get("settled"):
-        tell(f"{answer['project']}: {len(answer['services'])} services stand")
+        count = len(answer["services"])
+        tell(f"{answer['project']}: {counted(count, 'service')} {'stands' if count == 1 else 'stand'}")
 
 
 def stop(data: Path, project: str) -> Mapping[str, Any]:
     """End a project; the answer has `removed` and `failures`."""
     return _asked(lambda: client.stop(socket_of(data), project))
+
+
+def source_of(data: Path, project: str) -> Path | None:
+    """The file that a project is kept from; None where none of that name is kept."""
+    kept = _asked(lambda: client.status(socket_of(data)))["projects"].get(project)
+    return Path(kept["source"]) if kept else None
 
 
 def ps(data: Path) -> list[Mapping[str, Any]]:

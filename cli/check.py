@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,15 @@ from pathlib import Path
 from cli.config import SECTIONS, load
 from cli.errors import ConfigFault
 from cli.slo_commands import findings_of
+from cli.terminal import counted, plain
 from runtime import compose
 from runtime.compose_yaml import Mapping as YamlMapping
 from runtime.compose_yaml import YamlFault, parse
 from runtime.errors import ComposeFault
+from runtime.regular import read_regular
+
+MOST_BYTES = 4 << 20
+"""What a rule file may have; the others may have less."""
 
 
 def check(files: Sequence[Path], environment: Mapping[str, str], strict: bool = False) -> int:
@@ -24,24 +30,28 @@ def check(files: Sequence[Path], environment: Mapping[str, str], strict: bool = 
     findings = findings_of(objectives, strict) if objectives else ()
     others = [fault for file in files if file not in objectives for fault in _faults(file, environment)]
     for it in (*findings, *others):
-        print(it)
-    if others or any(it.level == "error" for it in findings):
-        return 1
-    print(f"{len(files)} file(s), no fault")
-    return 0
+        print(plain(str(it)))
+    faults = len(others) + sum(it.level == "error" for it in findings)
+    print(f"{counted(len(files), 'file')}, {counted(faults, 'fault') if faults else 'no fault'}")
+    return 1 if faults else 0
 
 
 def _faults(file: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
     try:
-        if _is_rules(file):
-            return _rule_faults((str(file),))
-        if _is_configuration(file):
+        text = read_regular(file, MOST_BYTES).decode()
+        if _is_rules(text):
+            return _rule_faults((glob.escape(str(file)),))
+        if _is_configuration(file, text):
             told = load(file, {}).service
             named = findings_of([Path(it) for it in told.slos], told.slos_strict) if told.slos else ()
             return (*_rule_faults(told.rules), *(str(it) for it in named if it.level == "error"))
         compose.load(file, environment)
     except (ConfigFault, ComposeFault) as found:
         return found.faults
+    except UnicodeDecodeError as error:
+        return (f"{file}:1: not UTF-8 at byte {error.start}; save it as plain UTF-8 text",)
+    except OSError as error:
+        return (f"{file}:1: can't be read: {error.strerror}; correct the path or its permissions",)
     return ()
 
 
@@ -58,24 +68,22 @@ def _is_openslo(file: Path) -> bool:
     if file.is_dir():
         return True
     try:
-        return re.search(r"^(- )?apiVersion\s*:", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
+        text = read_regular(file, MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError):
         return False
+    return re.search(r"^(- )?apiVersion\s*:", text, re.MULTILINE) is not None
 
 
-def _is_rules(file: Path) -> bool:
+def _is_rules(text: str) -> bool:
     """By its one key; rules may use YAML that our own files may not."""
-    try:
-        return re.search(r"^groups\s*:", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
-    except (OSError, UnicodeDecodeError):
-        return False
+    return re.search(r"^groups\s*:", text, re.MULTILINE) is not None
 
 
-def _is_configuration(file: Path) -> bool:
-    """By its keys; what can't be read or is no mapping is judged by its name."""
+def _is_configuration(file: Path, text: str) -> bool:
+    """By its keys; what is no mapping is judged by its name."""
     try:
-        root = parse(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YamlFault):
+        root = parse(text)
+    except YamlFault:
         root = None
     if isinstance(root, YamlMapping) and ("services" in root.entries or set(root.entries) & set(SECTIONS)):
         return "services" not in root.entries

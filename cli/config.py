@@ -16,11 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from agent.settings import Settings as AgentSettings
 from cli.errors import ConfigFault
+from runtime.compose_yaml import MAX_BYTES, Node, Scalar, YamlFault, parse
 from runtime.compose_yaml import Mapping as YamlMapping
-from runtime.compose_yaml import Node, Scalar, YamlFault, parse
 from runtime.compose_yaml import Sequence as YamlSequence
+from runtime.regular import read_regular
 from service.settings import Settings as ServiceSettings
 from service.settings import host_and_port
+from service.words import words
 
 DEFAULT_DATA = Path("/var/lib/midwatch")
 ENVIRONMENT_PREFIX = "MIDWATCH_"
@@ -64,7 +66,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     try:
         valid = whole.model_validate_json(json.dumps(source.values))
     except ValidationError as error:
-        faults += [_fault(source, str(path), one["loc"], one["type"], one["msg"]) for one in error.errors()]
+        faults += [_fault(source, str(path), one["loc"], one["type"], one.get("ctx", {})) for one in error.errors()]
     if faults:
         raise ConfigFault(tuple(sorted(dict.fromkeys(faults), key=_line)))
     return _joined(_placed(Config(*(getattr(valid, name) for name in SECTIONS)), path))
@@ -104,7 +106,7 @@ def _fields() -> dict[str, Any]:
 
 def _file(path: Path) -> _Source:
     try:
-        root = parse(path.read_text(encoding="utf-8"))
+        root = parse(read_regular(path, MAX_BYTES).decode())
     except OSError as error:
         raise ConfigFault((f"{path}: can't be read: {error.strerror}; correct the path or its permissions",)) from error
     except UnicodeDecodeError as error:
@@ -173,13 +175,13 @@ def _put(values: dict[str, Any], keys: Sequence[str], value: Any) -> bool:
     return True
 
 
-def _fault(source: _Source, file: str, loc: Path_, kind: str, message: str) -> str:
+def _fault(source: _Source, file: str, loc: Path_, kind: str, context: Mapping[str, Any]) -> str:
     known = next((loc[:end] for end in range(len(loc), -1, -1) if loc[:end] in source.places), ())
     place = source.places.get(known, file)
     key = ".".join(map(str, loc))
     if kind == "extra_forbidden":
         return f"{place}: {key}: unknown key; {_nearest(loc)}"
-    return f"{place}: {key}: {message[:1].lower()}{message[1:]}"
+    return f"{place}: {key}: {words(kind, context)}"
 
 
 def _line(fault: str) -> int:

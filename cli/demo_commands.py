@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from cli.durations import seconds
+from cli.durations import seconds, share
 
 DATA = Path("/var/lib/midwatch")
+HOUR = 3600.0
 Data = Annotated[Path, typer.Option("--data", envvar="MIDWATCH_DATA", help="Folder that holds all state.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
@@ -41,7 +42,7 @@ def down(data: Data = DATA) -> None:
 @app.command("break", epilog="Example: midwatch demo break api --leak")
 def break_(
     name: Name,
-    errors: Annotated[float | None, typer.Option(min=0, max=1, help="Share of requests that fail.")] = None,
+    errors: Annotated[str | None, typer.Option(help="Share of requests that fail, such as 0.3.")] = None,
     latency: Annotated[str | None, typer.Option(help="Time added to each request, such as 800ms.")] = None,
     leak: Annotated[
         bool, typer.Option("--leak", help="Leak memory until the kernel kills it, again and again.")
@@ -55,11 +56,11 @@ def break_(
     from cli.demo_run import break_service
 
     asked = {
-        "errors": errors,
-        "latency": seconds(latency) if latency else None,
+        "errors": share(errors) if errors else None,
+        "latency": seconds(latency, HOUR) if latency else None,
         "leak": 1.0 if leak else None,
         "crash": 1.0 if crash else None,
-        "slow_start": seconds(slow_start) if slow_start else None,
+        "slow_start": seconds(slow_start, HOUR) if slow_start else None,
     }
     knobs = {knob: value for knob, value in asked.items() if value is not None}
     break_service(data.absolute(), name, knobs, bad_pull, os.environ)

@@ -13,6 +13,7 @@ from cli.config import DemoSettings
 from cli.engine import recorded
 from cli.errors import Refusal
 from cli.packages import ensure
+from cli.terminal import counted
 
 
 def bring_up(data: Path, settings: DemoSettings, engine_url: str, tell: Callable[[str], None]) -> None:
@@ -28,8 +29,20 @@ def bring_up(data: Path, settings: DemoSettings, engine_url: str, tell: Callable
 
 
 def end(data: Path) -> None:
-    """Remove the shop's containers."""
-    projects.stop(data, _project(data).name)
+    """Remove the shop's containers; refuses where its name is another project's by now."""
+    project = _project(data)
+    refuse_other(data, project)
+    projects.stop(data, project.name)
+
+
+def refuse_other(data: Path, project: demo.Project) -> None:
+    """Refuse where the agent keeps another file under the shop's name."""
+    source = agent_client.source_of(data, project.name)
+    if source is not None and source != project.compose:
+        raise Refusal(
+            f"project {project.name} is kept from {source}, which is not the demo's",
+            f"end it by `midwatch stop {project.name}`, or choose another demo.project",
+        )
 
 
 def break_service(
@@ -43,7 +56,7 @@ def break_service(
     if knobs:
         with closing(docker.DockerClient(base_url=recorded(data, environment))) as client:
             count = demo.broken(client, name, project.name, knobs)
-        print(f"{project.name}/{name}: {', '.join(knobs)} in {count} container(s)")
+        print(f"{project.name}/{name}: {', '.join(knobs)} in {counted(count, 'container')}")
     if bad_pull:
         _bad_pull(data, project, name)
 
@@ -55,7 +68,8 @@ def repair_services(data: Path, name: str | None, environment: Mapping[str, str]
     project = _project(data)
     with closing(docker.DockerClient(base_url=recorded(data, environment))) as client:
         for one in names:
-            print(f"{project.name}/{one}: {demo.repaired(client, one, project.name)} container(s) repaired")
+            count = demo.repaired(client, one, project.name)
+            print(f"{project.name}/{one}: {counted(count, 'container')} repaired")
     changed = [project.set_tag(one, None) for one in names]
     if any(changed):
         agent_client.run(data, project.compose, print)

@@ -34,9 +34,9 @@ def down(data: Path, purge: bool, environment: Mapping[str, str]) -> None:
 
 
 def _demo(data: Path, purge: bool, environment: Mapping[str, str]) -> list[str]:
-    """The shop by the agent that keeps it, else by its label: nobody else has that on a container."""
+    """The shop by the agent that keeps it, else by its label; what another file keeps under its name stays."""
     project = demo.Project(data / "demo")
-    if not project.exists():
+    if not project.exists() or _is_others(data, project):
         return []
     ended = _ended_by_agent(data, project.name)
     try:
@@ -45,6 +45,14 @@ def _demo(data: Path, purge: bool, environment: Mapping[str, str]) -> list[str]:
         return ["demo shop"] if ended else []
     with closing(docker.DockerClient(base_url=url)) as client:
         return ["demo shop"] if _remove_demo(client, project.name, purge) or ended else []
+
+
+def _is_others(data: Path, project: demo.Project) -> bool:
+    """True where the agent that answers keeps another file under the shop's name."""
+    try:
+        return agent_client.source_of(data, project.name) not in (None, project.compose)
+    except Refusal:
+        return False
 
 
 def _ended_by_agent(data: Path, project: str) -> bool:

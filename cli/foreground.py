@@ -10,9 +10,18 @@ from pathlib import Path
 
 from cli.config import Config
 from cli.errors import Refusal
+from cli.terminal import plain_lines
 
 LOG = logging.getLogger(__name__)
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class PlainFormatter(logging.Formatter):
+    """Lines whose names, which containers choose, can't steer the terminal that shows them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's lines, a traceback's too."""
+        return plain_lines(super().format(record))
 
 
 def serve(data: Path, config: Config) -> None:
@@ -51,6 +60,8 @@ def _private() -> None:
 
 def _log() -> None:
     """To standard error, which a unit file or `midwatch up` keeps."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter(LOG_FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for chatty in ("httpx", "apscheduler"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -13,10 +13,13 @@ from typing import Annotated
 
 import typer
 
+from cli import usage
+from cli.data_commands import backup, export, sql
 from cli.demo_commands import app as demo_app
 from cli.errors import ConfigFault, Refusal
 from cli.silence_commands import app as silence_app
 from cli.slo_commands import app as slo_app
+from cli.terminal import plain
 from cli.token_commands import app as token_app
 
 DATA = Path("/var/lib/midwatch")
@@ -31,6 +34,9 @@ app.add_typer(demo_app, name="demo")
 app.add_typer(silence_app, name="silence")
 app.add_typer(slo_app, name="slo")
 app.add_typer(token_app, name="token")
+app.command(epilog="Example: midwatch backup /srv/backups")(backup)
+app.command(epilog="Example: midwatch export --from -24h --parquet /srv/export")(export)
+app.command(epilog="Example: midwatch sql 'SELECT metric, count(*) FROM metrics GROUP BY 1' --from -1h")(sql)
 
 Data = Annotated[Path, typer.Option("--data", envvar="MIDWATCH_DATA", help="Folder that holds all state.")]
 ConfigFile = Annotated[
@@ -88,11 +94,14 @@ def agent(data: Data = DATA, config: ConfigFile = None) -> None:
 def run(
     file: Annotated[Path, typer.Argument(help="A Compose file.")],
     data: Data = DATA,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace another file of the same project's name.")
+    ] = False,
 ) -> None:
     """Hand a Compose file to the agent, which brings its services up and keeps them so."""
     from cli.projects import run
 
-    run(data.absolute(), file.absolute(), os.environ)
+    run(data.absolute(), file.absolute(), os.environ, replace)
 
 
 @app.command(epilog="Example: midwatch stop shop")
@@ -159,7 +168,9 @@ def check(
 def main() -> None:
     """Run the command; what can't be done is one clear line with its remedy and exit code 2."""
     try:
-        app()
+        sys.exit(app(prog_name="midwatch", standalone_mode=False) or 0)
+    except usage.UsageError as error:
+        _usage(error)
     except ConfigFault as faults:
         _refuse(*faults.faults)
     except Refusal as refusal:
@@ -179,13 +190,24 @@ REMEDIES = {
     errno.EDQUOT: "free some space or choose another disk with --data",
     errno.EROFS: "choose a folder that can be written with --data",
     errno.EACCES: "run as root, or choose a folder of yours with --data",
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP),
+        "correct the path, or choose another folder with --data",
+    ),
     errno.EPERM: "run as root, or choose a folder of yours with --data",
 }
 
 
+def _usage(error: Exception) -> None:
+    if not usage.is_help(error):
+        _refuse(usage.sentence(error))
+    print(error, file=sys.stderr, end="")  # help that was drawn already is no text of it
+    sys.exit(2)
+
+
 def _refuse(*lines: str) -> None:
     for line in lines:
-        print(line, file=sys.stderr)
+        print(plain(line), file=sys.stderr)
     sys.exit(2)
 
 

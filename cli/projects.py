@@ -14,17 +14,18 @@ from rich.table import Table
 from cli import agent_client, service_client
 from cli.config import Config
 from cli.errors import ConfigFault, Refusal
+from cli.terminal import plain
 from runtime.compose import load
 from runtime.errors import ComposeFault
 
 
-def run(data: Path, file: Path, environment: Mapping[str, str]) -> None:
+def run(data: Path, file: Path, environment: Mapping[str, str], replace: bool = False) -> None:
     """Check a Compose file, hand it to the agent and wait until its services stand; refuses where one fails."""
     try:
         load(file, environment)
     except ComposeFault as fault:
         raise ConfigFault(fault.faults) from fault
-    agent_client.run(data, file, print, strict=True)
+    agent_client.run(data, file, print, strict=True, replace=replace)
 
 
 def stop(data: Path, project: str) -> None:
@@ -33,7 +34,7 @@ def stop(data: Path, project: str) -> None:
     if not answer["removed"]:
         why = "; ".join(answer["failures"]) or "its containers take long to end"
         raise Refusal(f"{project} is not removed yet: {why}", "the agent goes on; see `midwatch ps`")
-    print(f"{project}: removed")
+    print(f"{plain(project)}: removed")
 
 
 def ps(data: Path, config: Config, as_json: bool, everything: bool) -> None:
@@ -47,7 +48,7 @@ def ps(data: Path, config: Config, as_json: bool, everything: bool) -> None:
     shown = [one for one in services if everything or one["desired"] or one["containers"]]
     console.print(_table(shown, budgets))
     for line in agent_client.failures(data):
-        console.print(f"! {escape(line)}", highlight=False, soft_wrap=True)
+        console.print(f"! {escape(plain(line))}", highlight=False, soft_wrap=True)
 
 
 def budget_text(left: float | None) -> str:
@@ -65,12 +66,12 @@ def _table(services: Iterable[Mapping[str, Any]], budgets: Mapping[str, float]) 
     table.add_column("WAITS FOR")
     for one in services:
         table.add_row(
-            escape(one["service"]),
+            escape(plain(one["service"])),
             str(one["desired"]),
             str(one["healthy"]),
             str(one["restarts"]),
             str(one["oom_kills"]),
             budget_text(budgets.get(one["service"])),
-            escape(str(one.get("waits_for") or "")),
+            escape(plain(str(one.get("waits_for") or ""))),
         )
     return table

@@ -13,12 +13,14 @@ import typer
 
 from cli.durations import seconds
 from cli.service_client import ask
+from cli.terminal import plain
 from service.settings import Settings
 
 COLUMNS: Final = 60
 """Steps of a range that says none, and so the width of its chart."""
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 HOUR: Final = 3600.0
+TEN_YEARS: Final = 3650 * 86_400.0
 WAIT_SECONDS: Final = 120.0
 
 
@@ -37,7 +39,7 @@ def query(settings: Settings, asked: Asked, json: bool) -> None:
     path, form = request(asked, time.time())
     body = ask(settings, "POST", path, form=form, wait_seconds=WAIT_SECONDS)
     if json:
-        print(json_.dumps(body["data"], indent=2, ensure_ascii=False))
+        print(json_.dumps(body["data"], indent=2))
         return
     for line in lines(body["data"]):
         print(line)
@@ -67,13 +69,13 @@ def moment(text: str | None, now: float) -> float:
         return now
     try:
         if text.startswith("-"):
-            return now - seconds(text[1:])
+            return now - seconds(text[1:], TEN_YEARS)
         if text.replace(".", "", 1).isdecimal():
             return float(text)
         found = datetime.fromisoformat(text)
-    except ValueError as fault:
-        raise typer.BadParameter(f"{text!r} is no moment; write 2026-01-31T12:00:00Z, seconds, or -1h") from fault
-    return (found if found.tzinfo else found.astimezone()).timestamp()
+        return (found if found.tzinfo else found.astimezone()).timestamp()
+    except (ValueError, OverflowError) as fault:
+        raise typer.BadParameter(f"{text[:40]!r} is no moment; write 2026-01-31T12:00:00Z, seconds, or -1h") from fault
 
 
 def lines(data: Mapping[str, Any]) -> Iterator[str]:
@@ -93,11 +95,6 @@ def name(metric: Mapping[str, str]) -> str:
     pairs = (f"{key}={json_.dumps(value, ensure_ascii=False)}" for key, value in metric.items() if key != "__name__")
     inner = ", ".join(pairs)
     return plain(metric.get("__name__", "") + (f"{{{inner}}}" if inner or "__name__" not in metric else ""))
-
-
-def plain(text: str) -> str:
-    """A text without what a terminal would obey."""
-    return "".join(it if it.isprintable() else f"\\u{ord(it):04x}" for it in text)
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -72,6 +73,24 @@ def trust(settings: Settings) -> ssl.SSLContext | bool:
     except OSError as fault:
         raise Refusal(f"{shown.certificate} can't be used: {fault.strerror}", "correct service.tls") from fault
     return found
+
+
+@contextmanager
+def stream(settings: Settings, method: str, path: str, wait_seconds: float) -> Iterator[Iterator[bytes]]:
+    """The bytes of an answer as they come; refuses where the service does not answer, says no, or breaks off."""
+    headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
+    timeout = httpx.Timeout(ANSWER_SECONDS, read=wait_seconds)
+    try:
+        url, checked = f"{address(settings)}{path}", trust(settings)
+        with httpx.stream(method, url, headers=headers, timeout=timeout, trust_env=False, verify=checked) as answer:
+            if answer.is_error:
+                answer.read()
+                where = path.partition("?")[0]
+                raise Refusal(f"the service refused {method} {where}: {_why(answer)}", "correct the request")
+            yield answer.iter_bytes()
+    except httpx.HTTPError as error:
+        said = str(error) or type(error).__name__
+        raise Refusal(f"{address(settings)}: {said}", "is the service running? see its log") from error
 
 
 def budgets(settings: Settings) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.durations import seconds
+from cli.terminal import plain
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
@@ -34,12 +35,14 @@ def add(
     from cli.config import load
     from cli.service_client import ask
 
-    now = datetime.now(UTC)
+    now, length = datetime.now(UTC), seconds(duration)
+    if length < 1:
+        raise typer.BadParameter(f"{duration[:40]!r} is too short; write at least 1s")
     body = {
         "matchers": [matcher(text) for text in matchers],
         "startsAt": now.isoformat(),
-        "endsAt": (now + timedelta(seconds=seconds(duration))).isoformat(),
-        "createdBy": getpass.getuser(),
+        "endsAt": (now + timedelta(seconds=length)).isoformat(),
+        "createdBy": _who(),
         "comment": comment or "from the command line",
     }
     print(ask(load(config, os.environ).service, "POST", "/api/silences", body)["silenceID"])
@@ -66,14 +69,21 @@ def expire(silence: Annotated[str, typer.Argument(help="Its id.")], config: Conf
     from cli.service_client import ask
 
     ask(load(config, os.environ).service, "DELETE", f"/api/silences/{silence}")
-    print(f"{silence} expired")
+    print(f"{plain(silence)} expired")
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user that no file knows, as in many containers
+        return f"uid {os.getuid()}"
 
 
 def matcher(text: str) -> dict[str, Any]:
     """`service=~"shop/.*"` as Alertmanager's matcher; refuses anything else as a usage error."""
     found = MATCHER.fullmatch(text)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no matcher; write service=shop/api, or with !=, =~ or !~")
+        raise typer.BadParameter(f"{text[:80]!r} is no matcher; write service=shop/api, or with !=, =~ or !~")
     name, operator, value = found.groups()
     return {
         "name": name,
@@ -87,4 +97,6 @@ def line(silence: dict[str, Any]) -> str:
     """One silence on one line."""
     signs = {(False, True): "=", (False, False): "!=", (True, True): "=~", (True, False): "!~"}
     matchers = ",".join(f"{m['name']}{signs[m['isRegex'], m['isEqual']]}{m['value']}" for m in silence["matchers"])
-    return f"{silence['id']}  {matchers}  until {silence['endsAt']}  {silence['createdBy']}: {silence['comment']}"
+    return plain(
+        f"{silence['id']}  {matchers}  until {silence['endsAt']}  {silence['createdBy']}: {silence['comment']}"
+    )

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from cli.terminal import plain
+
 
 class Steps:
     """One line for each step with its time, and what is told meanwhile."""
@@ -27,9 +29,9 @@ class Steps:
     def tell(self, line: str) -> None:
         """Say what is being done within a step."""
         if self._status is not None:
-            self._status.update(escape(line))
+            self._status.update(escape(plain(line)))
         else:
-            self._console.print(f"  {escape(line)}", highlight=False)
+            self._console.print(f"  {escape(plain(line))}", highlight=False)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

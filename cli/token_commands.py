@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cli.errors import Refusal
+from cli.terminal import plain
 
 Data = Annotated[Path, typer.Option("--data", envvar="MIDWATCH_DATA", help="Folder that holds all state.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -46,7 +47,7 @@ def list_(data: Data = DATA, json: Json = False) -> None:
         print(json_.dumps(rows, indent=2))
         return
     for it in found:
-        print(f"{it.name}  {it.id}  {'revoked' if it.revoked_ms else 'holds'}  created {utc(it.created_ms)}")
+        print(plain(f"{it.name}  {it.id}  {'revoked' if it.revoked_ms else 'holds'}  created {utc(it.created_ms)}"))
 
 
 @app.command(epilog="Example: midwatch token revoke node-7")
@@ -58,4 +59,4 @@ def revoke(name: Name, data: Data = DATA) -> None:
         tokens.revoke(tokens.token_file(data.absolute()), name, time.time_ns() // 1_000_000)
     except tokens.TokenFault as fault:
         raise Refusal(str(fault)) from fault
-    print(f"the token of {name} is revoked")
+    print(f"the token of {plain(name)} is revoked")

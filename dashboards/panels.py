@@ -14,7 +14,7 @@ from dashboards import svg
 from dashboards.marks import Level
 from dashboards.model import Line
 from dashboards.request import Window
-from dashboards.text import amount, bytes_text, seconds_text
+from dashboards.text import amount, bytes_text, seconds_text, shown
 
 Unit = Literal["%", "s", "bytes", "cores", "count"]
 Json = dict[str, object]
@@ -75,10 +75,10 @@ class TimePanel:
             "t": grid(self.window),
             "top": self.top,
             "bottom": self.bottom,
-            "absent": self.absent,
-            "series": [{"key": it.key, "label": it.label, "v": short(it.values)} for it in self.lines],
-            "thresholds": [{"v": it.value, "label": it.label} for it in self.thresholds],
-            "marks": [{"t": it.at_ms / 1000, "label": it.label, "level": it.level} for it in self.moments],
+            "absent": shown(self.absent),
+            "series": [{"key": it.key, "label": shown(it.label), "v": short(it.values)} for it in self.lines],
+            "thresholds": [{"v": it.value, "label": shown(it.label)} for it in self.thresholds],
+            "marks": [{"t": it.at_ms / 1000, "label": shown(it.label), "level": it.level} for it in self.moments],
         }
 
     def columns(self) -> Json:
@@ -134,8 +134,8 @@ class HeatPanel:
             "kind": self.kind,
             "unit": self.unit,
             "t": grid(self.window),
-            "absent": self.absent,
-            "series": [{"key": it.key, "label": it.label, "v": short(it.values)} for it in self.lines],
+            "absent": shown(self.absent),
+            "series": [{"key": it.key, "label": shown(it.label), "v": short(it.values)} for it in self.lines],
         }
 
     def columns(self) -> Json:

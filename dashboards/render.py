@@ -7,12 +7,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dashboards.assets import assets
 from dashboards.page_views import View
 from dashboards.panels import CHART_HEIGHT, CHART_WIDTH, Json
-from dashboards.text import iso, stamp
+from dashboards.text import iso, shown, stamp
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -27,10 +27,21 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_finalized,
     )
-    found.filters |= {"iso": iso, "stamp": stamp, "ours": Markup}
+    found.filters |= {"iso": iso, "stamp": stamp, "ours": Markup, "exact": _exact}
     found.globals |= {"chart_width": CHART_WIDTH, "chart_height": CHART_HEIGHT}
     return found
+
+
+def _finalized(value: object) -> object:
+    """Every text that a template shows, but for what is HTML already: its parts came this way."""
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _exact(text: str) -> Markup:
+    """A form's value, which comes back as it was: escaped as HTML alone."""
+    return escape(text)
 
 
 def render(view: View) -> str:
@@ -47,7 +58,7 @@ def fragment(view: View, name: str) -> str:
 
 def boot(view: View) -> Json:
     """What the browser code starts from: the first copy of the panels, and what the search finds."""
-    return {**panels_json(view), "find": [tuple(it) for it in view.frame.found]}
+    return {**panels_json(view), "find": [(shown(it.text), it.kind, it.href) for it in view.frame.found]}
 
 
 def panels_json(view: View) -> Json:
@@ -63,5 +74,5 @@ def panels_json(view: View) -> Json:
 
 def markdown(text: str) -> str:
     """Our own Markdown as HTML; HTML in it is shown as text, and links are checked by the parser."""
-    html: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    html: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(shown(text))
     return html

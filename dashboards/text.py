@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -12,11 +13,18 @@ NO_DATA = "no data"
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 __all__ = [
     "NO_DATA", "amount", "bytes_text", "coarse", "duration", "iso", "number", "percent", "percent_split",
-    "seconds_text", "stamp", "times",
+    "seconds_text", "shown", "stamp", "times",
 ]  # fmt: skip
 MINUS = "−"
+_STEERING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""Controls, bidirectional marks and overrides, separators and invisible ones; joiners stay, which scripts need."""
 MOST_BURN = Fraction(9999)
 """A faster burn is not told exactly."""
+
+
+def shown(text: str) -> str:
+    r"""A name or a line as a page may show it: what would turn or hide the text beside it stands as `\u202e`."""
+    return _STEERING.sub(lambda it: f"\\u{ord(it[0]):04x}", text)
 
 
 def number(value: Fraction, places: int = 2) -> str:

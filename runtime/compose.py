@@ -17,6 +17,7 @@ from runtime.compose_yaml import MAX_BYTES, Scalar, YamlFault, parse
 from runtime.compose_yaml import Mapping as YamlMapping
 from runtime.errors import ComposeFault
 from runtime.model import Project, ServiceSpec
+from runtime.regular import read_regular
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,7 @@ def _line(path: str | Path, fault: Fault) -> str:
 
 def _text(place: Path) -> str:
     try:
-        with place.open("rb") as file:
-            return file.read(MAX_BYTES + 1).decode("utf-8")
+        return read_regular(place, MAX_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise YamlFault(1, f"not UTF-8 at byte {error.start}; save it as plain UTF-8 text") from error
     except OSError as error:
@@ -64,10 +64,15 @@ def _text(place: Path) -> str:
 
 def _variables(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     try:
-        found = env_file((folder / ".env").read_text(), environ)
+        found = env_file(read_regular(folder / ".env", MAX_BYTES).decode(), environ)
     except FileNotFoundError:
         return dict(environ)
-    except (OSError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise YamlFault(1, f"{folder / '.env'} beside it is not UTF-8 at byte {error.start}; save it so") from error
+    except OSError as error:
+        what = f"{folder / '.env'} beside it can't be read: {error.strerror}; make it a file that can, or remove it"
+        raise YamlFault(1, what) from error
+    except ValueError as error:
         raise YamlFault(1, f"{folder / '.env'} beside it can't be used: {error}") from error
     return {**{name: value for name, value in found.items() if value is not None}, **environ}
 
@@ -121,13 +126,9 @@ def _services(reader: Reader, top: YamlMapping, project: str) -> tuple[ServiceSp
     found = []
     for name, node in mapping.entries.items():
         if not _NAME.fullmatch(name):
-            reader.fault(
-                mapping.lines[name], f"services.{name[:60]}", "is no service's name; use letters, digits, . _ -"
-            )
-            continue
-        spec = service(reader, name, node, project)
-        if spec is not None:
-            found.append(spec)
+            what = f"{name[:60]!r} is no service's name; use at most 63 letters, digits, . _ -, a letter or digit first"
+            reader.fault(mapping.lines[name], f"services.{name[:60]}", what)
+        found.append(service(reader, name, node, project))
     return tuple(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -14,6 +15,7 @@ from runtime.compose_yaml import Node, Scalar, Sequence
 T = TypeVar("T")
 
 MAX_FAULTS = 100
+_UNSAYABLE = re.compile(r"[\0\ud800-\udfff]")
 
 
 class Fault(NamedTuple):
@@ -47,7 +49,7 @@ class Reader:
             self.fault(node.line, key, f"a {_kind(node)} stands where one value belongs; write a single value")
             return None
         try:
-            return interpolate(node.text, self.environ, self.missing)
+            return _sayable(interpolate(node.text, self.environ, self.missing))
         except ValueError as error:
             self.fault(node.line, key, str(error))
             return None
@@ -116,6 +118,13 @@ class Reader:
 def join(key: str, name: str) -> str:
     """The path of a key inside another."""
     return f"{key}.{name}" if key else name
+
+
+def _sayable(text: str) -> str:
+    """The text, unless no program can be given it; raises ValueError."""
+    if _UNSAYABLE.search(text):
+        raise ValueError("holds a NUL or half a character, which the engine can't be told; remove it")
+    return text
 
 
 def _kind(node: Node) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Sequence_
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from runtime import compose_names as names
 from runtime import compose_values as values
 from runtime.compose_interpolate import env_file
 from runtime.compose_reader import Reader, join
@@ -13,6 +17,7 @@ from runtime.compose_yaml import Mapping as YamlMapping
 from runtime.compose_yaml import Node, Scalar, Sequence
 from runtime.model import BuildSpec, HealthCheck, Mount, Port, ServiceSpec
 from runtime.probe import probe_of
+from runtime.regular import mode_of, read_regular
 
 HONOURED = (
     "image", "build", "command", "entrypoint", "environment", "env_file", "ports", "volumes", "networks", "deploy",
@@ -46,16 +51,13 @@ _POLICIES: dict[str, Literal["missing", "always", "never"]] = {
 }  # fmt: skip
 
 
-def service(reader: Reader, name: str, node: Node, project: str) -> ServiceSpec | None:
-    """The service with every default filled in; what is at fault is noted in the reader. None without an image."""
-    key = f"services.{name}"
+def service(reader: Reader, name: str, node: Node, project: str) -> ServiceSpec:
+    """The service with every default filled in; what is at fault is noted in the reader."""
+    key = f"services.{name[:60]}"
     section = reader.section(node, key, HONOURED, REFUSED)
     get = section.entries.get
     build = _build(reader, get("build"), f"{key}.build")
-    image = reader.text(get("image"), f"{key}.image")
-    if not image and "build" not in section.entries:
-        reader.fault(node.line, key, "has neither image nor build; name one of them")
-        return None
+    image = _image(reader, section, key)
     restart, retries = reader.value(get("restart"), f"{key}.restart", values.restart) or ("no", 0)
     return ServiceSpec(
         name=name,
@@ -76,12 +78,28 @@ def service(reader: Reader, name: str, node: Node, project: str) -> ServiceSpec 
         depends_on=_depends_on(reader, get("depends_on"), f"{key}.depends_on"),
         labels=_labels(reader, get("labels"), f"{key}.labels"),
         stop_grace_seconds=_grace(reader, get("stop_grace_period"), f"{key}.stop_grace_period"),
-        user=reader.text(get("user"), f"{key}.user"),
+        user=reader.value(get("user"), f"{key}.user", lambda text: names.user(text) if text else ""),
         read_only=reader.value(get("read_only"), f"{key}.read_only", values.boolean) or False,
-        cap_drop=reader.texts(get("cap_drop"), f"{key}.cap_drop"),
-        working_dir=reader.text(get("working_dir"), f"{key}.working_dir"),
+        cap_drop=_capabilities(reader, get("cap_drop"), f"{key}.cap_drop"),
+        working_dir=reader.value(get("working_dir"), f"{key}.working_dir", names.absolute),
         pull_policy=reader.value(get("pull_policy"), f"{key}.pull_policy", _pull_policy) or "missing",
     )
+
+
+def _image(reader: Reader, section: YamlMapping, key: str) -> str | None:
+    node = section.entries.get("image")
+    if reader.text(node, f"{key}.image"):
+        return reader.value(node, f"{key}.image", names.image)
+    if "build" not in section.entries:
+        empty = "image" in section.entries
+        what = "is empty; name an image" if empty else "has neither image nor build; name one of them"
+        reader.fault(section.lines.get("image", section.line), f"{key}.image" if empty else key, what)
+    return None
+
+
+def _capabilities(reader: Reader, node: Node | None, key: str) -> tuple[str, ...]:
+    found = (reader.value(item, path, names.capability) for item, path in reader.items(node, key))
+    return tuple(name for name in found if name is not None)
 
 
 def _build(reader: Reader, node: Node | None, key: str) -> BuildSpec | None:
@@ -91,11 +109,11 @@ def _build(reader: Reader, node: Node | None, key: str) -> BuildSpec | None:
         node = YamlMapping({"context": node}, node.line, {"context": node.line})
     section = reader.section(node, key, ("context", "dockerfile", "args", "target"))
     get = section.entries.get
-    context = (reader.folder / (reader.text(get("context"), f"{key}.context") or ".")).resolve()
+    context = Path(os.path.realpath(reader.folder / (reader.text(get("context"), f"{key}.context") or ".")))
     dockerfile = reader.text(get("dockerfile"), f"{key}.dockerfile") or "Dockerfile"
-    if not context.is_dir():
+    if not stat.S_ISDIR(mode_of(context)):
         reader.fault(node.line, key, f"context {context} is no folder; correct the path")
-    elif not (context / dockerfile).is_file():
+    elif not stat.S_ISREG(mode_of(context / dockerfile)):
         reader.fault(node.line, key, f"there is no {dockerfile} in {context}; name the file with dockerfile")
     args = _from_environ(reader, reader.pairs(get("args"), f"{key}.args"))
     return BuildSpec(str(context), dockerfile, args, reader.text(get("target"), f"{key}.target"))
@@ -112,8 +130,13 @@ def _environment(reader: Reader, section: YamlMapping, key: str) -> dict[str, st
     for path, line in _env_files(reader, section.entries.get("env_file"), f"{key}.env_file"):
         found |= _from_environ(reader, _read_env_file(reader, path, line, f"{key}.env_file"))
     pairs = reader.pairs(section.entries.get("environment"), f"{key}.environment")
-    if "" in pairs:
-        reader.fault(section.lines["environment"], f"{key}.environment", "a variable has no name; write NAME=value")
+    for name in pairs:
+        try:
+            names.variable(name)
+        except ValueError as error:
+            node = section.entries["environment"]
+            line = node.lines[name] if isinstance(node, YamlMapping) else section.lines["environment"]
+            reader.fault(line, join(f"{key}.environment", name[:60]), str(error))
     return found | _from_environ(reader, pairs)
 
 
@@ -128,16 +151,16 @@ def _env_files(reader: Reader, node: Node | None, key: str) -> list[tuple[Path, 
             name = reader.text(entries.get("path"), f"{path}.path")
         else:
             name = reader.text(item, path)
-        if name and item is not None and (required is not False or (reader.folder / name).exists()):
+        if name and item is not None and (required is not False or mode_of(reader.folder / name)):
             found.append((reader.folder / name, item.line))
     return found
 
 
 def _read_env_file(reader: Reader, path: Path, line: int, key: str) -> dict[str, str | None]:
     try:
-        if path.stat().st_size > MAX_ENV_FILE_BYTES:
-            raise ValueError(f"larger than {MAX_ENV_FILE_BYTES} bytes; shorten it")
-        return env_file(path.read_text(), reader.environ)
+        return env_file(read_regular(path, MAX_ENV_FILE_BYTES).decode(), reader.environ)
+    except UnicodeDecodeError as error:
+        reader.fault(line, key, f"{path}: not UTF-8 at byte {error.start}; save it as plain UTF-8 text")
     except OSError as error:
         reader.fault(line, key, f"{path} can't be read: {error.strerror}; correct the path or its permissions")
     except ValueError as error:
@@ -175,11 +198,17 @@ def _mounts(reader: Reader, node: Node | None, key: str) -> tuple[Mount, ...]:
             mount = _long_mount(reader, item, path)
         else:
             mount = reader.value(item, path, lambda text: values.mount(text, reader.folder))
-        if mount is not None and mount.kind == "bind" and not Path(mount.source).exists():
+        if mount is not None and mount.kind == "bind" and not mode_of(Path(mount.source)):
             reader.fault(item.line, path, f"{mount.source} does not exist; make it, or correct the path")
         elif mount is not None:
             found.append(mount)
+    _refuse_twice(reader, node, key, [mount.target for mount in found])
     return tuple(found)
+
+
+def _refuse_twice(reader: Reader, node: Node | None, key: str, targets: Sequence_[str]) -> None:
+    for target in sorted({one for one in targets if targets.count(one) > 1}):
+        reader.fault(node.line if node else 1, key, f"two volumes are mounted at {target[:60]}; remove one")
 
 
 def _long_mount(reader: Reader, node: YamlMapping, key: str) -> Mount | None:
@@ -260,7 +289,7 @@ def _healthcheck(reader: Reader, node: Node | None, key: str) -> HealthCheck | N
     get = reader.section(node, key, honoured, ("start_interval",)).entries.get
     if reader.value(get("disable"), f"{key}.disable", values.boolean):
         return HealthCheck(("NONE",))
-    duration = values.duration_seconds
+    duration = values.interval_seconds
     return HealthCheck(
         test=_test(reader, get("test"), f"{key}.test"),
         interval_seconds=reader.value(get("interval"), f"{key}.interval", duration),

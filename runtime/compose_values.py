@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shlex
 from pathlib import Path
 from typing import Literal
 
+from runtime.compose_names import host_ip
 from runtime.model import Mount, Port, RestartPolicy
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d|w)")
@@ -17,6 +19,9 @@ _UNIT_SECONDS = {
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b)?", re.IGNORECASE)
 _SHIFT = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 MAX_PORTS_OF_A_RANGE = 1000
+MAX_DURATION_SECONDS = 365 * 86400.0
+MAX_SIZE_BYTES = float(2**60)
+MAX_CORES = 65536.0
 
 
 def boolean(text: str) -> bool:
@@ -44,7 +49,18 @@ def duration_seconds(text: str) -> float:
     parts = _DURATION_PART.findall(text.strip())
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
         raise ValueError(f"{text[:40]!r} is no duration; write one such as 30s, 500ms or 1m30s")
-    return math.fsum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+    seconds = math.fsum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+    if seconds > MAX_DURATION_SECONDS:
+        raise ValueError(f"{text[:40]!r} is longer than a year; write at most 365d")
+    return seconds
+
+
+def interval_seconds(text: str) -> float:
+    """A duration of a health check: 0 takes the image's, and the engine takes none below a millisecond."""
+    seconds = duration_seconds(text)
+    if 0 < seconds < 0.001:
+        raise ValueError(f"{text[:40]!r} is below the engine's minimum; write at least 1ms")
+    return seconds
 
 
 def size_bytes(text: str) -> int:
@@ -52,7 +68,10 @@ def size_bytes(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text[:40]!r} is no size; write one such as 64m, 1.5g or 1073741824")
-    return int(float(match[1]) * 2 ** _SHIFT[match[2].lower()])
+    size = float(match[1]) * 2 ** _SHIFT[match[2].lower()]
+    if size > MAX_SIZE_BYTES:
+        raise ValueError(f"{text[:40]!r} is more than any machine has; write one such as 64m or 1.5g")
+    return int(size)
 
 
 def memory_bytes(text: str) -> int | None:
@@ -67,6 +86,8 @@ def cores(text: str) -> float | None:
     """A limit of CPU cores such as `0.5`; 0 is none."""
     if not re.fullmatch(r"\d+(\.\d+)?|\.\d+", text.strip()):
         raise ValueError(f"{text[:40]!r} is no number of cores; write one such as 0.5")
+    if float(text) > MAX_CORES:
+        raise ValueError(f"{text[:40]!r} is more than any machine has; write one such as 0.5")
     return float(text) or None
 
 
@@ -98,11 +119,11 @@ def ports(text: str) -> tuple[Port, ...]:
     match = re.fullmatch(r"(?:(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+):)?([\d-]*):)?([\d-]+)", body)
     if match is None:
         raise ValueError(f"{text[:60]!r} is no port; write it as 80, 8080:80 or 127.0.0.1:8080:80")
-    targets, host_ip = port_range(match[3]), (match[1] or "").strip("[]")
+    targets, address = port_range(match[3]), host_ip((match[1] or "").strip("[]"))
     published: tuple[int | None, ...] = port_range(match[2]) if match[2] else (None,) * len(targets)
     if len(published) != len(targets):
         raise ValueError(f"{text[:60]!r} maps {len(published)} ports to {len(targets)}; make the ranges equally long")
-    return tuple(Port(target, host, host_ip, kind) for target, host in zip(targets, published, strict=True))
+    return tuple(Port(target, host, address, kind) for target, host in zip(targets, published, strict=True))
 
 
 def port_range(text: str) -> tuple[int, ...]:
@@ -138,7 +159,12 @@ def mount_of(
     """A mount with its source made absolute."""
     if not target.startswith("/"):
         raise ValueError(f"target {target[:60]!r} is not absolute; begin it with /")
+    if not target.strip("/."):
+        raise ValueError(f"target {target[:60]!r} is the container's whole root; name a folder in it")
     if kind != "bind":
         return Mount(kind, source, target, read_only)
-    place = Path(source).expanduser() if source.startswith("~") else folder / source
-    return Mount("bind", str(Path(*place.parts).resolve()), target, read_only)
+    try:
+        place = Path(source).expanduser() if source.startswith("~") else folder / source
+        return Mount("bind", os.path.realpath(place), target, read_only)
+    except (RuntimeError, OSError) as error:
+        raise ValueError(f"source {source[:60]!r} leads nowhere; correct the path") from error

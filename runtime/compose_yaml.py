@@ -6,6 +6,7 @@ the last as a number to base 60.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ MAX_DEPTH = 50
 _NULLS = ("", "~", "null", "Null", "NULL")
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp"))
 _MERGE = "<<"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Scalar(NamedTuple):
@@ -122,6 +124,8 @@ class _Builder:
         line = node.start_mark.line + 1
         if not isinstance(node, yaml.ScalarNode):
             raise YamlFault(line, "a key must be a plain text; write it as one word")
+        if _CONTROL.search(node.value):
+            raise YamlFault(line, f"key {node.value[:60]!a} holds a control character; remove it")
         return node.value, line, node.style is not None
 
     def _merged(self, value: Node, line: int) -> list[Mapping]:

@@ -9,10 +9,12 @@ from fractions import Fraction
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from alerts import codec
 from alerts.model import Incident, Silence, SilenceMatcher
 from alerts.silence import faults
+from service.words import words
 from slo.model import Judgement
 from slo.text import utc
 
@@ -106,12 +108,15 @@ def silence_of(body: bytes, now_ms: int) -> Silence:
     try:
         asked = _Silence.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(it) for it in first["loc"])
-        raise ApiFault(400, f"{where}: {first['msg']}"[:400]) from error
+        raise ApiFault(400, "; ".join(_told(it) for it in error.errors(include_url=False)[:10])[:1000]) from error
     matchers = tuple(SilenceMatcher(it.name, it.value, it.isRegex, it.isEqual) for it in asked.matchers)
     starts = now_ms if asked.startsAt is None else max(_ms(asked.startsAt), now_ms)
     return checked(matchers, starts, _ms(asked.endsAt), asked.createdBy, asked.comment, now_ms)
+
+
+def _told(fault: ErrorDetails) -> str:
+    where = ".".join(str(it) for it in fault["loc"]) or "the body"
+    return f"{where[:200]} {words(fault['type'], fault.get('ctx', {}))}"
 
 
 def silence_of_form(form: Mapping[str, str], found: Incident, now_ms: int) -> Silence:

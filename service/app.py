@@ -13,7 +13,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from dashboards.pages import CONTENT_SECURITY_POLICY, STATIC, RequestFault, error, render
-from service import routes_api, routes_ingest, routes_pages, routes_prometheus, routes_records, routes_remote_write
+from service import (
+    routes_api,
+    routes_data,
+    routes_ingest,
+    routes_pages,
+    routes_prometheus,
+    routes_records,
+    routes_remote_write,
+)
 from service.api import ApiFault
 from service.errors import StoreFault
 from service.parts import Parts
@@ -43,6 +51,7 @@ def create_app(parts: Parts) -> FastAPI:
     routes_api.add(app, parts)
     routes_records.add(app, parts)
     routes_prometheus.add(app, parts)
+    routes_data.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)
     _add_faults(app, parts)

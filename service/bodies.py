@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import anyio
+import anyio.to_thread
 from fastapi import Request
 
 from service.api import ApiFault
 
+T = TypeVar("T")
+
 FORM_BYTES = 16_384
 BODY_SECONDS = 30.0
 """Longest time in which a body must have come."""
+
+INGEST_THREADS = 4
+"""Bodies of senders that are read at once: what one is in memory is bounded, and pages have threads of their own."""
+
+
+class Lane:
+    """Threads for one kind of work, so that it takes none from others."""
+
+    def __init__(self, threads: int = INGEST_THREADS) -> None:
+        self._threads = threads
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What the work returns, done in one of the lane's threads."""
+        # made here, since it belongs to the loop that runs
+        self._limiter = self._limiter or anyio.CapacityLimiter(self._threads)
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
 
 async def body_of(request: Request, most: int) -> bytes:

@@ -24,6 +24,7 @@ _GZIP_WBITS = 31
 _ZSTD_WINDOW_BYTES = 8 << 20
 _ZSTD_PIECE_BYTES = 512
 """What is fed at once: its blocks give at most 16 MiB, so that no body gives much more than its bound."""
+_JSON_BYTES_PER_OBJECT = 20
 _MAX_SEQUENCE = 2**63 - 1
 
 
@@ -99,6 +100,8 @@ def parse(kind: type[_Request], body: bytes, form: Form = "protobuf", json_bytes
     if form == "json":
         if len(body) > json_bytes:
             raise IngestRefused(413, f"the JSON has {len(body)} bytes, more than the {json_bytes} taken: send protobuf")
+        if body.count(b"{") > json_bytes // _JSON_BYTES_PER_OBJECT:
+            raise IngestRefused(413, "the JSON has more objects than are taken at once: send protobuf")
         try:
             return from_json(kind, body)
         except JsonFault as fault:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -16,6 +17,7 @@ from service.model import BatchIdentity, EventRow, LogBatch, LogRow, SpanRow, Tr
 from service.translate import Identity, attribute_text, identity, plain
 
 _NS_PER_MS = 1_000_000
+_MOST_ATTRIBUTES = 1_000
 _EVENT_NAME = "event.name"
 _STREAM = "log.iostream"
 _SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
@@ -28,11 +30,10 @@ Attributes = dict[str, str | int | float | bool]
 def log_batch(request: ExportLogsServiceRequest, batch_identity: BatchIdentity | None, limits: Limits) -> LogBatch:
     """Records with an event name become events, all others log lines; those without any time are counted."""
     events, lines, refused = list[EventRow](), list[LogRow](), Counter[str]()
+    _check([it.scope_logs for it in request.resource_logs], "log_records", limits, "records")
     for group in request.resource_logs:
-        whose = _bounded(identity(group.resource.attributes), limits)
+        whose = _bounded(identity(group.resource.attributes[:_MOST_ATTRIBUTES]), limits)
         for record in (record for scope in group.scope_logs for record in scope.log_records):
-            if len(events) + len(lines) >= limits.points:
-                raise IngestRefused(413, f"the batch has more than the {limits.points} records taken at once")
             at_ms = (record.time_unix_nano or record.observed_time_unix_nano) // _NS_PER_MS
             if not at_ms:
                 refused["no_time"] += 1
@@ -46,16 +47,23 @@ def log_batch(request: ExportLogsServiceRequest, batch_identity: BatchIdentity |
 def trace_batch(request: ExportTraceServiceRequest, batch_identity: BatchIdentity | None, limits: Limits) -> TraceBatch:
     """Every span with ids and a start; others are counted."""
     spans, refused = list[SpanRow](), Counter[str]()
+    _check([it.scope_spans for it in request.resource_spans], "spans", limits, "spans")
     for group in request.resource_spans:
-        whose = _bounded(identity(group.resource.attributes), limits)
+        whose = _bounded(identity(group.resource.attributes[:_MOST_ATTRIBUTES]), limits)
         for span in (span for scope in group.scope_spans for span in scope.spans):
-            if len(spans) >= limits.points:
-                raise IngestRefused(413, f"the batch has more than the {limits.points} spans taken at once")
             if len(span.trace_id) != _TRACE_BYTES or len(span.span_id) != _SPAN_BYTES or not span.start_time_unix_nano:
                 refused["bad_span"] += 1
             else:
                 spans.append(_span(span, whose, limits))
     return TraceBatch(batch_identity, tuple(spans), dict(refused))
+
+
+def _check(scopes: Sequence[Sequence[Any]], field: str, limits: Limits, what: str) -> None:
+    """413 where there are more of them than a batch may have, or as many resources or scopes without any."""
+    places = len(scopes) + sum(map(len, scopes))
+    found = sum(len(getattr(scope, field)) for them in scopes for scope in them) if places <= limits.points else 0
+    if max(found, places) > limits.points:
+        raise IngestRefused(413, f"the batch has more than the {limits.points} {what} taken at once")
 
 
 def _bounded(whose: Identity, limits: Limits) -> Identity:
@@ -65,7 +73,8 @@ def _bounded(whose: Identity, limits: Limits) -> Identity:
 def _event_name(record: LogRecord) -> str:
     if record.event_name:
         return record.event_name
-    return next((attribute_text(pair.value) for pair in record.attributes if pair.key == _EVENT_NAME), "")
+    found = record.attributes[:_MOST_ATTRIBUTES]
+    return next((attribute_text(pair.value) for pair in found if pair.key == _EVENT_NAME), "")
 
 
 def _event(name: str, at_ms: int, record: LogRecord, whose: Identity, limits: Limits) -> EventRow:
@@ -84,7 +93,9 @@ def _event(name: str, at_ms: int, record: LogRecord, whose: Identity, limits: Li
 
 
 def _line(at_ms: int, record: LogRecord, whose: Identity, limits: Limits) -> LogRow:
-    stream = next((attribute_text(pair.value) for pair in record.attributes if pair.key == _STREAM), "")
+    stream = next(
+        (attribute_text(pair.value) for pair in record.attributes[:_MOST_ATTRIBUTES] if pair.key == _STREAM), ""
+    )
     return LogRow(
         at_ms=at_ms,
         node=whose.node or "",

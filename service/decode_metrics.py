@@ -69,10 +69,13 @@ class _Scope:
         self.columns.check()
 
     def _take(self, metric: Metric) -> None:
+        data = metric.WhichOneof("data")
+        if data is not None:
+            self.columns.look_at(len(getattr(metric, data).data_points))
         if not 0 < len(metric.name) <= self.columns.limits.label_value_chars:
             self._refuse("name")
             return
-        match metric.WhichOneof("data"):
+        match data:
             case "gauge":
                 self._numbers(self._named(metric, "gauge"), metric.gauge.data_points, "gauge")
             case "sum":
@@ -122,7 +125,7 @@ class _Scope:
             if not at:
                 self._refuse("no_time")
                 continue
-            label_set = self._label_set(_own(point.attributes))
+            label_set = self._label_set(_own(point.attributes)) if self._few(point) else None
             if label_set is None:
                 self._refuse("labels")
                 continue
@@ -159,6 +162,10 @@ class _Scope:
         except KeyError:
             found = self._known[own] = self._labels(own)
             return found
+
+    def _few(self, point: _Point) -> bool:
+        """Whether a point's attributes are few enough to be looked at."""
+        return len(point.attributes) <= 4 * self.columns.limits.labels
 
     def _labels(self, own: _Own, **more: str) -> LabelSet | None:
         """Sorted labels of a series with its identity, None beyond the bounds."""
@@ -197,9 +204,9 @@ class _Scope:
         bounds: Iterable[float],
     ) -> None:
         """One point's series, or why they are left out."""
-        own = _own(point.attributes)
-        if not point.time_unix_nano:
-            self._refuse("no_time")
+        own = _own(point.attributes) if self._few(point) else ()
+        if not point.time_unix_nano or not self._few(point):
+            self._refuse("labels" if point.time_unix_nano else "no_time")
         elif point.flags & _NO_VALUE:
             les = [bound_text(it) for it in (*bounds, inf)][: self.columns.limits.buckets]
             gone: _Values = [(f"{place.name}_bucket", STALE, {"le": le}) for le in les]
@@ -224,8 +231,8 @@ class _Scope:
 
     def _summary(self, name: str, point: SummaryDataPoint) -> None:
         """Quantiles as gauges, sum and count as counters."""
-        if not point.time_unix_nano:
-            self._refuse("no_time")
+        if not point.time_unix_nano or not self._few(point):
+            self._refuse("labels" if point.time_unix_nano else "no_time")
             return
         gone = bool(point.flags & _NO_VALUE)
         quantiles: _Values = [
@@ -255,14 +262,18 @@ def samples(
 ) -> MetricBatch:
     """Every sample of a request; points that can't be taken are counted by reason in `refused`."""
     columns = Columns(limits)
+    columns.look_at(len(request.resource_metrics))
     for group in request.resource_metrics:
-        whose = resource(group.resource.attributes, limits.resource_labels)
-        fits = _within(dict((*whose.base, *whose.job)), limits, identity=True)
+        columns.look_at(len(group.scope_metrics))
+        few = len(group.resource.attributes) <= 4 * limits.labels
+        whose = resource(group.resource.attributes if few else (), limits.resource_labels)
+        fits = few and _within(dict((*whose.base, *whose.job)), limits, identity=True)
         before = len(columns.flat)
         for scoped in group.scope_metrics:
             if not fits:
                 columns.refused["identity"] += len(scoped.metrics)
                 continue
+            columns.look_at(len(scoped.metrics))
             agents_own = scoped.scope.name == AGENT_SCOPE
             base = whose.base if agents_own else tuple(sorted((*whose.base, *whose.job)))
             scope = _Scope(columns, base, agents_own, turn)

@@ -78,6 +78,10 @@ class Turn:
         """The batch is stored: its sums hold."""
         self.kept = True
 
+    def forget(self) -> None:
+        """Nothing of the batch was added after all: it is read anew."""
+        self.staged.clear()
+
     def release(self) -> None:
         """Let the next batch have its turn."""
         if self._held:

@@ -3,6 +3,8 @@
 ServiceFault
 ├── StoreFault            the database can't be opened, read or written
 │   └── StoreUnavailable  it can't take anything now: try again later
+├── SelectFault           a selection of samples that has no answer
+│   └── TooManySamples    it holds more samples than may be read at once
 ├── PortInUse             the address to listen on belongs to another process
 └── SettingsFault         settings that can't be obeyed together
 """
@@ -20,6 +22,14 @@ class StoreFault(ServiceFault):
 
 class StoreUnavailable(StoreFault):
     """The database takes nothing now (disk full, closing); nothing of what was asked has been stored."""
+
+
+class SelectFault(ServiceFault):
+    """What was asked of the samples can't be answered, such as a regular expression that is none."""
+
+
+class TooManySamples(SelectFault):
+    """More samples match than may be read at once."""
 
 
 class PortInUse(ServiceFault):

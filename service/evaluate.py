@@ -9,20 +9,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from alerts.facts import ServerState
+from alerts.facts import Facts, ServerState
 from alerts.model import AlertBook, Change, Finding, Subject
 from alerts.rules import findings, vanished
 from alerts.step import acknowledge, step
 from alerts.thresholds import Thresholds
 from service import catalogue, desk, roster
 from service.desk import Receiver
+from service.errors import StoreFault
 from service.facts import gather
 from service.ports import Readings, ask
 from service.roster import Heard, Row
 from service.slo_book import SloBook
 from service.store_db import Cursor
+from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
-from slo.judge import judge, windows
+from slo.judge import judge, placed, windows
 from slo.model import Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused
 
@@ -74,11 +76,14 @@ class Evaluator:
         thresholds: Thresholds,
         clock: Callable[[], int],
         wake: Callable[[], None],
+        most_bytes: int | None = None,
         slos: SloBook | None = None,
     ) -> None:
+        """`most_bytes` is what the database may use."""
         self.slos = slos or SloBook()
         """The objectives of files."""
         self._store = store
+        self._most_bytes = most_bytes
         self._receivers = tuple(receivers)
         self._base_url = base_url
         self._thresholds = thresholds
@@ -94,7 +99,11 @@ class Evaluator:
     def tick(self) -> Evaluated:
         """One evaluation at the present moment."""
         with self._lock:
-            found = self._evaluate(self._clock())
+            try:
+                found = self._evaluate(self._clock())
+            except StoreFault:
+                self._without_samples(self._clock())
+                raise
             self.last = found
             return found
 
@@ -117,15 +126,27 @@ class Evaluator:
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
         known = catalogue.catalogue(self._store, heard, ended, now_ms)
-        objectives = [*builtin(roster.facts(rows), known, files.asked), *files.objectives, *refused(self.slos.faults)]
+        asked = [*builtin(roster.facts(rows), known, files.asked), *files.objectives, *refused(self.slos.faults)]
+        objectives = [placed(it, now_ms) for it in asked]
         judgements = self._judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
-        server = ServerState(self._up_since_ms, age, state.oldest_ms, state.waiting, state.detail)
+        used = ask(self._store.database, used_bytes)
+        server = ServerState(
+            self._up_since_ms, age, state.oldest_ms, state.waiting, state.detail, used, self._most_bytes
+        )
         facts = gather(self._store, rows, heard, server, self._thresholds, now_ms)
         found = tuple(findings(facts, judgements, self._thresholds, now_ms))
         present = _Present.of(rows, heard, files)
-        self._settle(present, judgements, found, now_ms)
+        self._settle(lambda book: present.gone(book) | vanished(book, judgements), judgements, found, now_ms)
         return Evaluated(now_ms, (self._clock() - now_ms) / 1000, judgements, found)
+
+    def _without_samples(self, now_ms: int) -> None:
+        """What can be told while samples can't be read: that nothing is judged. All other alerts stay as they are."""
+        state = ask(self._store.database, desk.outbox_state)
+        since_ms = self._up_since_ms if self.last is None else self.last.at_ms
+        server = ServerState(self._up_since_ms, now_ms - since_ms, state.oldest_ms, state.waiting, state.detail)
+        found = findings(Facts((), (), server), (), self._thresholds, now_ms)
+        self._settle(lambda book: frozenset(), (), found, now_ms)
 
     def _judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
         """All judgements, from counts of one reading."""
@@ -138,14 +159,17 @@ class Evaluator:
         return tuple(judge(it, counts.get(it, {}), now_ms) for it in objectives)
 
     def _settle(
-        self, present: _Present, judgements: Sequence[Judgement], found: Sequence[Finding], now_ms: int
+        self,
+        gone_of: Callable[[AlertBook], frozenset[str]],
+        judgements: Sequence[Judgement],
+        found: Sequence[Finding],
+        now_ms: int,
     ) -> None:
         """Step the alerts and store what follows; what is undone with the transaction has not happened."""
 
         def run(cursor: Cursor) -> tuple[list[Change], int]:
             book = desk.read_book(cursor)
-            gone = present.gone(book) | vanished(book, judgements)
-            after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone)
+            after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone_of(book))
             if after != book:
                 desk.write_book(cursor, after, now_ms)
             ended = [it.incident for it in changes if it.incident.status == "resolved"]
@@ -153,12 +177,12 @@ class Evaluator:
             fresh = [it for it in after.incidents if before.get(it.id) != it]
             desk.write_incidents(cursor, [*fresh, *ended])
             posted = sum(desk.post(cursor, it, self._receivers, self._base_url, now_ms) for it in changes)
-            if now_ms - self._history_ms >= HISTORY_STEP_MS:
+            if judgements and now_ms - self._history_ms >= HISTORY_STEP_MS:
                 _write_history(cursor, judgements, now_ms)
             return changes, posted
 
         changes, posted = self._store.database.write(run)
-        if now_ms - self._history_ms >= HISTORY_STEP_MS:
+        if judgements and now_ms - self._history_ms >= HISTORY_STEP_MS:
             self._history_ms = now_ms
         for change in changes:
             key = (change.kind, change.incident.road)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,12 +38,14 @@ from service.store import Store
 from service.store_append import Bounds
 from service.store_records import Records
 from service.tls import Certificates, certificates
+from service.warm import warming
 from service.wire import Wire, wire
 
 _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 KEEP_SECONDS = 300
 CLOSE_SECONDS = 10
+SWITCH_SECONDS = 0.001
 TICKS_A_MINUTE = 600
 
 
@@ -53,9 +56,11 @@ def system_clock() -> int:
 
 def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda address: None) -> None:
     """Serve until SIGTERM or SIGINT; `started` is told the address. Raises ServiceFault where it can't begin."""
+    # the thread that makes batches durable must not wait long for others that compute
+    sys.setswitchinterval(SWITCH_SECONDS)
     shown = certificates(settings.tls)
     listener = _listen(*host_and_port(settings.listen))
-    with listener, running(settings, data, system_clock) as parts:
+    with listener, running(settings, data, system_clock) as parts, warming(data / "server" / "kernels"):
         config = uvicorn.Config(
             create_app(parts), log_level="warning", access_log=False, timeout_graceful_shutdown=CLOSE_SECONDS,
             server_header=False, h11_max_incomplete_event_size=1 << 16,
@@ -90,8 +95,10 @@ class _Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small parts at once only where the protocol is named; else an answer waits 40 ms for an ACK
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         found.bind((host, port))
         found.listen(128)
@@ -137,7 +144,11 @@ class _Threads:
 def running(settings: Settings, data: Path, clock: Callable[[], int]) -> Iterator[Parts]:
     """The service's parts, at work without HTTP; closed at the end."""
     keep = settings.retention
-    bounds = Bounds(settings.max_series, keep.raw_days * DAY_MS, keep.rollup_days * DAY_MS, keep.max_bytes)
+    held = settings.memory
+    bounds = Bounds(
+        settings.max_series, keep.raw_days * DAY_MS, keep.rollup_days * DAY_MS, keep.max_bytes,
+        planes_bytes=held.chunk_bytes, open_samples=held.open_samples, metadata=held.metadata,
+    )  # fmt: skip
     path = data / "server" / "midwatch.duckdb"
     with opened(settings, path, clock, bounds) as store, httpx.Client(trust_env=False) as client:
         parts, threads = _assemble(settings, data, store, client, clock)
@@ -156,7 +167,10 @@ def _assemble(
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
     slos = SloBook(settings.slos, settings.slos_strict)
-    evaluator = Evaluator(store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake, slos)
+    evaluator = Evaluator(
+        store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,
+        settings.retention.max_bytes, slos,
+    )  # fmt: skip
     source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
@@ -205,6 +219,7 @@ def _counted(
         "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},
         "midwatch_server_delta_series_forgotten_total": {(): float(way_in.deltas.counts["forgotten"])},
         "midwatch_server_tables_dropped_total": dropped,
+        "midwatch_server_store_total": {(key,): float(n) for key, n in store.counts_of_work().items()},
         "midwatch_server_forwarded_samples_total": _forwarded(store),
         "midwatch_server_rule_evaluations_total": {(key,): float(n) for key, n in rules.counts.items()},
         "midwatch_server_alert_changes_total": {key: float(n) for key, n in evaluator.changes.items()},
@@ -215,6 +230,9 @@ def _counted(
 def _gauges(store: Store, evaluator: Evaluator, rules: RuleBook) -> dict[str, float]:
     outbox = ask(store.database, outbox_state)
     found = gauges(evaluator.last, outbox, len(store.directory), store.used_bytes(), store.database.waiting())
+    found["midwatch_server_database_most_bytes"] = float(store.bounds.disk_bytes)
+    found["midwatch_server_open_samples"] = float(store.memory.open_samples())
+    found["midwatch_server_chunk_bytes"] = float(store.memory.planes.nbytes)
     found["midwatch_server_rule_faults"] = float(len(rules.faults))
     found["midwatch_server_slo_file_faults"] = float(len(evaluator.slos.faults))
     if isinstance(store, RemoteStore):

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from slo.model import Counts, Indicator, Labels, Selector
 
 
@@ -42,18 +45,19 @@ class MetricBatch:
     """Decoded samples as columns of one length; `series_index` points into `series`."""
 
     identity: BatchIdentity | None
-    series: tuple[Series, ...]
-    kinds: tuple[Literal["counter", "gauge"], ...]
+    series: Sequence[Series]
+    kinds: Sequence[Literal["counter", "gauge"]]
     """One per series."""
-    series_index: Sequence[int]
-    ts_ms: Sequence[int]
-    value: Sequence[float]
-    start_ms: Sequence[int | None]
+    series_index: Sequence[int] | NDArray[np.int64]
+    ts_ms: Sequence[int] | NDArray[np.int64]
+    value: Sequence[float] | NDArray[np.float64]
+    start_ms: Sequence[int | None] | NDArray[np.int64]
+    """None where unknown; in an array it is -(2**62)."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """Points left out at decoding, by reason."""
     metadata: Sequence[Metadata] = ()
     """What was told of metrics; of several of one name the last holds."""
-    numbers: Sequence[int] = ()
+    numbers: Sequence[int] | NDArray[np.int64] = ()
     """The store's own numbers of the series, 0 where unknown, as `Directory.numbers_of` gave them: nothing is looked
     up then. Empty where nobody knows them."""
     epoch: int = -1

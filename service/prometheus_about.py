@@ -55,8 +55,8 @@ class About:
     def metadata(self, form: Form) -> dict[str, Any]:
         """`/metadata`: type, help and unit of metrics, as senders told them."""
         limit, metric = _limit(form), form.text("metric")
-        known = self._parts.wire.metadata.all()
-        chosen = [it for it in known if not metric or it.metric == metric]
+        known = {it.metric: it for it in (*self._parts.store.metadata(), *self._parts.wire.metadata.all())}
+        chosen = [known[name] for name in sorted(known) if not metric or name == metric]
         return {it.metric: [_metadata(it)] for it in chosen[: limit or None]}
 
     def build(self) -> dict[str, str]:

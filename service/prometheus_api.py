@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from service import prometheus_json as wire
 from service.prometheus_params import Form, PrometheusFault, invalid
@@ -28,6 +28,14 @@ class Listing(Protocol):
         """The labels of the series that match and may have a sample in `(since, until]`, in order."""
         ...
 
+    def names_of(self, matchers: Sequence[Matcher], since_ms: int, until_ms: int) -> Sequence[str]:
+        """The label names of these series, in order."""
+        ...
+
+    def values_of(self, name: str, matchers: Sequence[Matcher], since_ms: int, until_ms: int) -> Sequence[str]:
+        """The values that a label has in these series, in order."""
+        ...
+
 
 @dataclass(frozen=True)
 class Queries:
@@ -42,9 +50,9 @@ class Queries:
 
 def query(api: Queries, form: Form, canceled: Callable[[], bool]) -> Iterator[bytes]:
     """`/query`: an expression at one moment."""
-    at_ms = form.moment("time", api.clock())
-    found = _evaluated(lambda more: api.engine.instant(form.text("query"), at_ms, canceled=canceled, **more), api, form)
-    return wire.answer(_limited(found, form.limit()), _stats(form, found))
+    at_ms, limit = form.moment("time", api.clock()), form.limit()
+    found = _evaluated(lambda more: api.engine.instant(form.text("query"), at_ms, canceled=canceled, **more), form)
+    return wire.answer(_limited(found, limit), _stats(form, found))
 
 
 def query_range(api: Queries, form: Form, canceled: Callable[[], bool]) -> Iterator[bytes]:
@@ -63,14 +71,12 @@ def query_range(api: Queries, form: Form, canceled: Callable[[], bool]) -> Itera
         )
     limit = form.limit()
     found = _evaluated(
-        lambda more: api.engine.range(form.text("query"), start_ms, end_ms, step_ms, canceled=canceled, **more),
-        api,
-        form,
+        lambda more: api.engine.range(form.text("query"), start_ms, end_ms, step_ms, canceled=canceled, **more), form
     )
     return wire.answer(_limited(found, limit), _stats(form, found))
 
 
-def _evaluated(ask: Callable[[dict[str, Any]], Answer], api: Queries, form: Form) -> Answer:
+def _evaluated(ask: Callable[[dict[str, Any]], Answer], form: Form) -> Answer:
     more: dict[str, Any] = {}
     if form.text("timeout"):
         more["max_seconds"] = form.duration("timeout") / 1000
@@ -126,23 +132,31 @@ def exemplars(form: Form) -> bytes:
 
 
 def series(api: Queries, form: Form) -> bytes:
-    """`/series`: the label sets of what matches."""
+    """`/series`: the label sets of what matches, each once."""
     if not form.all("match[]"):
         raise PrometheusFault("bad_data", "no match[] parameter provided")
-    return _told(_matching(api, form), api, form)
+    asked = _asked(form)
+    parts = [api.listing.series_of(it, asked.since_ms, asked.until_ms) for it in asked.selectors]
+    if len(parts) == 1:
+        return _told(parts[0], api, form)
+    found = {tuple(sorted(one.items())): one for part in parts for one in part}
+    return _told([found[key] for key in sorted(found)], api, form)
 
 
 def labels(api: Queries, form: Form) -> bytes:
     """`/labels`: every label name."""
-    return _told(sorted({name for one in _matching(api, form) for name in one}), api, form)
+    asked = _asked(form)
+    parts = [api.listing.names_of(it, asked.since_ms, asked.until_ms) for it in asked.selectors]
+    return _told(parts[0] if len(parts) == 1 else sorted({name for part in parts for name in part}), api, form)
 
 
 def label_values(api: Queries, name: str, form: Form) -> bytes:
     """`/label/NAME/values`: every value of a label."""
-    found = _unescaped(name)
+    found, asked = _unescaped(name), _asked(form)
     if not found:
         raise PrometheusFault("bad_data", f'invalid label name: "{name[:80]}"')
-    return _told(sorted({one[found] for one in _matching(api, form) if one.get(found)}), api, form)
+    parts = [api.listing.values_of(found, it, asked.since_ms, asked.until_ms) for it in asked.selectors]
+    return _told(parts[0] if len(parts) == 1 else sorted({value for part in parts for value in part}), api, form)
 
 
 def _told(found: Sequence[Any], api: Queries, form: Form) -> bytes:
@@ -151,24 +165,19 @@ def _told(found: Sequence[Any], api: Queries, form: Form) -> bytes:
     return wire.envelope(list(found[:limit]), (TRUNCATED,) if cut else ())
 
 
-def _matching(api: Queries, form: Form) -> list[Labels]:
-    """The label sets that any of the selectors matches, each once."""
+class _Asked(NamedTuple):
+    """Which series are listed: those of any of the selectors, in `(since, until]`."""
+
+    selectors: Sequence[tuple[Matcher, ...]]
+    since_ms: int
+    until_ms: int
+
+
+def _asked(form: Form) -> _Asked:
     span = form.span()
     since = -FOREVER_MS if span.start_ms is None else span.start_ms - 1
     until = FOREVER_MS if span.end_ms is None else span.end_ms
-    wanted = [matchers_of(it) for it in form.all("match[]")] or [()]
-    found: dict[tuple[tuple[str, str], ...], Labels] = {}
-    for matchers in wanted:
-        for one in _listed(api, matchers, since, until):
-            found.setdefault(tuple(sorted(one.items())), one)
-    return list(found.values()) if len(wanted) == 1 else [found[key] for key in sorted(found)]
-
-
-def _listed(api: Queries, matchers: Sequence[Matcher], since_ms: int, until_ms: int) -> Sequence[Labels]:
-    try:
-        return api.listing.series_of(matchers, since_ms, until_ms)
-    except QueryFault as fault:
-        raise of_query(fault) from fault
+    return _Asked([matchers_of(it) for it in form.all("match[]")] or [()], since, until)
 
 
 def matchers_of(text: str) -> tuple[Matcher, ...]:

@@ -75,8 +75,12 @@ def failure(kind: str, message: str) -> bytes:
 
 def answer(found: Answer, stats: Mapping[str, Any] | None = None) -> Iterator[bytes]:
     """The body of a query's answer in pieces, so that no long one stands whole in memory."""
+    return _joined(_answer(found, stats))
+
+
+def _answer(found: Answer, stats: Mapping[str, Any] | None) -> Iterator[bytes]:
     yield b'{"status":"success","data":{"resultType":"' + _kind(found.result) + b'","result":'
-    yield from _joined(_result(found.result))
+    yield from _result(found.result)
     if stats is not None:
         yield b',"stats":' + json.dumps(stats).encode()
     yield b"}"

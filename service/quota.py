@@ -58,7 +58,8 @@ class Quota:
     ) -> None:
         """`unknown` tells how many of some series the store does not know, and for how many more it has room."""
         self._bounds, self._book, self._clock, self._unknown = bounds, book, clock, unknown
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
+        """Held by whoever uses the book."""
         self._buckets: dict[str, tuple[float, int]] = {}
         """Samples that a sender may still bring (less than none after a large batch), and as of when."""
         self.counts: Counter[str] = Counter()
@@ -66,7 +67,7 @@ class Quota:
 
     def ask(self, agent: str) -> None:
         """Whether a sender may bring a batch now; asked before it is read. Raises OverQuota."""
-        with self._lock:
+        with self.lock:
             for name, limit in ((agent, "agent_rate"), (_ALL, "rate")):
                 rate = self._rate(name)
                 level = self._level(name, rate)
@@ -78,7 +79,7 @@ class Quota:
 
     def spend(self, agent: str, samples: int) -> None:
         """Take what a batch brought off its sender's share."""
-        with self._lock:
+        with self.lock:
             for name in (agent, _ALL):
                 level = self._level(name, self._rate(name))
                 self._buckets.pop(name, None)
@@ -88,12 +89,21 @@ class Quota:
 
     def series(self, agent: str, series: Sequence[Series]) -> NDArray[np.int64]:
         """The numbers of a batch's series in the book; raises OverQuota where there would be too many."""
-        with self._lock:
+        with self.lock:
             now = self._clock()
             fresh = [it for it in series if not self._book.owned(it)]
             if fresh:
                 self._check(agent, fresh, now)
             return self._book.take(agent, series, now)
+
+    def touch(self, agent: str, numbers: NDArray[np.int64]) -> None:
+        """Series that are in the book came again; raises OverQuota where those that nobody had are too many."""
+        with self.lock:
+            now = self._clock()
+            free = self._book.unowned(numbers)
+            if len(free):
+                self._check(agent, [self._book.series[it] for it in free.tolist()], now)
+            self._book.touch(agent, numbers, now)
 
     def _check(self, agent: str, fresh: Sequence[Series], now_ms: int) -> None:
         most = self._bounds.agent_series

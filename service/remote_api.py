@@ -16,6 +16,8 @@ from service.errors import StoreUnavailable
 from service.model import Series
 from slo.model import Selector
 
+LATEST_MS: Final = 4_102_444_800_000
+"""An end from here on (the year 2100) is none."""
 _ESCAPED: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _METRIC: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
@@ -84,7 +86,9 @@ class RemoteApi:
 
     def series(self, selector: str, since_ms: int, until_ms: int) -> list[dict[str, str]]:
         """The label sets, with names, of series that match and may have a sample in the range."""
-        asked = {"match[]": selector, "start": _seconds(since_ms), "end": _seconds(until_ms)}
+        # VictoriaMetrics finds nothing where the end is far off, so that an open end is not said
+        end = {"end": _seconds(until_ms)} if until_ms < LATEST_MS else {}
+        asked = {"match[]": selector, "start": _seconds(max(since_ms, 0)), **end}
         found = self._ask("series", asked).get("data")
         if not isinstance(found, list) or not all(isinstance(it, dict) for it in found):
             raise RemoteUnavailable(f"{self._base}: answered /series with no label sets")

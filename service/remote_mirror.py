@@ -157,9 +157,12 @@ def _after(line: Line, at_ms: int) -> Line:
 def _earliest(batch: MetricBatch) -> dict[str, int]:
     """The earliest moment of each metric of a batch."""
     found: dict[str, int] = {}
-    for index, ts_ms in zip(batch.series_index, batch.ts_ms, strict=True):
-        metric = batch.series[index].metric
-        found[metric] = min(ts_ms, found.get(metric, ts_ms))
+    index, ts_ms = np.asarray(batch.series_index, np.int64), np.asarray(batch.ts_ms, np.int64)
+    first = np.full(len(batch.series), np.iinfo(np.int64).max)
+    np.minimum.at(first, index, ts_ms)
+    for at in np.unique(index).tolist():
+        metric = batch.series[at].metric
+        found[metric] = min(int(first[at]), found.get(metric, int(first[at])))
     return found
 
 

@@ -35,3 +35,11 @@ class RemoteSamples:
         """The labels of the series that match and may have a sample in `(since, until]`, in order."""
         found = self._api.series(matchers_text(matchers), since_ms, until_ms)
         return sorted(found, key=lambda labels: sorted(labels.items()))
+
+    def names_of(self, matchers: Sequence[Matcher], since_ms: int, until_ms: int) -> Sequence[str]:
+        """The label names of these series, in order."""
+        return sorted({name for one in self.series_of(matchers, since_ms, until_ms) for name in one})
+
+    def values_of(self, name: str, matchers: Sequence[Matcher], since_ms: int, until_ms: int) -> Sequence[str]:
+        """The values that a label has in these series, in order."""
+        return sorted({one[name] for one in self.series_of(matchers, since_ms, until_ms) if one.get(name)})

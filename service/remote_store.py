@@ -164,7 +164,7 @@ class RemoteStore(Store):
         if plan.entry is not None:
             self.queue.take(plan.entry)
             self._counted["stored"] += plan.entry.samples
-            self._newest_ms = max(max(batch.ts_ms), self._newest_ms or 0)
+            self._newest_ms = max(int(np.max(batch.ts_ms)), self._newest_ms or 0)
             self._mirror.late(batch)
 
     def _taken(self) -> None:
@@ -172,5 +172,5 @@ class RemoteStore(Store):
         self.sent()
 
     def _reopened(self, cursor: Cursor) -> None:
-        self._load(cursor)
+        self.memory.load(cursor)
         self.queue.load(cursor)

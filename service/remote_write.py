@@ -15,10 +15,9 @@ from google.protobuf.message import DecodeError
 
 from service.decode import PROTOBUF, IngestRefused, Limits, inflate
 from service.decode_columns import Columns, Kind, LabelSet
-from service.model import Metadata, MetricBatch, MetricType
+from service.model import Metadata, MetricBatch, MetricType, Series
 from service.remote_write_proto import Request, WriteRequest
 from service.samples import NAME
-from service.translate import Labels
 
 Version = Literal["1.0", "2.0"]
 RESERVED: Final = "midwatch_"
@@ -30,7 +29,7 @@ _TYPES: Final[tuple[MetricType, ...]] = (
     "unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset",
 )  # fmt: skip
 _PARTS: Final = ("_bucket", "_count", "_sum")
-_LAST_MS = 1 << 60
+_SYMBOLS_PER_SAMPLE = 5
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,7 @@ def decode(plain: bytes, version: Version, limits: Limits, known: Mapping[str, M
     except DecodeError as fault:
         raise IngestRefused(400, f"the body is not a message of remote write {version}: {fault}") from fault
     columns = Columns(limits)
+    columns.look_at(len(message.timeseries))
     if version == "1.0":
         _first(message, columns, known or {})
     else:
@@ -129,40 +129,34 @@ def left_out(written: Written, refused: Mapping[str, int]) -> str:
 
 def _first(message: Any, columns: Columns, known: Mapping[str, MetricType]) -> None:
     for it in message.metadata[: columns.limits.series]:
-        _learn(columns, it.metric_family_name, it.type, it.help, it.unit)
+        _learn(columns, metadata_of(it.metric_family_name, it.type, it.help, it.unit, columns.limits))
     for series in message.timeseries:
-        found = _named(series.labels, columns.limits)
-        if not isinstance(found, tuple):
+        columns.look_at(len(series.samples))
+        found = named(series.labels, columns.limits)
+        if isinstance(found, str):
             _refuse(columns, found, series.samples)
             continue
-        name, labels = found
-        told = known.get(name) or known.get(family(name))
-        index = columns.series(name, columns.label_set(labels), kind_of(name, told))
+        told = known.get(found.metric) or known.get(family(found.metric))
+        index = columns.series(found.metric, columns.label_set(found.labels), kind_of(found.metric, told))
         columns.flat += chain.from_iterable((index, it.timestamp, it.value, None) for it in series.samples)
         columns.check()
 
 
 def _second(message: Any, columns: Columns) -> None:
+    if len(message.symbols) > _SYMBOLS_PER_SAMPLE * columns.limits.points:
+        raise IngestRefused(413, f"the request has {len(message.symbols)} symbols, more than are taken at once")
     symbols: Sequence[str] = list(message.symbols)
     if (symbols and symbols[0]) or (not symbols and message.timeseries):
         raise IngestRefused(400, "the first symbol is not the empty text")
     for series in message.timeseries:
-        if len(series.labels_refs) % 2 or len(series.labels_refs) > 2 * columns.limits.labels + 2:
-            _refuse(columns, "labels", series.samples)
-            continue
-        try:
-            texts = [symbols[ref] for ref in series.labels_refs]
-            help_, unit = symbols[series.metadata.help_ref], symbols[series.metadata.unit_ref]
-        except IndexError:
-            raise IngestRefused(400, f"a reference is beyond the {len(symbols)} symbols") from None
-        found = _named([_Label(*it) for it in zip(texts[0::2], texts[1::2], strict=True)], columns.limits)
-        if not isinstance(found, tuple):
+        columns.look_at(len(series.samples))
+        found = named_by_symbols(series, symbols, columns.limits)
+        if isinstance(found, str):
             _refuse(columns, found, series.samples)
             continue
-        name, labels = found
-        told = _type(series.metadata.type)
-        _learn(columns, family(name, told or "unknown"), series.metadata.type, help_, unit)
-        _samples(columns, name, columns.label_set(labels), kind_of(name, told), series)
+        _learn(columns, metadata_by_symbols(found.metric, series, symbols, columns.limits))
+        kind = kind_of(found.metric, type_of(series.metadata.type))
+        _samples(columns, found.metric, columns.label_set(found.labels), kind, series)
 
 
 def _samples(columns: Columns, name: str, labels: LabelSet, kind: Kind, series: Any) -> None:
@@ -174,8 +168,20 @@ def _samples(columns: Columns, name: str, labels: LabelSet, kind: Kind, series: 
     columns.check()
 
 
-def _named(pairs: Sequence[Any], limits: Limits) -> tuple[str, Labels] | str:
-    """The name and the sorted labels of a series, or why it can't be taken."""
+def named_by_symbols(series: Any, symbols: Sequence[str], limits: Limits) -> Series | str:
+    """The same of a series of 2.0; 400 where a symbol is not there."""
+    refs = series.labels_refs
+    if len(refs) % 2 or len(refs) > 2 * limits.labels + 2:
+        return "labels"
+    try:
+        labels = [_Label(symbols[name], symbols[value]) for name, value in zip(*[iter(refs)] * 2, strict=True)]
+    except IndexError:
+        raise _beyond(symbols) from None
+    return named(labels, limits)
+
+
+def named(pairs: Sequence[Any], limits: Limits) -> Series | str:
+    """The series that labels make, sorted, or why it can't be taken."""
     if len(pairs) > limits.labels + 1:
         return "labels"
     labels = {it.name: it.value for it in pairs}
@@ -189,7 +195,34 @@ def _named(pairs: Sequence[Any], limits: Limits) -> tuple[str, Labels] | str:
         return "labels"
     if any(len(name) > limits.label_name_chars or len(it) > limits.label_value_chars for name, it in labels.items()):
         return "labels"
-    return metric, tuple(sorted((name, value) for name, value in labels.items() if value))
+    return Series(metric, tuple(sorted((name, value) for name, value in labels.items() if value)))
+
+
+def type_of(number: int) -> MetricType | None:
+    """The type that a number says; None where it says none."""
+    return _TYPES[number] if 0 < number < len(_TYPES) else None
+
+
+def metadata_of(name: str, number: int, help_: str, unit: str, limits: Limits) -> Metadata | None:
+    """What is told of a family; None where nothing is."""
+    told, most = type_of(number), limits.label_value_chars
+    if not name or len(name) > most or not (told or help_ or unit):
+        return None
+    return Metadata(name, told or "unknown", help_[:most], unit[:most])
+
+
+def metadata_by_symbols(metric: str, series: Any, symbols: Sequence[str], limits: Limits) -> Metadata | None:
+    """The same of a series of 2.0; 400 where a symbol is not there."""
+    told = series.metadata
+    try:
+        help_, unit = symbols[told.help_ref], symbols[told.unit_ref]
+    except IndexError:
+        raise _beyond(symbols) from None
+    return metadata_of(family(metric, type_of(told.type) or "unknown"), told.type, help_, unit, limits)
+
+
+def _beyond(symbols: Sequence[str]) -> IngestRefused:
+    return IngestRefused(400, f"a reference is beyond the {len(symbols)} symbols")
 
 
 def _refuse(columns: Columns, reason: str, samples: Sequence[Any]) -> None:
@@ -197,14 +230,9 @@ def _refuse(columns: Columns, reason: str, samples: Sequence[Any]) -> None:
         columns.refused[reason] += len(samples)
 
 
-def _type(number: int) -> MetricType | None:
-    return _TYPES[number] if 0 < number < len(_TYPES) else None
-
-
-def _learn(columns: Columns, name: str, number: int, help_: str, unit: str) -> None:
-    told, most = _type(number), columns.limits.label_value_chars
-    if name and len(name) <= most and (told or help_ or unit) and name not in columns.metadata:
-        columns.metadata[name] = Metadata(name, told or "unknown", help_[:most], unit[:most])
+def _learn(columns: Columns, told: Metadata | None) -> None:
+    if told is not None:
+        columns.metadata.setdefault(told.metric, told)
 
 
 def _announced(body: bytes) -> int:

@@ -54,7 +54,12 @@ def _classes(package: str, messages: Any) -> dict[str, Any]:
     return {name: message_factory.GetMessageClass(descriptor) for name, descriptor in found.items()}
 
 
-WriteRequest: Final[Any] = _classes("midwatch.write.v1", _V1)["WriteRequest"]
+_FIRST, _SECOND = _classes("midwatch.write.v1", _V1), _classes("midwatch.write.v2", _V2)
+WriteRequest: Final[Any] = _FIRST["WriteRequest"]
 """`prometheus.WriteRequest` of 1.0."""
-Request: Final[Any] = _classes("midwatch.write.v2", _V2)["Request"]
+Request: Final[Any] = _SECOND["Request"]
 """`io.prometheus.write.v2.Request`."""
+SERIES_1: Final[Any] = _FIRST["TimeSeries"]
+"""One series of 1.0."""
+SERIES_2: Final[Any] = _SECOND["TimeSeries"]
+"""One series of 2.0."""

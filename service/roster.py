@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from service.model import EventRow
 from service.store_db import Cursor
+from service.store_layout import marks, read_layout
 from slo.builtin import ServiceFacts
 
 WATCHED = ("compose", "engine")
@@ -115,7 +116,8 @@ class Heard(NamedTuple):
 def heard(cursor: Cursor, since_ms: int) -> dict[str, int]:
     """node_id -> when its last batch of metrics was stored, of those after `since_ms`."""
     rows = cursor.execute(
-        "SELECT node_id, max(received_ms) FROM batches WHERE signal = 'metrics' AND received_ms > ? GROUP BY node_id",
+        f"SELECT node_id, max(received_ms) FROM ({marks(read_layout(cursor))}) "  # noqa: S608 - names of ours
+        "WHERE signal = 'metrics' AND received_ms > ? GROUP BY node_id",
         [since_ms],
     )
     return {node_id: int(at_ms) for node_id, at_ms in rows.fetchall()}

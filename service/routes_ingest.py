@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
 
 from service.api import ApiFault
-from service.bodies import body_of
-from service.decode import Form
+from service.bodies import Lane, body_of
+from service.decode import Form, batch_identity, inflate
 from service.errors import StoreUnavailable
 from service.ingest import (
     JSON,
@@ -58,6 +57,7 @@ class _Sent(NamedTuple):
 
 def add(app: FastAPI, parts: Parts) -> None:
     """The three OTLP endpoints."""
+    lane = Lane()
 
     @app.post("/v1/{signal}")
     async def export(signal: str, request: Request) -> Response:
@@ -70,7 +70,8 @@ def add(app: FastAPI, parts: Parts) -> None:
             parts.wire.quota.ask(sender)
             form = form_of(content_type)
             body = await body_of(request, parts.settings.max_body_bytes)
-            found = await run_in_threadpool(_take, parts, _Sent(kind, sender, body, request.headers, form))
+            sent = _Sent(kind, sender, body, request.headers, form)
+            found = await lane.run(lambda: _take(parts, sent))
         except OverQuota as over:
             parts.own.add("midwatch_server_limited_total", (signal, over.limit))
             return refusal(429, str(over), content_type, over.retry_seconds)
@@ -115,10 +116,14 @@ def _take(parts: Parts, sent: _Sent) -> bytes:
 
 def _take_metrics(parts: Parts, sent: _Sent) -> tuple[Stored, Mapping[str, int]]:
     """Sums of deltas are kept once the batch is stored, so that one that comes again adds nothing twice."""
-    wire = parts.wire
+    wire, identity = parts.wire, batch_identity(sent.identity, "metrics")
+    body = inflate(sent.body, sent.encoding, wire.limits)
+    if identity is not None and parts.store.streams.seen(identity):
+        return Stored(False), {}
     with wire.deltas.turn() as turn:
-        batch = decode_metrics(sent.body, sent.encoding, sent.identity, wire.limits, sent.form, turn)
-        if batch.identity is None or not parts.store.streams.seen(batch.identity):
+        batch = wire.otlp.read(body, identity, sent.sender, turn) if sent.form == "protobuf" else None
+        if batch is None:
+            batch = decode_metrics(body, None, sent.identity, wire.limits, sent.form, turn)
             wire.quota.series(sent.sender, batch.series)
         stored = parts.store.append_counted(batch)
         if stored.new:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -9,20 +10,22 @@ from typing import Any, Final
 
 import anyio
 import anyio.to_thread
+import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.datastructures import QueryParams
+from starlette.types import Send
 
 from service import prometheus_api as api
 from service import prometheus_json as wire
 from service.api import ApiFault
 from service.bodies import body_of
-from service.errors import StoreFault
-from service.matching import BadPattern
+from service.errors import SelectFault, StoreFault
 from service.parts import Parts
 from service.prometheus_about import About
 from service.prometheus_params import Form, PrometheusFault
 from service.prometheus_rules import alerts, rules
+from service.promql.errors import QueryFault
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -39,6 +42,7 @@ def add(app: FastAPI, parts: Parts) -> None:
     """Every address of the API."""
     gate = Gate(parts)
     queries, about = parts.queries, About(parts)
+    wire.numbers(np.zeros(1))  # the first use of Arrow takes a quarter of a second: not in a request
     both = ["GET", "POST"]
     _add(app, gate, "query", lambda form, off: api.query(queries, form, off), both)
     _add(app, gate, "query_range", lambda form, off: api.query_range(queries, form, off), both)
@@ -77,6 +81,7 @@ class Gate:
         self._parts, self._limits = parts, parts.settings.query
         self._turn = anyio.Semaphore(self._limits.max_concurrent)
         self._threads = anyio.CapacityLimiter(self._limits.max_concurrent + 1)
+        self._sending = anyio.Semaphore(self._limits.max_concurrent)
         self._waiting = 0
 
     async def answer(self, request: Request, answering: Answering) -> Response:
@@ -90,7 +95,7 @@ class Gate:
         self._parts.own.add("midwatch_server_queries_total", ("ok",))
         if isinstance(body, bytes):
             return Response(body, media_type=JSON)
-        return StreamingResponse(body, media_type=JSON)
+        return Long(body, self._sending, self._limits.timeout_seconds)
 
     async def _worked(self, request: Request, form: Form, answering: Answering) -> Body:
         gone = threading.Event()
@@ -120,13 +125,40 @@ class Gate:
             self._waiting -= 1
 
 
+class Long(StreamingResponse):
+    """An answer of several pieces: so many are sent at once, and who reads too slowly is left.
+
+    Else those who don't read what they asked for would fill the memory with it.
+    """
+
+    def __init__(self, body: Iterator[bytes], turn: anyio.Semaphore, seconds: float) -> None:
+        super().__init__(body, media_type=JSON)
+        self._turn, self._seconds = turn, seconds
+
+    async def stream_response(self, send: Send) -> None:
+        """Send it all, or as much as is taken in the time; an answer that is cut is no JSON."""
+        with anyio.move_on_after(self._seconds):
+            async with self._turn:
+                await super().stream_response(send)
+
+
+def _short(body: Body) -> Body:
+    """An answer of one piece as such."""
+    if isinstance(body, bytes):
+        return body
+    pieces = list(itertools.islice(body, 2))
+    return b"".join(pieces) if len(pieces) < 2 else itertools.chain(pieces, body)
+
+
 def _safely(answering: Answering, form: Form, gone: Callable[[], bool]) -> Body | PrometheusFault:
     """The answer, or what the API says in its place; a task group would wrap what is raised."""
     try:
-        return answering(form, gone)
+        return _short(answering(form, gone))
     except PrometheusFault as fault:
         return fault
-    except BadPattern as fault:
+    except QueryFault as fault:
+        return api.of_query(fault)
+    except SelectFault as fault:
         return PrometheusFault("bad_data", str(fault))
     except StoreFault as fault:
         return PrometheusFault("unavailable", str(fault))

@@ -23,6 +23,7 @@ from service.store_search import (
     search_logs,
     search_traces,
 )
+from service.words import words
 
 HOUR_MS = 3_600_000
 SEARCH_SECONDS = 10.0
@@ -43,7 +44,7 @@ def add(app: FastAPI, parts: Parts) -> None:
     async def of_parameters(_: Request, fault: RequestValidationError) -> Response:
         first = fault.errors()[0]
         where = ".".join(str(it) for it in first["loc"][1:])
-        return JSONResponse({"error": f"{where}: {first['msg']}"[:400]}, 400)
+        return JSONResponse({"error": f"{where} {words(first['type'], first.get('ctx', {}))}"[:400]}, 400)
 
     @app.exception_handler(SearchFault)
     async def of_search(_: Request, fault: SearchFault) -> Response:

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
 
 from service.api import ApiFault
-from service.bodies import body_of
+from service.bodies import Lane, body_of
 from service.errors import StoreUnavailable
 from service.ingest import IngestRefused
 from service.parts import Parts
@@ -36,6 +35,7 @@ class _Taken(NamedTuple):
 
 def add(app: FastAPI, parts: Parts) -> None:
     """The receiver."""
+    lane = Lane()
 
     @app.post("/api/v1/write")
     async def write(request: Request) -> Response:
@@ -45,7 +45,8 @@ def add(app: FastAPI, parts: Parts) -> None:
             parts.wire.quota.ask(sender)
             version = version_of(headers.get("content-type"))
             body = await body_of(request, parts.settings.max_body_bytes)
-            taken = await run_in_threadpool(_take, parts, sender, body, headers.get("content-encoding"), version)
+            encoding = headers.get("content-encoding")
+            taken = await lane.run(lambda: _take(parts, sender, body, encoding, version))
         except OverQuota as over:
             parts.own.add("midwatch_server_limited_total", (SIGNAL, over.limit))
             return Response(f"{over}\n", 429, {**_counts(0), "Retry-After": str(over.retry_seconds)}, "text/plain")
@@ -71,11 +72,14 @@ def _counts(samples: int) -> dict[str, str]:
 
 def _take(parts: Parts, sender: str, body: bytes, encoding: str | None, version: Version) -> _Taken:
     wire = parts.wire
-    written = decode(unpacked(body, encoding, wire.limits), version, wire.limits, wire.metadata.types())
+    plain, known = unpacked(body, encoding, wire.limits), wire.metadata.types()
+    written = wire.write.read(plain, version, sender, known)
+    if written is None:
+        written = decode(plain, version, wire.limits, known)
+        wire.quota.series(sender, written.batch.series)
     batch = written.batch
     refused = Counter(batch.refused)
     if len(batch.ts_ms):
-        wire.quota.series(sender, batch.series)
         stored = parts.store.append_counted(batch)
         refused += Counter(stored.refused)
         wire.quota.spend(sender, len(batch.ts_ms))

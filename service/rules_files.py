@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -49,7 +50,10 @@ def load(globs: Sequence[str], interval_ms: int) -> Loaded:
 def load_file(path: Path, interval_ms: int) -> Loaded:
     """The groups of one file; those of a file with faults are not to be used."""
     try:
-        if path.stat().st_size > MOST_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return _nothing(path, 1, "is no regular file; correct service.rules")
+        if found.st_size > MOST_BYTES:
             return _nothing(path, 1, f"longer than {MOST_BYTES} bytes; split it")
         return parse_text(path.read_text(encoding="utf-8"), str(path), interval_ms)
     except UnicodeDecodeError as fault:

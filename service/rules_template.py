@@ -240,7 +240,7 @@ def _timestamp(found: Any) -> str:
 
 
 def _replaced(pattern: str, by: str, text: str) -> str:
-    from service.matching import compiled
+    from service.store_index import compiled
 
     return str(compiled(pattern).sub(re.sub(r"\$\{?(\d)\}?", r"\\\1", by), text))
 

@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import ServiceFault
+from service.errors import TooManySamples as TooManySamples
 
 STALE_BITS: Final = 0x7FF0000000000002
 """The bits of the NaN that says: from here on this series is gone (Prometheus's staleness marker)."""
@@ -16,10 +16,6 @@ STALE_BITS: Final = 0x7FF0000000000002
 NAME: Final = "__name__"
 
 Op: TypeAlias = Literal["=", "!=", "=~", "!~"]
-
-
-class TooManySamples(ServiceFault):
-    """More samples match than whoever asks can take."""
 
 
 class Matcher(NamedTuple):

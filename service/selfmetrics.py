@@ -26,6 +26,10 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "midwatch_server_delta_series_forgotten_total": ("Series whose sum of deltas was given up for the bound.", ()),
     "midwatch_server_samples_total": ("Samples stored, and of them those that came late.", ("outcome",)),
+    "midwatch_server_store_total": (
+        "Blocks sealed, days written anew, batches turned away by a bound of memory, chunks let go of from memory.",
+        ("what",),
+    ),
     "midwatch_server_stream_gaps_total": ("Batches whose sequence was not the next one of their stream.", ("signal",)),
     "midwatch_server_tables_dropped_total": ("Days and months of data dropped: by age or disk.", ("kind", "reason")),
     "midwatch_server_forwarded_samples_total": ("Samples for the remote store, by what became of them.", ("outcome",)),
@@ -37,6 +41,9 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_errors_total": ("Errors caught at the top of a loop.", ("loop",)),
 }
 OWN_GAUGES: dict[str, str] = {
+    "midwatch_server_database_most_bytes": "What the database may use: beyond, the oldest days go.",
+    "midwatch_server_open_samples": "Samples of blocks that are not sealed, which are held in memory.",
+    "midwatch_server_chunk_bytes": "Memory of sealed chunks that were read lately.",
     "midwatch_server_evaluation_timestamp_seconds": "When objectives were last judged.",
     "midwatch_server_evaluation_seconds": "How long the last evaluation took.",
     "midwatch_server_outbox_messages": "Messages that wait for delivery.",

@@ -38,6 +38,11 @@ class SeriesBook:
         number = self._numbers.get(series)
         return number is not None and bool(self._owner[number] != _NOBODY)
 
+    def unowned(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of these series that nobody brought lately."""
+        found: NDArray[np.int64] = numbers[self._owner[numbers] == _NOBODY]
+        return found
+
     def count(self, agent: str) -> int:
         """How many series are a sender's."""
         return self._counts[self._agents.get(agent, _NOBODY)] if agent in self._agents else 0

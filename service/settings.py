@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import fields
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
@@ -15,17 +15,18 @@ from alerts.signing import secret_key
 from alerts.thresholds import Thresholds
 from service.settings_ingest import IngestSettings
 from service.settings_query import QuerySettings
-from service.settings_remote import RemoteSettings, checked_url
+from service.settings_remote import RemoteSettings, checked_url, split_url
 from service.settings_tls import TlsSettings
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _GIB = 1 << 30
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 def host_and_port(address: str) -> tuple[str, int]:
     """`HOST:PORT` or `[IPv6]:PORT` taken apart; raises ValueError with the remedy."""
     host, colon, port = address.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not colon or not host or not _PORT.fullmatch(port) or int(port) > 65535:
         raise ValueError(f"{address!r} is no address to listen on; write HOST:PORT, such as 127.0.0.1:8640")
     return host.strip("[]"), int(port)
 
@@ -53,9 +54,9 @@ class ReceiverSettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        parts = urlsplit(url)
+        parts = split_url(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("not an http or https address")
+            raise ValueError("is no address of http or https; write one such as https://pager.example/hook")
         return url
 
     @field_validator("secret")
@@ -76,6 +77,19 @@ class RetentionSettings(BaseModel):
     max_bytes: int = Field(
         20 * _GIB, ge=64 << 20, description="Size of the database; beyond it the oldest log lines and samples go first."
     )
+
+
+class MemorySettings(BaseModel):
+    """What the store may hold in memory."""
+
+    model_config = _STRICT
+
+    open_samples: int = Field(
+        200_000_000, ge=100_000, le=10_000_000_000, description="Samples of the newest hours, 28 bytes each; beyond it "
+        "batches are told to come again.",
+    )  # fmt: skip
+    chunk_bytes: int = Field(256 << 20, ge=1 << 20, le=1 << 40, description="Older samples that were read lately.")
+    metadata: int = Field(20_000, ge=100, le=1_000_000, description="Metrics whose type, help and unit are kept.")
 
 
 def _threshold_fields() -> dict[str, Any]:
@@ -113,6 +127,9 @@ class Settings(BaseModel):
     )
     retention: RetentionSettings = Field(
         default_factory=lambda: RetentionSettings.model_validate({}), description="How long data is kept."
+    )
+    memory: MemorySettings = Field(
+        default_factory=lambda: MemorySettings.model_validate({}), description="What the store holds in memory."
     )
     store: str = Field(
         "duckdb", max_length=2000, description="Where samples live: duckdb, or prometheus+https://… of another store."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -40,10 +40,21 @@ class RemoteSettings(BaseModel):
         return url
 
 
+def split_url(url: str) -> SplitResult:
+    """An address taken apart; raises ValueError with the remedy."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - a port that is none is told of here
+    except ValueError as error:
+        raise ValueError("is no address; write one such as https://host.example:8443/path") from error
+    return parts
+
+
 def checked_url(url: str, schemes: tuple[str, ...]) -> None:
     """Raises ValueError where an address has another scheme, or holds what it should not."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme not in schemes or not parts.hostname:
-        raise ValueError(f"not an address that begins with {' or '.join(f'{it}://' for it in schemes)}")
+        begins = " or ".join(f"{it}://" for it in schemes)
+        raise ValueError(f"is not of its form; write an address that begins with {begins}")
     if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("an address holds no credentials and no query here: set service.remote.token, user, password")
+        raise ValueError("holds credentials or a query, which it must not; set service.remote.token, user, password")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -64,6 +65,8 @@ def _files(path: str, faults: list[Finding]) -> Iterator[Path]:
 
 def _text(file: Path) -> str:
     """The file's text, one byte more than is allowed at most: what reads it says that it is too long."""
+    if not file.is_file():  # to open a pipe or a device may wait for ever
+        raise OSError(errno.EINVAL, "it is no regular file", str(file))
     with file.open("rb") as stream:
         return stream.read(MAX_BYTES + 1).decode("utf-8") if file.stat().st_size <= MAX_BYTES else " " * (MAX_BYTES + 1)
 

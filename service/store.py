@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,22 +12,22 @@ from typing import Literal
 import numpy as np
 
 from service.errors import StoreUnavailable
+from service.flat import NONE
 from service.increments import DEFAULT as RULES
 from service.increments import Rules
-from service.model import InstantPoint, MetricBatch, RangeSeries, Series
-from service.store_append import Appender, Bounds, Plan, Stored, take
-from service.store_batch import Rows, added
-from service.store_counts import Reading, known, slice_counts, window_counts
+from service.model import InstantPoint, Metadata, MetricBatch, RangeSeries
+from service.samples import Matcher, Selected
+from service.store_append import Appender, Bounds, Plan, Stored
+from service.store_counts import Known, Reading, known, slice_counts, window_counts
 from service.store_db import DEFAULT as RESOURCES
 from service.store_db import Cursor, Database, Resources
-from service.store_keep import Dropped, drop_most, drop_old, note_state, roll_up, used_bytes
-from service.store_layout import Layout, make_templates, read_layout
+from service.store_keep import Dropped, used_bytes
+from service.store_keeper import Keeper
+from service.store_layout import make_templates
+from service.store_memory import Memory
 from service.store_range import increases, instant, last_values
-from service.store_schema import table
-from service.store_series import Directory, Ids, decode_labels
+from service.store_seal import leftovers
 from service.store_slices import SliceBook
-from service.store_state import NONE, SeriesState
-from service.streams import Streams
 from slo.model import Counts, Indicator, Selector
 
 _LOG = logging.getLogger(__name__)
@@ -48,20 +47,24 @@ class Store:
     ) -> None:
         """Open or make the file; `clock` gives milliseconds UTC. Raises StoreFault."""
         self.database = Database(path, resources)
-        self.directory = Directory()
-        self.state = SeriesState()
-        self.streams = Streams(bounds.streams)
-        self.dropped: Counter[str] = Counter()
-        """Tables dropped since this process began, by `kind:reason`."""
-        self._clock, self._bounds, self._rules = clock, bounds, rules
+        self.memory = Memory(self.database, bounds, rules)
+        self.directory, self.state, self.streams = self.memory.directory, self.memory.state, self.memory.streams
+        self._bounds, self._rules = bounds, rules
         self._slices = SliceBook(self.directory)
         self._appender = Appender(
-            self.directory, self.state, self.streams, bounds, rules, clock, watched=self._slices.metrics
-        )
-        self._keeping = threading.Lock()
+            self.directory, self.state, self.streams, self.memory.metadata, bounds, rules, clock,
+            watched=self._slices.metrics,
+        )  # fmt: skip
+        self.keeper = Keeper(self.database, self.memory, self._slices, bounds, rules, clock)
         self.database.write(make_templates)
-        self.database.write(self._load)
-        self.database.reopened = self._load
+        self.database.write(leftovers)
+        self.database.write(self.memory.load)
+        self.database.reopened = self.memory.load
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Tables dropped since this process began, by `kind:reason`."""
+        return self.keeper.dropped
 
     @property
     def sample_counts(self) -> Counter[str]:
@@ -79,18 +82,35 @@ class Store:
 
     def append_counted(self, batch: MetricBatch) -> Stored:
         """Store the batch durably; whether it was new, and how many points were left out, by reason."""
+        if self.memory.open_samples() > self._bounds.open_samples:
+            self.keeper.counts["turned_away"] += 1
+            raise StoreUnavailable(
+                f"more than {self._bounds.open_samples} samples are not sealed yet; try again later, send less, or "
+                "raise service.memory.open_samples"
+            )
         return self.database.write(lambda cursor: self._write(cursor, batch), self._apply).stored
 
     def instant(self, selector: Selector, at_ms: int, lookback_ms: int = 300_000) -> list[InstantPoint]:
         """The last sample of each series in `(at - lookback, at]`."""
         ids = self.directory.select(selector)
         columns = self.state.columns
-        if len(ids) and int(columns.last_ms[ids].max()) <= at_ms:
-            seen = ids[columns.last_ms[ids] > at_ms - lookback_ms].tolist()
-            last = [(number, self.state.last(number)) for number in seen]
+        if len(ids) and int(np.maximum(columns.last_ms[ids], self.state.odd_ms[ids]).max()) <= at_ms:
+            there = (columns.last_ms[ids] > at_ms - lookback_ms) & (columns.last_ms[ids] > self.state.odd_ms[ids])
+            last = [(number, self.state.last(number)) for number in ids[there].tolist()]
             return [InstantPoint(self.directory.series(number), it.ts_ms, it.value) for number, it in last if it]
-        with self._moment(selector) as (cursor, layout, ids):
-            return instant(cursor, layout, self.directory, ids, at_ms, lookback_ms)
+        with self.memory.reading(lambda: self.directory.select(selector)) as (moment, ids):
+            return instant(moment, self.directory, ids, at_ms, lookback_ms)
+
+    def select(self, matchers: Sequence[Matcher], since_ms: int, until_ms: int, limit: int) -> Selected:
+        """The samples in `(since, until]` of all series that match; raises SelectFault, TooManySamples."""
+        ids, found = self.memory.gather(tuple(matchers), since_ms, until_ms, limit)
+        there = np.diff(found.offsets) > 0
+        offsets = np.append(found.offsets[:-1][there], found.offsets[-1:])
+        return Selected(self.directory.full_labels(ids[there]), offsets, found.ts_ms, found.values)
+
+    def metadata(self) -> list[Metadata]:
+        """What senders told of metrics."""
+        return list(self.memory.metadata.values())
 
     def recent_labels(self, metric: str, since_ms: int) -> list[Mapping[str, str]]:
         """The labels of those series of a metric that had a sample after `since`."""
@@ -101,12 +121,12 @@ class Store:
         self, selector: Selector, since_ms: int, until_ms: int, step_ms: int, of: Literal["last", "increase"] = "last"
     ) -> list[RangeSeries]:
         """Per series and step `(t - step, t]` the last value, or the summed increments; None where there is none."""
-        with self._moment(selector) as (cursor, layout, ids):
+        with self.memory.reading(lambda: self.directory.select(selector)) as (moment, ids):
             if of == "last":
-                return last_values(cursor, layout, self.directory, ids, since_ms, until_ms, step_ms)
+                return last_values(moment, self.directory, ids, since_ms, until_ms, step_ms)
             runs = {number: self.state.runs(number) for number in ids.tolist()}
             edges = [*range(since_ms, until_ms, step_ms), until_ms]
-            return increases(cursor, layout, self.directory, ids, edges, runs)
+            return increases(moment, self.directory, ids, edges, runs, self._rules)
 
     def counts(self, indicator: Indicator, windows_ms: Sequence[int], until_ms: int) -> list[Counts]:
         """Exact counts of each window `(until - window, until]`, in the order asked.
@@ -128,19 +148,14 @@ class Store:
         with self._reading(indicators) as reading:
             return slice_counts(reading, edges_ms)
 
+    def counts_of_work(self) -> dict[str, int]:
+        """Blocks sealed, days written anew, batches turned away, chunks let go of from memory, since this began."""
+        return {**dict.fromkeys(("sealed", "rewritten", "turned_away"), 0), **self.keeper.counts,
+                "evicted": self.memory.planes.evicted}  # fmt: skip
+
     def keep(self) -> list[Dropped]:
-        """Roll up, note the state, drop what is too old or too much; to be called every few minutes."""
-        with self._keeping:
-            now = self._clock()
-            until = self.database.write(lambda cursor: self._roll_up(cursor, now), self._slices.saved)
-            _LOG.debug("rolled up until %d", until)
-            dropped = self.database.write(lambda cursor: drop_old(cursor, self._bounds, now))
-            while (most := self.database.write(lambda cursor: drop_most(cursor, self._bounds))) is not None:
-                dropped.append(most)
-                self.database.checkpoint()
-            self.database.write(self._forget_dead, self._forgotten)
-            self.dropped.update(f"{it.kind}:{it.reason}" for it in dropped)
-            return dropped
+        """Roll up, seal, note the state, drop what is too old or too much; to be called every few minutes."""
+        return self.keeper.keep()
 
     def used_bytes(self) -> int:
         """Bytes of the file that are in use."""
@@ -157,95 +172,26 @@ class Store:
     def close(self) -> None:
         """Note the state, which only makes the next start faster, and let go of the file."""
         try:
-            self.database.write(lambda cursor: note_state(cursor, self.state, self.directory.numbers()))
+            self.database.write(lambda cursor: self.keeper.note(cursor, self.memory.layout))
         except StoreUnavailable as fault:
             _LOG.warning("%s", fault)
         self.database.close()
 
     def _write(self, cursor: Cursor, batch: MetricBatch) -> Plan:
-        plan = self._appender.write(cursor, batch)
+        plan = self._appender.write(self.memory.moment_of_writer(cursor), batch)
         for name, first_ms in self._slices.disturbed(plan.stored.earliest_ms):
             cursor.execute("DELETE FROM minute_slices WHERE indicator = ? AND minute_ms >= ?", [name, first_ms])
         return plan
 
     def _apply(self, plan: Plan) -> None:
         self._appender.apply(plan)
+        self.memory.take(plan)
         self._slices.disturbed(plan.stored.earliest_ms)
-
-    def _roll_up(self, cursor: Cursor, now_ms: int) -> int:
-        until = roll_up(cursor, now_ms)
-        note_state(cursor, self.state, self.directory.numbers())
-        self.streams.compact(cursor)
-        for name, minute_ms, bad in self._slices.unsaved(until):
-            cursor.execute("INSERT INTO minute_slices VALUES (?, ?, ?)", [name, minute_ms, bad])
-        return until
-
-    def _forget_dead(self, cursor: Cursor) -> list[int]:
-        """Series that nothing can ask for any more: their samples are gone, and no rollup counts for an objective."""
-        now, last_ms = self._clock(), self.state.columns.last_ms
-        raw, rollup = now - self._bounds.raw_ms - 86_400_000, now - self._bounds.rollup_ms
-        dead = [
-            number
-            for number, series in self.directory.items()
-            if last_ms[number] < (raw if series.metric.startswith("container_") else rollup)
-        ]
-        for number in dead:
-            for name in ("series", "runs", "series_state"):
-                cursor.execute(f"DELETE FROM {name} WHERE series_id = ?", [number])  # noqa: S608 - names of ours
-        return dead
-
-    def _forgotten(self, dead: list[int]) -> None:
-        self.directory.remove(dead)
-        self.state.forget(dead)
-
-    @contextmanager
-    def _moment(self, selector: Selector) -> Iterator[tuple[Cursor, Layout, Ids]]:
-        def look(cursor: Cursor) -> tuple[Layout, Ids]:
-            return read_layout(cursor), self.directory.select(selector)
-
-        with self.database.read(look) as (cursor, (layout, ids)):
-            yield cursor, layout, ids
 
     @contextmanager
     def _reading(self, indicators: Sequence[Indicator]) -> Iterator[Reading]:
-        def look(cursor: Cursor) -> Reading:
-            found = [known(it, self.directory, self.state) for it in indicators]
-            return Reading(cursor, read_layout(cursor), found, self._slices, self._slices.version)
+        def look() -> tuple[list[Known], int]:
+            return [known(it, self.directory, self.state) for it in indicators], self._slices.version
 
-        with self.database.read(look) as (_, reading):
-            yield reading
-
-    def _load(self, cursor: Cursor) -> None:
-        """Read series, states and runs, and go through the samples that came after the state was noted."""
-        self.directory.clear()
-        self.state.clear()
-        rows = cursor.execute("SELECT series_id, metric, labels, counter FROM series").fetchall()
-        self.directory.add((number, Series(metric, decode_labels(labels))) for number, metric, labels, _ in rows)
-        self.state.reserve(self.directory.next_id)
-        self.state.counter[[number for number, *_ in rows]] = [counter for *_, counter in rows]
-        # rows of one series are read in the order in which they were written: the last one holds
-        for row in cursor.execute("SELECT * FROM series_state ORDER BY rowid").fetchall():
-            self.state.put(row)
-        closed = cursor.execute("SELECT series_id, from_ms, to_ms FROM runs ORDER BY ALL").fetchall()
-        self.state.close_runs(closed)
-        self.streams.load(cursor)
-        layout, known_rows = read_layout(cursor), dict(cursor.execute("SELECT * FROM replayed").fetchall())
-        for period in layout.periods["samples"]:
-            self._replay(cursor, period, known_rows.get(period, 0))
-
-    def _replay(self, cursor: Cursor, period: int, known_rows: int) -> None:
-        found = cursor.execute(
-            f"SELECT series_id, ts_ms, value, coalesce(start_ms, {NONE}) AS start_ms "  # noqa: S608 - names of ours
-            f"FROM {table('samples', period)} WHERE rowid >= ? ORDER BY series_id, ts_ms",
-            [known_rows],
-        ).fetchnumpy()
-        ids = np.asarray(found["series_id"], np.int64)
-        rows = Rows(
-            ids,
-            np.asarray(found["ts_ms"], np.int64),
-            np.asarray(found["value"], np.float64),
-            np.asarray(found["start_ms"], np.int64),
-            self.state.counter[ids],
-        )
-        rows = rows.where(rows.ts_ms > self.state.columns.last_ms[rows.series])
-        take(self.state, added(rows, self.state.columns, {}, self._rules))
+        with self.memory.reading(look) as (moment, (found, version)):
+            yield Reading(moment, self._rules, found, self._slices, version)

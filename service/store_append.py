@@ -9,16 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from service.flat import NONE, Flat, joined
+from service.flat import ordered as by_time
+from service.flat_frame import pack
 from service.increments import NANO, Floats, Ints, Rules
-from service.model import MetricBatch, Series
+from service.model import Metadata, MetricBatch, Series
 from service.store_batch import Added, Rows, added, ordered, rows_of, screened
 from service.store_db import Cursor
 from service.store_late import Mended, mend
-from service.store_layout import Layout, ensure, read_layout
-from service.store_schema import FIVE_MS, HOUR_MS, PERIOD_MS, table
+from service.store_layout import Layout, ensure
+from service.store_rises import Rises, is_rolled
+from service.store_schema import BLOCK_MS, FIVE_MS, HOUR_MS, PERIOD_MS, table
 from service.store_series import Directory, encode_labels
-from service.store_state import FIRST_SIGHT, NONE, SeriesState
+from service.store_state import FIRST_SIGHT, SeriesState
+from service.store_view import Moment
 from service.streams import Streams, Written
 
 
@@ -28,13 +34,19 @@ class Bounds:
 
     series: int = 200_000
     raw_ms: int = 7 * 86_400_000
-    """How long samples, increments and log lines are kept."""
+    """How long samples and log lines are kept."""
     rollup_ms: int = 400 * 86_400_000
     """How long rollups, events, judgements and resolved incidents are kept."""
     disk_bytes: int = 20 * 2**30
     """What the file may use; beyond, the oldest days of samples and logs go first."""
     streams: int = 10_000
     """Streams of batches whose highest sequence is remembered."""
+    planes_bytes: int = 256 * 2**20
+    """Inflated chunks that are kept in memory."""
+    open_samples: int = 200_000_000
+    """Samples of blocks that are not sealed, 28 bytes of memory each; beyond, batches are turned away for now."""
+    metadata: int = 20_000
+    """Metrics whose type, help and unit are kept."""
 
 
 class Stored(NamedTuple):
@@ -51,11 +63,16 @@ class Plan:
     """What a transaction wrote, to be taken into memory once it is durable."""
 
     stored: Stored
+    layout: Layout
     identity: Written | None = None
-    new_series: list[tuple[int, Series]] = field(default_factory=list)
+    new_series: list[tuple[int, Series, int]] = field(default_factory=list)
     added: Added | None = None
     mended: list[Mended] = field(default_factory=list)
+    frames: list[tuple[int, Flat]] = field(default_factory=list)
+    """What came to the head of each block."""
+    metadata: list[Metadata] = field(default_factory=list)
     samples: int = 0
+    earliest_ms: int = 2**62
 
 
 @dataclass
@@ -65,6 +82,8 @@ class Appender:
     directory: Directory
     state: SeriesState
     streams: Streams
+    metadata: dict[str, Metadata]
+    """What senders told of metrics, by name."""
     bounds: Bounds
     rules: Rules
     clock: Callable[[], int]
@@ -73,119 +92,192 @@ class Appender:
     counts: Counter[str] = field(default_factory=Counter)
     """Samples stored, and of them those that came late, since this process began."""
 
-    def write(self, cursor: Cursor, batch: MetricBatch) -> Plan:
-        """Write a batch in the cursor's transaction; nothing in memory has changed yet."""
-        now = self.clock()
+    def write(self, moment: Moment, batch: MetricBatch) -> Plan:
+        """Write a batch in the moment's transaction; nothing in memory has changed yet."""
+        cursor, now = moment.writing(), self.clock()
         if batch.identity is not None and self.streams.seen(batch.identity):
-            return Plan(Stored(False))
-        layout = read_layout(cursor)
-        rows, refused = screened(rows_of(batch), now - self.bounds.raw_ms, now)
-        earliest = _earliest(batch, rows, self.watched())
-        rows, new_series, over = self._numbered(batch, rows)
+            return Plan(Stored(False), moment.layout)
+        numbers, new, over = self._numbers(batch)
+        self._reserve(batch, new)
+        rows = rows_of(batch, numbers, self.state.counter[numbers])
+        rows, refused = screened(rows, now - self.bounds.raw_ms, now)
+        earliest = self._earliest(rows, {number: series for number, series, _ in new})
         if over:
-            refused["series_limit"] = over
-        rows, other = screened(self._of_kind(rows, batch, new_series), now - self.bounds.raw_ms, now)
-        refused |= other
+            known = rows.series > 0
+            refused |= {"series_limit": int((~known).sum())} if not known.all() else {}
+            rows = rows.where(known)
         rows, twice = ordered(rows)
         if twice:
             refused["same_moment"] = twice
-        plan = Plan(Stored(True, refused, earliest), new_series=new_series)
-        _write_series(cursor, batch, new_series)
-        self._write_rows(cursor, layout, rows, plan)
+        new = _used(new, rows) if new else new
+        plan = Plan(Stored(True, refused, earliest), moment.layout, new_series=new)
         if batch.identity is not None:
-            plan.identity = self.streams.write(cursor, batch.identity, now)
+            plan.identity = self.streams.marked(batch.identity, now)
+        _write_series(cursor, new, self.state.counter)
+        self._write_rows(cursor, moment, rows, plan)
+        plan.metadata = self._write_metadata(cursor, batch.metadata) if batch.metadata else []
+        if batch.identity is not None and not plan.frames:
+            self.streams.write(cursor, batch.identity, now)
         return plan
 
     def apply(self, plan: Plan) -> None:
-        """Take a written batch into memory."""
+        """Take a written batch into memory; heads are the store's."""
         self.counts.update({"stored": plan.samples, "late": sum(len(it.samples) for it in plan.mended)})
         self.streams.apply(plan.identity)
-        self.directory.add(plan.new_series)
+        if plan.new_series:
+            self.directory.add(plan.new_series)
         for mended in plan.mended:
             self.state.put(mended.row)
             self.state.replace_closed(mended.series_id, mended.closed)
         if plan.added is not None:
             take(self.state, plan.added)
-            self.state.close_runs(plan.added.closed)
+            if plan.added.closed:
+                self.state.close_runs(plan.added.closed)
+        for it in plan.metadata:
+            self.metadata[it.metric] = it
 
-    def _numbered(self, batch: MetricBatch, rows: Rows) -> tuple[Rows, list[tuple[int, Series]], int]:
-        """Rows by the numbers of their series; new series are numbered up to the bound, the rest is left out."""
-        numbers = np.array(self.directory.numbers_of(batch.series), np.int64)
-        missing = np.unique(rows.series[numbers[rows.series] == 0]).tolist() if len(rows) else []
+    def _numbers(self, batch: MetricBatch) -> tuple[Ints, list[tuple[int, Series, int]], bool]:
+        """The number of each series of a batch; new ones are numbered up to the bound, the others stay 0."""
+        if len(batch.numbers) and batch.epoch == self.directory.epoch:
+            numbers = np.array(batch.numbers, np.int64)
+        else:
+            numbers = np.array(self.directory.numbers_of(batch.series), np.int64)
+        missing = np.flatnonzero(numbers == 0).tolist()
+        if not missing:
+            return numbers, [], False
         new: dict[Series, int] = {}
         room = self.bounds.series - len(self.directory)
         for index in missing:
             series = batch.series[index]
-            if series not in new and len(new) < room:
-                new[series] = self.directory.next_id + len(new)
-            numbers[index] = new.get(series, 0)
-        found = Rows(numbers[rows.series], rows.ts_ms, rows.value, rows.start_ms, rows.counter)
-        kept = found.series > 0
-        return found.where(kept), [(number, series) for series, number in new.items()], int((~kept).sum())
+            known = new.get(series) or self.directory.numbers_of([series])[0]
+            if not known and len(new) < room:
+                known = new[series] = self.directory.next_id + len(new)
+            numbers[index] = known
+        named = [(number, series) for series, number in new.items()]
+        groups = self.directory.grouped(named)
+        found = [(*it, group) for it, group in zip(named, groups, strict=True)]
+        return numbers, found, bool((numbers == 0).any())
 
-    def _of_kind(self, rows: Rows, batch: MetricBatch, new: list[tuple[int, Series]]) -> Rows:
-        """The rows by the kind that their series has had from the first."""
+    def _reserve(self, batch: MetricBatch, new: Sequence[tuple[int, Series, int]]) -> None:
+        """Make room for new series, and note their kind: a series keeps the one that it has had from the first."""
+        if not new:
+            return
         self.state.reserve(self.directory.next_id + len(new))
         kinds = dict(zip(batch.series, batch.kinds, strict=True))
-        for number, series in new:
+        for number, series, _ in new:
             self.state.counter[number] = kinds[series] == "counter"
-        counter = self.state.counter[rows.series]
-        return Rows(rows.series, rows.ts_ms, rows.value, np.where(counter, rows.start_ms, NONE), counter)
 
-    def _write_rows(self, cursor: Cursor, layout: Layout, rows: Rows, plan: Plan) -> None:
-        fresh = rows.ts_ms > self.state.columns.last_ms[rows.series]
-        late = rows.where(~fresh)
-        if len(late):
-            plan.mended = mend(cursor, layout, late, self.state, self.rules)
+    def _earliest(self, rows: Rows, new: Mapping[int, Series]) -> dict[str, int]:
+        """When the first of the rows is, of each metric that is watched."""
+        watched = self.watched()
+        found: dict[str, int] = {}
+        if not watched or not len(rows):
+            return found
+        mine = np.flatnonzero(self.directory.of_metrics(rows.series, watched))
+        if new:
+            names = np.array([number for number, series in new.items() if series.metric in watched], np.int64)
+            mine = np.concatenate([mine, np.flatnonzero(np.isin(rows.series, names))])
+        for number, ts in zip(rows.series[mine].tolist(), rows.ts_ms[mine].tolist(), strict=True):
+            metric = (new[number] if number in new else self.directory.series(number)).metric
+            found[metric] = min(ts, found.get(metric, ts))
+        return found
+
+    def _write_rows(self, cursor: Cursor, moment: Moment, rows: Rows, plan: Plan) -> None:
+        finite = np.isfinite(rows.value)
+        odd = None if finite.all() else rows.where(~finite)
+        numbers = rows if odd is None else rows.where(finite)
+        fresh = numbers.ts_ms > self.state.columns.last_ms[numbers.series]
+        if fresh.all():
+            new, parts = numbers, [numbers.flat()]
+        else:
+            late = numbers.where(~fresh)
+            plan.mended = mend(moment, late, self.state, self.rules)
             plan.stored = plan.stored._replace(refused=_with_repeats(plan, len(late)))
+            new = numbers.where(fresh)
+            parts = [new.flat(), *(_late_rows(it) for it in plan.mended)]
+        if odd is not None:
+            parts.append(odd.flat())
         run_from = {it.series_id: it.row[7] for it in plan.mended}
-        plan.added = added(rows.where(fresh), self.state.columns, run_from, self.rules)
-        taken = [rows.where(fresh), *(_late_rows(it) for it in plan.mended)]
-        plan.samples = sum(map(len, taken))
-        for part in taken:
-            layout = write_samples(cursor, layout, part)
-        layout = write_increments(cursor, layout, *plan.added[:4])
-        layout = write_increments(cursor, layout, *_differences(plan.mended))
+        plan.added = added(new, self.state.columns, run_from, self.rules, plan.layout.rolled_ms)
+        taken = by_time(joined(parts)) if len(parts) > 1 else parts[0]
+        plan.samples = taken.size
+        self._write_frames(cursor, taken, plan)
+        plan.layout = write_rises(cursor, plan.layout, Rises(*plan.added[:4]))
+        if plan.mended:
+            plan.layout = write_rises(cursor, plan.layout, _differences(plan.mended))
         _write_runs(cursor, plan.added.closed)
         _write_mended(cursor, plan)
+
+    def _write_frames(self, cursor: Cursor, taken: Flat, plan: Plan) -> None:
+        if not taken.size:
+            return
+        first, last = int(taken.ts_ms.min()), int(taken.ts_ms.max())
+        plan.earliest_ms = first
+        if first // BLOCK_MS == last // BLOCK_MS:
+            plan.frames = [(first // BLOCK_MS, taken)]
+        else:
+            blocks = taken.ts_ms // BLOCK_MS
+            plan.frames = [(block, taken.where(blocks == block)) for block in np.unique(blocks).tolist()]
+        for block, flat in plan.frames:
+            plan.layout = write_frame(cursor, plan.layout, block, flat, plan.identity)
+
+    def _write_metadata(self, cursor: Cursor, told: Sequence[Metadata]) -> list[Metadata]:
+        """Write what is new of it, as long as there is room."""
+        last = {it.metric: it for it in told}
+        found = []
+        room = self.bounds.metadata - len(self.metadata)
+        for it in last.values():
+            if self.metadata.get(it.metric) == it or (it.metric not in self.metadata and room <= 0):
+                continue
+            room -= it.metric not in self.metadata
+            found.append(it)
+        columns = {name: pa.array([getattr(it, name) for it in found], pa.string()) for name in Metadata._fields}
+        if found:
+            insert(cursor, "metadata", columns)
+        return found
 
 
 def take(state: SeriesState, found: Added) -> None:
     """Set the columns of the series that got rows; what is known of a first sight stays."""
     sight = state.columns.first_ms[found.ids] == NONE
+    new = bool(sight.any())
     for name, values in vars(found.columns).items():
-        mask = sight if name in FIRST_SIGHT else slice(None)
-        getattr(state.columns, name)[found.ids[mask]] = values[mask]
+        if name not in FIRST_SIGHT:
+            getattr(state.columns, name)[found.ids] = values
+        elif new:
+            getattr(state.columns, name)[found.ids[sight]] = values[sight]
 
 
-def write_samples(cursor: Cursor, layout: Layout, rows: Rows) -> Layout:
-    """Append samples to the tables of their days."""
-    for period in np.unique(rows.ts_ms // PERIOD_MS["samples"]).tolist():
-        layout = ensure(cursor, layout, "samples", period)
-        part = rows.where(rows.ts_ms // PERIOD_MS["samples"] == period)
-        start = pa.array(part.start_ms, mask=part.start_ms == NONE)
-        insert(
-            cursor,
-            table("samples", period),
-            {"series_id": part.series.astype(np.uint32), "ts_ms": part.ts_ms, "value": part.value, "start_ms": start},
-        )
+def write_frame(cursor: Cursor, layout: Layout, block: int, flat: Flat, written: Written | None) -> Layout:
+    """Append samples of one block to its head, with how far their stream has come."""
+    layout = ensure(cursor, layout, "head", block)
+    key, mark = written or ((None,) * 3, (None,) * 3)
+    row = [flat.size, pack(flat), *key, *mark]
+    cursor.execute(f"INSERT INTO {table('head', block)} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
     return layout
 
 
-def write_increments(cursor: Cursor, layout: Layout, series: Ints, ts_ms: Ints, units: Ints, nanos: Ints) -> Layout:
-    """Append increments, and add them to those buckets that are rolled up already."""
+def write_rises(cursor: Cursor, layout: Layout, found: Rises) -> Layout:
+    """Add increments to those buckets that are rolled up already; of the others nothing is written."""
+    mine = is_rolled(found.ts_ms, layout.rolled_ms)
+    if not mine.any():
+        return layout
     hours_until = layout.rolled_ms // HOUR_MS * HOUR_MS
-    fives, hours = -(-ts_ms // FIVE_MS) * FIVE_MS, -(-ts_ms // HOUR_MS) * HOUR_MS
-    for kind, moments, mask in (
-        ("increments", ts_ms, np.ones(len(ts_ms), np.bool_)),
-        ("fives", fives, fives <= layout.rolled_ms),
-        ("hours", hours, hours <= hours_until),
-    ):
-        for period in np.unique(moments[mask] // PERIOD_MS[kind]).tolist():
-            layout = ensure(cursor, layout, kind, period)
-            at = mask & (moments // PERIOD_MS[kind] == period)
-            columns = {"series_id": series[at].astype(np.uint32), "ts_ms": moments[at]}
-            insert(cursor, table(kind, period), {**columns, "units": units[at], "nanos": nanos[at]})
+    for kind, size in (("fives", FIVE_MS), ("hours", HOUR_MS)):
+        ends = -(-found.ts_ms // size) * size
+        mask = mine if kind == "fives" else mine & (ends <= hours_until)
+        layout = write_buckets(cursor, layout, kind, Rises(*(it[mask] for it in found._replace(ts_ms=ends))))
+    return layout
+
+
+def write_buckets(cursor: Cursor, layout: Layout, kind: str, found: Rises) -> Layout:
+    """Append rows to the rollups of a kind; times are ends of its buckets."""
+    periods = found.ts_ms // PERIOD_MS[kind]
+    for period in np.unique(periods).tolist():
+        layout = ensure(cursor, layout, kind, period)
+        series, ts_ms, units, nanos = (it[periods == period] for it in found)
+        columns = {"series_id": series.astype(np.uint32), "ts_ms": ts_ms, "units": units, "nanos": nanos}
+        insert(cursor, table(kind, period), columns)
     return layout
 
 
@@ -196,27 +288,35 @@ def insert(cursor: Cursor, into: str, columns: Mapping[str, Ints | Floats | pa.A
     cursor.unregister("incoming")
 
 
-def _write_series(cursor: Cursor, batch: MetricBatch, new: list[tuple[int, Series]]) -> None:
+def _used(new: Sequence[tuple[int, Series, int]], rows: Rows) -> list[tuple[int, Series, int]]:
+    """Those of the new series of which anything is stored."""
+    present = set(np.unique(rows.series).tolist())
+    return [it for it in new if it[0] in present]
+
+
+def _write_series(cursor: Cursor, new: Sequence[tuple[int, Series, int]], counter: NDArray[np.bool_]) -> None:
     if not new:
         return
-    counters = {series: kind == "counter" for series, kind in zip(batch.series, batch.kinds, strict=True)}
     columns = {
-        "series_id": pa.array([number for number, _ in new], pa.uint32()),
-        "metric": pa.array([series.metric for _, series in new], pa.string()),
-        "labels": pa.array([encode_labels(series.labels) for _, series in new], pa.string()),
-        "counter": pa.array([counters[series] for _, series in new], pa.bool_()),
+        "series_id": pa.array([number for number, *_ in new], pa.uint32()),
+        "metric": pa.array([series.metric for _, series, _ in new], pa.string()),
+        "labels": pa.array([encode_labels(series.labels) for _, series, _ in new], pa.string()),
+        "counter": pa.array([bool(counter[number]) for number, *_ in new], pa.bool_()),
+        "grp": pa.array([group for *_, group in new], pa.uint32()),
     }
     insert(cursor, "series", columns)
 
 
 def _write_runs(cursor: Cursor, runs: Sequence[tuple[int, int, int]]) -> None:
-    rows = np.array(list(runs), np.int64).reshape(-1, 3)
-    if len(rows):
+    if runs:
+        rows = np.array(list(runs), np.int64).reshape(-1, 3)
         insert(cursor, "runs", {"series_id": rows[:, 0].astype(np.uint32), "from_ms": rows[:, 1], "to_ms": rows[:, 2]})
 
 
 def _write_mended(cursor: Cursor, plan: Plan) -> None:
     """Late samples change what stands of a series: its runs are written anew, and its state."""
+    if not plan.mended:
+        return
     after = _states_after(plan)
     for mended in plan.mended:
         cursor.execute("DELETE FROM runs WHERE series_id = ?", [mended.series_id])
@@ -237,21 +337,20 @@ def _states_after(plan: Plan) -> dict[int, tuple[object, ...]]:
     return found
 
 
-def _late_rows(mended: Mended) -> Rows:
+def _late_rows(mended: Mended) -> Flat:
     samples = mended.samples
-    return Rows(
+    return Flat(
         np.full(len(samples), mended.series_id, np.int64),
         np.array([it.ts_ms for it in samples], np.int64),
         np.array([it.value for it in samples], np.float64),
         np.array([NONE if it.start_ms is None else it.start_ms for it in samples], np.int64),
-        np.zeros(len(samples), np.bool_),
     )
 
 
-def _differences(mended: list[Mended]) -> tuple[Ints, Ints, Ints, Ints]:
+def _differences(mended: list[Mended]) -> Rises:
     rows = [(it.series_id, ts, *divmod(change, NANO)) for it in mended for ts, change in it.differences]
     columns = np.array(rows, np.int64).reshape(-1, 4)
-    return columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3]
+    return Rises(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3])
 
 
 def _with_repeats(plan: Plan, late: int) -> dict[str, int]:
@@ -260,13 +359,3 @@ def _with_repeats(plan: Plan, late: int) -> dict[str, int]:
         **plan.stored.refused,
         **({"same_moment": plan.stored.refused.get("same_moment", 0) + known} if known else {}),
     }
-
-
-def _earliest(batch: MetricBatch, rows: Rows, watched: frozenset[str]) -> dict[str, int]:
-    """When the first of the rows is, of each metric that is watched; rows are by index into the batch's series."""
-    mine = {index: it.metric for index, it in enumerate(batch.series) if it.metric in watched}
-    found: dict[str, int] = {}
-    at = np.isin(rows.series, list(mine)) if mine else np.zeros(len(rows), np.bool_)
-    for index, ts in zip(rows.series[at].tolist(), rows.ts_ms[at].tolist(), strict=True):
-        found[mine[index]] = min(ts, found.get(mine[index], ts))
-    return found

@@ -9,9 +9,12 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from service.flat import NONE, Flat
 from service.increments import HIGHEST, Floats, Ints, Rules, split
 from service.model import MetricBatch
-from service.store_state import NONE, Columns
+from service.samples import STALE_BITS
+from service.store_rises import is_rolled
+from service.store_state import Columns
 
 Bools = NDArray[np.bool_]
 Number = TypeVar("Number", np.int64, np.float64)
@@ -24,7 +27,7 @@ class Rows:
     """Samples as columns; `start_ms` is NONE where unknown."""
 
     series: Ints
-    """An index into the batch's series, or later the series' number."""
+    """The series' number, 0 where it has none."""
     ts_ms: Ints
     value: Floats
     start_ms: Ints
@@ -34,33 +37,46 @@ class Rows:
         """How many samples there are."""
         return len(self.ts_ms)
 
+    def flat(self) -> Flat:
+        """The same as what is stored."""
+        return Flat(self.series, self.ts_ms, self.value, self.start_ms)
+
     def where(self, mask: Bools | Ints) -> Rows:
         """Those rows alone, or in that order."""
         return Rows(self.series[mask], self.ts_ms[mask], self.value[mask], self.start_ms[mask], self.counter[mask])
 
 
-def rows_of(batch: MetricBatch) -> Rows:
-    """The samples of a batch."""
+def rows_of(batch: MetricBatch, numbers: Ints, counter: Bools) -> Rows:
+    """The samples of a batch, by the numbers of its series and whether these are counters."""
     index = np.asarray(batch.series_index, np.int64)
-    counters = np.array([kind == "counter" for kind in batch.kinds], np.bool_)
-    counter = counters[index] if len(index) else np.zeros(0, np.bool_)
-    starts = np.asarray([NONE if start is None else start for start in batch.start_ms], np.int64)
+    counters = counter[index] if len(index) else np.zeros(0, np.bool_)
+    told = batch.start_ms
+    starts = told if isinstance(told, np.ndarray) else [NONE if start is None else start for start in told]
     return Rows(
-        index,
+        numbers[index] if len(index) else index,
         np.asarray(batch.ts_ms, np.int64),
-        np.asarray(batch.value, np.float64),
-        np.where(counter, starts, NONE),
-        counter,
+        np.ascontiguousarray(batch.value, np.float64),
+        np.where(counters, np.asarray(starts, np.int64), NONE),
+        counters,
     )
 
 
 def screened(rows: Rows, oldest_ms: int, now_ms: int) -> tuple[Rows, dict[str, int]]:
-    """The rows that can be stored, and how many can't, by reason."""
+    """The rows that can be stored, and how many can't, by reason.
+
+    A counter counts from 0 on and has no infinities; what marks that a series is gone is taken of every kind.
+    """
+    odd = rows.counter & ~((rows.value >= 0) & (rows.value < HIGHEST))
+    old, ahead = rows.ts_ms <= oldest_ms, rows.ts_ms > now_ms + FUTURE_MS
+    if not (odd.any() or old.any() or ahead.any()):
+        return rows, {}
+    finite = np.isfinite(rows.value)
+    odd &= rows.value.view(np.int64) != STALE_BITS
     faults: Mapping[str, Bools] = {
-        "not_finite": ~np.isfinite(rows.value),
-        "not_a_count": rows.counter & ((rows.value < 0) | (rows.value >= HIGHEST)),
-        "too_old": rows.ts_ms <= oldest_ms,
-        "in_future": rows.ts_ms > now_ms + FUTURE_MS,
+        "not_finite": odd & ~finite,
+        "not_a_count": odd & finite,
+        "too_old": old,
+        "in_future": ahead,
     }
     left = np.ones(len(rows), np.bool_)
     refused = {}
@@ -73,6 +89,8 @@ def screened(rows: Rows, oldest_ms: int, now_ms: int) -> tuple[Rows, dict[str, i
 
 def ordered(rows: Rows) -> tuple[Rows, int]:
     """The rows by series and time, of several at one moment the last one; how many were left out."""
+    if bool((rows.series[1:] > rows.series[:-1]).all()):
+        return rows, 0
     order = np.lexsort((np.arange(len(rows)), rows.ts_ms, rows.series))
     found = rows.where(order)
     last = np.ones(len(found), np.bool_)
@@ -84,7 +102,7 @@ class Added(NamedTuple):
     """What rows of increasing time add: increments, closed runs, and the state of each of their series after them."""
 
     series: Ints
-    """Of the increments: series, time, whole units and billionths; none is zero."""
+    """Of the increments of rows in buckets that are rolled up: series, time, units and billionths."""
     ts_ms: Ints
     units: Ints
     nanos: Ints
@@ -95,8 +113,11 @@ class Added(NamedTuple):
     columns: Columns
 
 
-def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules) -> Added:
-    """What ordered rows, each later than its series' last sample, add to the state; `run_from` overrides its runs."""
+def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules, rolled_ms: int | None = None) -> Added:
+    """What ordered rows, each later than its series' last sample, add to the state; `run_from` overrides its runs.
+
+    Increments are told of those alone that come after their time was rolled up: the others are found when it is.
+    """
     ids, ts = rows.series, rows.ts_ms
     head = np.ones(len(ids), np.bool_)
     head[1:] = ids[1:] != ids[:-1]
@@ -110,7 +131,6 @@ def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules)
     anew = (rows.value < before_value) | (
         (rows.start_ms != NONE) & (before_start != NONE) & (rows.start_ms > before_start)
     )
-    units, nanos = _increments(rows, before_value, first, counts, anew)
     broken = ~first & (ts - before_ms > rules.gap_ms)
     begun = np.where(first & near & (age <= rules.gap_ms), rows.start_ms, ts)
     runs = _runs(head, first | broken, begun, _overridden(ids, state.run_from_ms[ids], run_from))
@@ -127,13 +147,17 @@ def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules)
         rows.start_ms[tail],
         runs[tail],
     )
-    moved = (units != 0) | (nanos != 0)
+    moved = np.zeros(len(ids), np.bool_) if rolled_ms is None else is_rolled(ts, rolled_ms)
+    late = rows.where(moved)
+    units, nanos = _increments(late, before_value[moved], first[moved], counts[moved], anew[moved])
     closed = list(zip(ids[broken].tolist(), before_run[broken].tolist(), before_ms[broken].tolist(), strict=True))
-    return Added(ids[moved], ts[moved], units[moved], nanos[moved], closed, ids[at], columns)
+    return Added(late.series, late.ts_ms, units, nanos, closed, ids[at], columns)
 
 
 def _shifted(values: NDArray[Number], head: Bools, at_head: NDArray[Number]) -> NDArray[Number]:
     """The value of the row before, at a series' first row what the state says."""
+    if head.all():
+        return at_head
     found = np.empty_like(values)
     found[1:] = values[:-1]
     return np.where(head, at_head, found)
@@ -161,4 +185,6 @@ def _runs(head: Bools, starts: Bools, begun: Ints, before: Ints) -> Ints:
     if not len(known):
         return begun
     values = np.where(starts, begun, before)
+    if known.all():
+        return values
     return values[np.maximum.accumulate(np.where(known, np.arange(len(known)), 0))]

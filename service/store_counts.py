@@ -10,13 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from service.coverage import Cover
-from service.increments import NANO, half_even
-from service.store_db import Cursor
-from service.store_layout import Layout
+from service.increments import NANO, Rules, half_even
 from service.store_series import Directory, Ids
 from service.store_slices import SliceBook
 from service.store_state import SeriesState
 from service.store_sums import settled, sums
+from service.store_view import Moment
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Selector
 
 
@@ -36,10 +35,10 @@ class Known:
 
 
 class Reading(NamedTuple):
-    """One moment of the store: a cursor in its transaction, and what was in memory then."""
+    """One moment of the store, and what was in memory then."""
 
-    cursor: Cursor
-    layout: Layout
+    moment: Moment
+    rules: Rules
     known: Sequence[Known]
     book: SliceBook
     version: int
@@ -77,7 +76,7 @@ def _union(directory: Directory, selectors: Sequence[Selector]) -> Ids:
 def window_counts(reading: Reading, windows_ms: Sequence[Sequence[int]], until_ms: int) -> list[list[Counts]]:
     """Counts of each window `(until - window, until]` of each indicator, in the order asked."""
     ends = sorted({until_ms - window for windows in windows_ms for window in windows})
-    moved = dict(zip(ends, settled(reading.layout, ends), strict=True))
+    moved = dict(zip(ends, settled(reading.moment.layout, ends), strict=True))
     edges = [*sorted({edge for edge in moved.values() if edge < until_ms}), until_ms]
     at = {edge: index for index, edge in enumerate(edges)}
     found = []
@@ -89,7 +88,7 @@ def window_counts(reading: Reading, windows_ms: Sequence[Sequence[int]], until_m
 
 def slice_counts(reading: Reading, edges_ms: Sequence[int]) -> list[list[Counts]]:
     """Counts of each slice `(edges[i], edges[i + 1]]` of each indicator; edges ascend."""
-    edges = settled(reading.layout, edges_ms)
+    edges = settled(reading.moment.layout, edges_ms)
     inner = sorted(set(edges))
     at = {edge: index for index, edge in enumerate(inner)}
     return [
@@ -104,7 +103,7 @@ def _slots(reading: Reading, edges: Sequence[int]) -> list[list[Slot]]:
     parts: list[Ids] = []
     for its in reading.known:
         parts += [nothing, nothing] if isinstance(its.indicator, MinuteSlices) else [its.bad, its.total]
-    summed = sums(reading.cursor, reading.layout, parts, edges)
+    summed = sums(reading.moment, parts, edges, reading.rules)
     return [list(map(Slot, summed[at], summed[at + 1])) for at in range(0, len(parts), 2)]
 
 
@@ -131,8 +130,7 @@ def _numbers(reading: Reading, its: Known, slots: Sequence[Slot], since_ms: int,
         case Allowance():
             return scaled(bad, 1), scaled(total, 1000)
         case MinuteSlices() as minutes:
-            cursor, layout = reading.cursor, reading.layout
-            return reading.book.counts(minutes, cursor, layout, since_ms, until_ms, reading.version)
+            return reading.book.counts(minutes, reading.moment, reading.rules, since_ms, until_ms, reading.version)
 
 
 def scaled(billionths: int, scale: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import duckdb
 
 from service.errors import StoreFault, StoreUnavailable
+from service.store_migrate import OLDEST, migrate
 from service.store_schema import TABLES, VERSION
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ class Resources:
 
     memory_mb: int = 1024
     threads: int = 2
-    checkpoint_mb: int = 64
+    checkpoint_mb: int = 32
     """How much is logged before it is folded into the file."""
     waiting_writes: int = 64
     """Writes that may wait; more are refused for now, and their senders come again."""
@@ -109,6 +110,38 @@ class Database:
         finally:
             cursor.close()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Meanwhile no write becomes visible in memory; to be held for a moment."""
+        with self._settling:
+            yield
+
+    @contextmanager
+    def cursor(self) -> Iterator[Cursor]:
+        """A cursor of which every query sees what is there when it runs."""
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            cursor = self._connection.cursor()
+        try:
+            yield cursor
+        except duckdb.Error as fault:
+            raise StoreFault(f"{self.path}: can't be read: {_sentence(fault)}") from fault
+        finally:
+            cursor.close()
+
+    def copy_to(self, path: Path) -> None:
+        """A copy of all, of one moment, as a database file of its own, which must not be there yet."""
+        quoted = str(path).replace("'", "''")
+        with self.cursor() as cursor:
+            name = str(cursor.execute("SELECT current_database()").fetchall()[0][0]).replace('"', '""')
+            cursor.execute(f"ATTACH '{quoted}' AS copied (STORAGE_VERSION '{STORAGE_VERSION}')")
+            try:
+                path.chmod(0o600)
+                cursor.execute(f'COPY FROM DATABASE "{name}" TO copied')
+            finally:
+                cursor.execute("DETACH copied")
+
     def checkpoint(self) -> None:
         """Fold the log into the file, so that dropped space can be used again; skipped while others are at work."""
         with self._lock:
@@ -167,6 +200,8 @@ class Database:
                 cursor.execute("ROLLBACK")
                 return
         except duckdb.Error as second:
+            if "no transaction is active" in str(second):
+                return  # what failed was the commit, which undid all by itself
             _LOG.warning("%s: could not be rolled back: %s", self.path, _sentence(second))
             if not isinstance(second, duckdb.FatalException) and "invalidated" not in str(second):
                 return
@@ -218,12 +253,16 @@ def _config(resources: Resources) -> dict[str, str | bool | int | float | list[s
 
 
 def _prepare(connection: Cursor, path: Path) -> None:
-    for table in TABLES:
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+    connection.execute("CREATE TABLE IF NOT EXISTS meta(version INTEGER NOT NULL)")
     known = connection.execute("SELECT max(version) FROM meta").fetchall()
     version = known[0][0]
-    if version is None:
-        connection.execute("INSERT INTO meta VALUES (?)", [VERSION])
+    if version is None or OLDEST <= version < VERSION:
+        if version is not None:
+            migrate(connection, version)
+        for table in TABLES:
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        if version is None:
+            connection.execute("INSERT INTO meta VALUES (?)", [VERSION])
     elif version != VERSION:
         connection.close()
         raise StoreFault(

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from service.coverage import Run, joined, without
+from service.flat import NONE, Flat
 from service.increments import Rules, Sample, steps
 from service.store_batch import Rows
-from service.store_db import Cursor
-from service.store_layout import Layout
-from service.store_state import NONE, Row, SeriesState
+from service.store_state import Row, SeriesState
+from service.store_view import Moment
 
 _REACHES_MS = (600_000, 86_400_000, 400 * 86_400_000)
 """How far around late samples their neighbours are looked for, nearest first."""
@@ -27,20 +26,20 @@ class Mended(NamedTuple):
     samples: tuple[Sample, ...]
     """The late samples themselves, those that were there already left out."""
     differences: tuple[tuple[int, int], ...]
-    """(time, billionths to add) to increments that are stored already."""
+    """(time, billionths to add) to what was counted before."""
     closed: list[Run]
     row: Row
     """The series' state after them."""
 
 
-def mend(cursor: Cursor, layout: Layout, late: Rows, state: SeriesState, rules: Rules) -> list[Mended]:
-    """What ordered late rows change, per series."""
+def mend(moment: Moment, late: Rows, state: SeriesState, rules: Rules) -> list[Mended]:
+    """What ordered late rows, numbers alone, change, per series."""
     mine: dict[int, list[Sample]] = defaultdict(list)
     for number, ts, value, start in zip(
         late.series.tolist(), late.ts_ms.tolist(), late.value.tolist(), late.start_ms.tolist(), strict=True
     ):
         mine[number].append(Sample(ts, value, None if start == NONE else start))
-    stored = _around(cursor, layout, mine)
+    stored = _around(moment, mine)
     counters = dict(zip(late.series.tolist(), late.counter.tolist(), strict=True))
     found = (
         _mended(number, samples, stored[number], counters[number], state, rules) for number, samples in mine.items()
@@ -73,15 +72,15 @@ def _runs(number: int, fresh: list[Run], before: Sample | None, state: SeriesSta
     return joined([*without(state.runs(number), since, fresh[-1][1]), *fresh])
 
 
-def _around(cursor: Cursor, layout: Layout, late: Mapping[int, list[Sample]]) -> dict[int, list[Sample]]:
+def _around(moment: Moment, late: Mapping[int, list[Sample]]) -> dict[int, list[Sample]]:
     """The stored samples around the late ones of each series: at least one before and one at or after, where any is."""
     found: dict[int, list[Sample]] = {number: [] for number in late}
     open_ids = set(late)
     low = min(samples[0].ts_ms for samples in late.values())
     high = max(samples[-1].ts_ms for samples in late.values())
     for reach in _REACHES_MS:
-        for number, samples in _fetched(cursor, layout, sorted(open_ids), low - reach, high + reach).items():
-            found[number] = samples
+        ids = np.array(sorted(open_ids), np.int64)
+        found |= _by_series(moment.samples(ids, low - reach, high + reach).finite())
         open_ids = {
             number
             for number in open_ids
@@ -93,17 +92,14 @@ def _around(cursor: Cursor, layout: Layout, late: Mapping[int, list[Sample]]) ->
         }
         if not open_ids:
             break
+    for number, samples in _by_series(moment.state.carry.before(np.array(sorted(open_ids), np.int64), low)).items():
+        if not found[number] or found[number][0].ts_ms > samples[0].ts_ms:
+            found[number] = [*samples, *found[number]]
     return found
 
 
-def _fetched(cursor: Cursor, layout: Layout, ids: list[int], since_ms: int, until_ms: int) -> dict[int, list[Sample]]:
-    cursor.register("asked", pa.table({"series_id": pa.array(np.array(ids, np.uint32))}))
-    rows = cursor.execute(
-        "SELECT series_id, ts_ms, value, start_ms FROM "  # noqa: S608 - names of tables and integers of ours
-        f"({layout.source('samples', since_ms, until_ms)}) JOIN asked USING (series_id) ORDER BY ALL"
-    ).fetchall()
-    cursor.unregister("asked")
+def _by_series(flat: Flat) -> dict[int, list[Sample]]:
     found: dict[int, list[Sample]] = defaultdict(list)
-    for number, ts, value, start in rows:
-        found[number].append(Sample(ts, value, start))
+    for number, ts, value, start in zip(*(column.tolist() for column in flat), strict=True):
+        found[number].append(Sample(ts, value, None if start == NONE else start))
     return found

@@ -5,43 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
-from service.increments import NANO
+from service.increments import NANO, Rules
 from service.model import InstantPoint, RangeSeries
-from service.store_db import Cursor
-from service.store_layout import Layout
 from service.store_series import Directory, Ids
 from service.store_sums import by_series
+from service.store_view import Moment
 
 Runs = dict[int, list[tuple[int, int]]]
 
 
-def instant(
-    cursor: Cursor, layout: Layout, directory: Directory, ids: Ids, at_ms: int, lookback_ms: int
-) -> list[InstantPoint]:
-    """The last sample of each series in `(at - lookback, at]`."""
-    rows = _grouped(cursor, layout, ids, at_ms - lookback_ms, at_ms, "0")
-    return [InstantPoint(directory.series(number), ts, value) for number, _, ts, value in rows]
+def instant(moment: Moment, directory: Directory, ids: Ids, at_ms: int, lookback_ms: int) -> list[InstantPoint]:
+    """The last sample of each series in `(at - lookback, at]`; none where that says that the series is gone."""
+    found = moment.samples(ids, at_ms - lookback_ms, at_ms)
+    tail = np.ones(found.size, np.bool_)
+    tail[:-1] = found.series[1:] != found.series[:-1]
+    last = found.where(tail).finite()
+    rows = zip(last.series.tolist(), last.ts_ms.tolist(), last.value.tolist(), strict=True)
+    return [InstantPoint(directory.series(number), ts, value) for number, ts, value in rows]
 
 
 def last_values(
-    cursor: Cursor, layout: Layout, directory: Directory, ids: Ids, since_ms: int, until_ms: int, step_ms: int
+    moment: Moment, directory: Directory, ids: Ids, since_ms: int, until_ms: int, step_ms: int
 ) -> list[RangeSeries]:
-    """Per series the last sample of each step; None where it has none."""
-    slot = f"(ts_ms - {int(since_ms)} - 1) // {int(step_ms)}"
+    """Per series the last number of each step; None where it has none."""
     size = -(-(until_ms - since_ms) // step_ms)
+    samples = moment.samples(ids, since_ms, until_ms).finite()
+    slots = (samples.ts_ms - since_ms - 1) // step_ms
+    tail = np.ones(samples.size, np.bool_)
+    tail[:-1] = (samples.series[1:] != samples.series[:-1]) | (slots[1:] != slots[:-1])
     found: dict[int, list[float | None]] = {}
-    for number, at, _, value in _grouped(cursor, layout, ids, since_ms, until_ms, slot):
+    for number, at, value in zip(
+        samples.series[tail].tolist(), slots[tail].tolist(), samples.value[tail].tolist(), strict=True
+    ):
         found.setdefault(number, [None] * size)[at] = value
-    return [RangeSeries(directory.series(number), tuple(values)) for number, values in sorted(found.items())]
+    return [RangeSeries(directory.series(number), tuple(values)) for number, values in found.items()]
 
 
 def increases(
-    cursor: Cursor, layout: Layout, directory: Directory, ids: Ids, edges_ms: Sequence[int], runs: Runs
+    moment: Moment, directory: Directory, ids: Ids, edges_ms: Sequence[int], runs: Runs, rules: Rules
 ) -> list[RangeSeries]:
     """Per series what it added in each step; None where the step holds none of its covered time."""
-    summed = by_series(cursor, layout, ids, edges_ms)
+    summed = by_series(moment, ids, edges_ms, rules)
     found = []
     for number, added in summed.items():
         seen = _seen(runs.get(number, []), edges_ms)
@@ -60,16 +65,3 @@ def _seen(runs: Sequence[tuple[int, int]], edges_ms: Sequence[int]) -> list[bool
             first = max(0, int(np.searchsorted(edges, min(begin + 1, end), side="left")) - 1)
             seen[first : int(np.searchsorted(edges, end, side="left"))] = True
     return seen.tolist()
-
-
-def _grouped(
-    cursor: Cursor, layout: Layout, ids: Ids, since_ms: int, until_ms: int, slot: str
-) -> list[tuple[int, int, int, float]]:
-    cursor.register("asked", pa.table({"series_id": ids.astype(np.uint32)}))
-    rows = cursor.execute(
-        f"SELECT series_id, {slot} AS slot, max(ts_ms), arg_max(value, ts_ms) FROM "  # noqa: S608 - integers of ours
-        f"({layout.source('samples', since_ms, until_ms)}) WHERE series_id IN (SELECT series_id FROM asked) "
-        "GROUP BY ALL ORDER BY series_id"
-    ).fetchall()
-    cursor.unregister("asked")
-    return rows

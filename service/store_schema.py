@@ -1,24 +1,35 @@
 """The tables of the database, and how old a file may be.
 
-Samples, increments, rollups and logs live in tables of their own per period: dropping a table is what frees space. All
-of them are only ever appended to: what a late sample changes is appended as a difference.
+Samples, rollups and logs live in tables of their own per period: dropping a table is what frees space. They are only
+ever appended to: what a late sample changes of a rollup is appended as a difference.
+
+Samples come in blocks of two hours. While a block is open each commit is one frame in its `head`; once it is over they
+are sealed into the `chunks` of its day, with a row of `stats` per series. What comes later opens a head again, until
+the day is written anew.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 TABLES: Final = (
     "meta(version INTEGER NOT NULL)",
     "batches(node_id VARCHAR, spool_id VARCHAR, signal VARCHAR, sequence BIGINT, gaps BIGINT, received_ms BIGINT)",
-    "series(series_id UINTEGER, metric VARCHAR, labels VARCHAR, counter BOOLEAN)",
+    # grp: series of one metric that are sealed together
+    "series(series_id UINTEGER, metric VARCHAR, labels VARCHAR, counter BOOLEAN, grp UINTEGER)",
     # the last row of a series holds; written whole at every rollup
     "series_state(series_id UINTEGER, first_ms BIGINT, first_from_ms BIGINT, baseline BOOLEAN, last_ms BIGINT, "
     "last_value DOUBLE, last_start_ms BIGINT, run_from_ms BIGINT)",
-    # rows of a table of samples that `series_state` already knows
-    "replayed(day INTEGER, known_rows BIGINT)",
+    # frames of a head that `series_state` already knows
+    "replayed(block INTEGER, known_rows BIGINT)",
+    # in which chunk a block is, by the chunk's first block; a chunk written anew is of another edition
+    "sealed(block INTEGER, chunk INTEGER, edition INTEGER)",
+    # the last sample of each counter before the oldest day that is kept
+    "carry(series_id UINTEGER, ts_ms BIGINT, value DOUBLE, start_ms BIGINT)",
+    # what senders tell of metrics; the last row of a metric holds
+    "metadata(metric VARCHAR, type VARCHAR, help VARCHAR, unit VARCHAR)",
     "runs(series_id UINTEGER, from_ms BIGINT, to_ms BIGINT)",
     "periods(kind VARCHAR, period INTEGER)",
     "rolled(until_ms BIGINT)",
@@ -37,8 +48,9 @@ TABLES: Final = (
 )
 
 PERIOD_MS: Final = {
-    "samples": 86_400_000,
-    "increments": 86_400_000,
+    "head": 7_200_000,
+    "chunks": 86_400_000,
+    "stats": 86_400_000,
     "logs": 86_400_000,
     "fives": 30 * 86_400_000,
     "hours": 30 * 86_400_000,
@@ -46,14 +58,25 @@ PERIOD_MS: Final = {
 }
 """The kinds of tables of which there is one per period, and how long a period is."""
 
+BLOCK_MS: Final = PERIOD_MS["head"]
+DAY_MS: Final = PERIOD_MS["chunks"]
+BLOCKS_PER_DAY: Final = DAY_MS // BLOCK_MS
 FIVE_MS: Final = 300_000
 HOUR_MS: Final = 3_600_000
 
+# compressed a second time, blobs would be a little smaller and read far slower
+_BLOB: Final = "BLOB USING COMPRESSION uncompressed"
+
 _COLUMNS: Final = {
-    "samples": "series_id UINTEGER, ts_ms BIGINT, value DOUBLE, start_ms BIGINT",
-    # a counter's increments that are not zero, in whole units and billionths
-    "increments": "series_id UINTEGER, ts_ms BIGINT, units BIGINT, nanos BIGINT",
-    # the same summed over buckets; ts_ms is the bucket's end
+    # see flat_frame; with the identity of the batch, which a second statement would make dear
+    "head": f"n UINTEGER, data {_BLOB}, node_id VARCHAR, spool_id VARCHAR, signal VARCHAR, sequence BIGINT, "
+    "gaps BIGINT, received_ms BIGINT",
+    # see chunk; `block` is the first that it covers
+    "chunks": f"block INTEGER, grp UINTEGER, n UINTEGER, data {_BLOB}",
+    # of the samples of one series in one chunk that are numbers
+    "stats": "block INTEGER, series_id UINTEGER, n UINTEGER, first_ms BIGINT, last_ms BIGINT, first_value DOUBLE, "
+    "last_value DOUBLE, last_start_ms BIGINT, low DOUBLE, high DOUBLE, total DOUBLE, increase DOUBLE, resets UINTEGER",
+    # counters' increments summed over buckets, in whole units and billionths; ts_ms is the bucket's end
     "fives": "series_id UINTEGER, ts_ms BIGINT, units BIGINT, nanos BIGINT",
     "hours": "series_id UINTEGER, ts_ms BIGINT, units BIGINT, nanos BIGINT",
     "logs": "at_ms BIGINT, node VARCHAR, node_id VARCHAR, service VARCHAR, container VARCHAR, id VARCHAR, "

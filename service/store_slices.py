@@ -10,10 +10,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from service.increments import Rules
 from service.store_db import Cursor
-from service.store_layout import Layout
 from service.store_series import Directory, Ids
 from service.store_sums import sums
+from service.store_view import Moment
 from slo.model import Labels, MinuteSlices, Selector
 
 MINUTE_MS = 60_000
@@ -52,19 +53,19 @@ class SliceBook:
         """Grows when samples change judged minutes: a reader of an older moment keeps nothing of what it judges."""
 
     def counts(
-        self, indicator: MinuteSlices, cursor: Cursor, layout: Layout, since_ms: int, until_ms: int, version: int
+        self, indicator: MinuteSlices, moment: Moment, rules: Rules, since_ms: int, until_ms: int, version: int
     ) -> tuple[int, int]:
         """Bad minutes, and minutes measured, of those that end within `(since, until]`.
 
-        `version` is what it was at the moment of which the cursor reads.
+        `version` is what it was at that moment.
         """
         with self._lock:
-            book = self._book(indicator, cursor)
+            book = self._book(indicator, moment.writing())
             if version != self.version:
                 book = _Minutes(dict(book.bad), book.until_ms)
             end = until_ms // MINUTE_MS * MINUTE_MS
             if book.until_ms < end:
-                self._judge(indicator, book, cursor, layout, end)
+                self._judge(indicator, book, moment, rules, end)
             return book.between(since_ms, until_ms)
 
     def metrics(self) -> frozenset[str]:
@@ -118,13 +119,13 @@ class SliceBook:
         self._books.move_to_end(indicator)
         return book
 
-    def _judge(self, indicator: MinuteSlices, book: _Minutes, cursor: Cursor, layout: Layout, end_ms: int) -> None:
+    def _judge(self, indicator: MinuteSlices, book: _Minutes, moment: Moment, rules: Rules, end_ms: int) -> None:
         verdicts = _by_gauge if indicator.kind == "gauge" else _by_counter
-        oldest = layout.oldest_ms("samples")
+        oldest = moment.layout.oldest_raw_ms()
         at = end_ms if oldest is None else max(book.until_ms, oldest)
         while at < end_ms:
             until = min(end_ms, at + _CHUNK_MINUTES * MINUTE_MS)
-            book.bad |= verdicts(indicator, self._directory, cursor, layout, at, until)
+            book.bad |= verdicts(indicator, self._directory, moment, rules, at, until)
             at = until
         book.until_ms, book.sorted = end_ms, None
 
@@ -134,11 +135,11 @@ def _name(indicator: MinuteSlices) -> str:
 
 
 def _by_gauge(
-    indicator: MinuteSlices, directory: Directory, cursor: Cursor, layout: Layout, since_ms: int, until_ms: int
+    indicator: MinuteSlices, directory: Directory, moment: Moment, rules: Rules, since_ms: int, until_ms: int
 ) -> dict[int, bool]:
     """A minute is bad where the worst pair of last samples reaches the bound."""
-    above = _last(directory, indicator.numerator, cursor, layout, since_ms, until_ms)
-    below = _last(directory, indicator.denominator, cursor, layout, since_ms, until_ms)
+    above = _last(directory, indicator.numerator, moment, since_ms, until_ms)
+    below = _last(directory, indicator.denominator, moment, since_ms, until_ms)
     found: dict[int, bool] = {}
     for key, value in above.items():
         minute, whole = key[0], below.get(key)
@@ -150,31 +151,26 @@ def _by_gauge(
 
 
 def _last(
-    directory: Directory, selector: Selector, cursor: Cursor, layout: Layout, since_ms: int, until_ms: int
+    directory: Directory, selector: Selector, moment: Moment, since_ms: int, until_ms: int
 ) -> dict[tuple[int, Labels], float]:
-    """The last sample of each minute, by the minute's end and the series' labels."""
-    ids = directory.select(selector)
-    rows = cursor.execute(
-        "SELECT series_id, (ts_ms + 59999) // 60000 * 60000 AS minute, arg_max(value, ts_ms) FROM "  # noqa: S608
-        f"({layout.source('samples', since_ms, until_ms)}) WHERE series_id IN (SELECT unnest(?)) GROUP BY ALL",
-        [ids.tolist()],
-    ).fetchall()
-    return {(minute, directory.series(number).labels): value for number, minute, value in rows}
+    """The last number of each minute, by the minute's end and the series' labels."""
+    found = moment.samples(directory.select(selector), since_ms, until_ms).finite()
+    ends = -(-found.ts_ms // MINUTE_MS) * MINUTE_MS
+    tail = np.ones(found.size, np.bool_)
+    tail[:-1] = (found.series[1:] != found.series[:-1]) | (ends[1:] != ends[:-1])
+    rows = zip(ends[tail].tolist(), found.series[tail].tolist(), found.value[tail].tolist(), strict=True)
+    return {(end, directory.series(number).labels): value for end, number, value in rows}
 
 
 def _by_counter(
-    indicator: MinuteSlices, directory: Directory, cursor: Cursor, layout: Layout, since_ms: int, until_ms: int
+    indicator: MinuteSlices, directory: Directory, moment: Moment, rules: Rules, since_ms: int, until_ms: int
 ) -> dict[int, bool]:
     """A minute is bad where its increments' share reaches the bound; one in which nothing moved is not measured."""
     edges = list(range(since_ms, until_ms + 1, MINUTE_MS))
-    above = _summed(directory.select(indicator.numerator), cursor, layout, edges)
-    below = _summed(directory.select(indicator.denominator), cursor, layout, edges)
+    above = sums(moment, [directory.select(indicator.numerator)], edges, rules)[0]
+    below = sums(moment, [directory.select(indicator.denominator)], edges, rules)[0]
     return {
         end: Fraction(part, whole) >= indicator.bound
         for end, part, whole in zip(edges[1:], above, below, strict=True)
         if whole > 0
     }
-
-
-def _summed(ids: Ids, cursor: Cursor, layout: Layout, edges: list[int]) -> list[int]:
-    return sums(cursor, layout, [ids], edges)[0]

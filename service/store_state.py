@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.coverage import Cover, Run, joined, union
+from service.flat import NONE, Flat, Floats, Ints
 from service.increments import Sample
 from service.store_series import Ids
 
-NONE = -(2**62)
-"""A moment that is not known, in the columns."""
 MOST_RUNS = 20_000
 """Closed runs kept of one series; the oldest go first."""
 
@@ -43,6 +42,32 @@ FIRST_SIGHT = ("first_ms", "first_from_ms", "baseline")
 """The columns that tell of a series' first sample."""
 
 
+class _Carry:
+    """Per series the last sample before the oldest day that is kept."""
+
+    def __init__(self, size: int) -> None:
+        self.ts_ms: Ints = np.full(size, NONE, np.int64)
+        self.value: Floats = np.zeros(size)
+        self.start_ms: Ints = np.full(size, NONE, np.int64)
+
+    def longer(self, by: int) -> _Carry:
+        """The same with room for more series."""
+        found = _Carry(len(self.ts_ms) + by)
+        for name, values in vars(self).items():
+            getattr(found, name)[: len(values)] = values
+        return found
+
+    def put(self, flat: Flat) -> None:
+        """Set those of these series."""
+        self.ts_ms[flat.series], self.value[flat.series] = flat.ts_ms, flat.value
+        self.start_ms[flat.series] = flat.start_ms
+
+    def before(self, ids: Ids, at_ms: int) -> Flat:
+        """Those of these series that are known and not later than a moment."""
+        mine = ids[(self.ts_ms[ids] != NONE) & (self.ts_ms[ids] <= at_ms)]
+        return Flat(mine, self.ts_ms[mine], self.value[mine], self.start_ms[mine])
+
+
 class SeriesState:
     """Columns by series number, and closed runs; changed by the writing thread alone, each change by replacing."""
 
@@ -56,6 +81,9 @@ class SeriesState:
         self.counter = np.zeros(1024, np.bool_)
         """True for counters: what a series was first told to be, it stays."""
         self.closed: dict[int, tuple[Run, ...]] = {}
+        self.odd_ms: Ints = np.full(1024, NONE, np.int64)
+        """When the newest sample of a series came that is no number: a marker that it is gone, NaN, an infinity."""
+        self.carry = _Carry(1024)
 
     def reserve(self, highest: int) -> None:
         """Make room up to a series number."""
@@ -64,6 +92,8 @@ class SeriesState:
             return
         more = _empty(max(size, highest + 1 - size))
         self.counter = np.concatenate([self.counter, more.baseline])
+        self.odd_ms = np.concatenate([self.odd_ms, more.first_ms])
+        self.carry = self.carry.longer(len(more.first_ms))
         self.columns = Columns(
             *(np.concatenate([getattr(self.columns, name), getattr(more, name)]) for name in Columns.__annotations__)
         )
@@ -113,7 +143,13 @@ class SeriesState:
         """Series that are no more."""
         for series_id in ids:
             self.columns.last_ms[series_id] = self.columns.first_ms[series_id] = NONE
+            self.odd_ms[series_id] = self.carry.ts_ms[series_id] = NONE
             self.closed.pop(series_id, None)
+
+    def note_odd(self, flat: Flat) -> None:
+        """Take in when samples came that are no numbers."""
+        mine = flat.where(~np.isfinite(flat.value))
+        np.maximum.at(self.odd_ms, mine.series, mine.ts_ms)
 
     def cover(self, ids: Ids) -> Cover:
         """The union of the covered time of these series."""

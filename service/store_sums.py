@@ -1,8 +1,7 @@
-"""Sums of increments between moments: whole buckets from the rollups, the edges from single increments; exact."""
+"""Sums of increments between moments: whole buckets from the rollups, the edges from single samples; exact."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -10,26 +9,34 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from service.increments import NANO
-from service.store_db import Cursor
+from service.increments import NANO, Rules
 from service.store_layout import Layout
+from service.store_rises import Rises, rises
 from service.store_schema import FIVE_MS, HOUR_MS, bucket_end
 from service.store_series import Ids
+from service.store_view import Moment
 
 _MOST_CASES = 24
 
 
 class Piece(NamedTuple):
-    """A stretch of time `(since, until]` that is read from one kind of table."""
+    """A stretch of time `(since, until]` that is read from one kind of table, or from samples."""
 
     kind: str
     since_ms: int
     until_ms: int
 
 
+class Members(NamedTuple):
+    """Which parts series belong to, ascending by series; a series may be in several."""
+
+    part: Ids
+    series: Ids
+
+
 def settled(layout: Layout, edges_ms: Sequence[int]) -> list[int]:
-    """The edges, those so old that single increments are gone moved back to the begin of their bucket."""
-    oldest = layout.oldest_ms("samples")
+    """The edges, those so old that single samples are gone moved back to the begin of their bucket."""
+    oldest = layout.oldest_raw_ms()
     limit = min(layout.rolled_ms, oldest) if oldest is not None else layout.rolled_ms * bool(layout.periods["fives"])
     return [edge // FIVE_MS * FIVE_MS if edge < limit else edge for edge in edges_ms]
 
@@ -57,20 +64,34 @@ def _cut(since: int, until: int, rolled_ms: int, found: list[Piece]) -> None:
             _cut(end, until, rolled_ms, found)
             return
     if since < until:
-        found.append(Piece("increments", since, until))
+        found.append(Piece("samples", since, until))
 
 
-def sums(cursor: Cursor, layout: Layout, parts: Sequence[Ids], edges_ms: Sequence[int]) -> list[list[int]]:
+def sums(moment: Moment, parts: Sequence[Ids], edges_ms: Sequence[int], rules: Rules) -> list[list[int]]:
     """Billionths that the series of each part added in each slot `(edges[i], edges[i + 1]]`; edges ascend."""
     table = [[0] * (len(edges_ms) - 1) for _ in parts]
     members = _members(parts)
-    if members.num_rows == 0 or len(edges_ms) < 2:
+    if not len(members.series) or len(edges_ms) < 2:
         return table
-    by_kind: dict[str, list[Piece]] = defaultdict(list)
-    for piece in pieces(edges_ms, layout.rolled_ms):
-        by_kind[piece.kind].append(piece)
-    cursor.register("members", members)
-    rows = " UNION ALL ".join(layout.source(*piece) for them in by_kind.values() for piece in them)
+    cut = pieces(edges_ms, moment.layout.rolled_ms)
+    whole = [it for it in cut if it.kind != "samples"]
+    for part, slot, units, nanos in _from_rollups(moment, members, whole, edges_ms):
+        table[part][slot] += int(units) * NANO + int(nanos)
+    every = np.unique(members.series)
+    for piece in cut:
+        if piece.kind == "samples":
+            _add(table, members, rises(moment, every, piece.since_ms, piece.until_ms, rules), edges_ms)
+    return table
+
+
+def _from_rollups(
+    moment: Moment, members: Members, cut: Sequence[Piece], edges_ms: Sequence[int]
+) -> list[tuple[int, int, int, int]]:
+    if not cut:
+        return []
+    cursor = moment.writing()
+    cursor.register("members", pa.table({"part": members.part, "series_id": members.series.astype(np.uint32)}))
+    rows = " UNION ALL ".join(moment.layout.source(*piece) for piece in cut)
     found = cursor.execute(
         "WITH summed AS (SELECT series_id, slot, sum(units) AS units, sum(nanos) AS nanos FROM "  # noqa: S608
         f"(SELECT series_id, units, nanos, {_slot(edges_ms)} AS slot FROM ({rows}) "
@@ -78,22 +99,39 @@ def sums(cursor: Cursor, layout: Layout, parts: Sequence[Ids], edges_ms: Sequenc
         "SELECT part, slot, sum(units), sum(nanos) FROM summed JOIN members USING (series_id) GROUP BY ALL"
     ).fetchall()
     cursor.unregister("members")
-    for part, slot, units, nanos in found:
-        table[part][slot] += int(units) * NANO + int(nanos)
-    return table
+    return found
 
 
-def by_series(cursor: Cursor, layout: Layout, ids: Ids, edges_ms: Sequence[int]) -> dict[int, list[int]]:
+def _add(table: list[list[int]], members: Members, found: Rises, edges_ms: Sequence[int]) -> None:
+    """Add increments to the slots of the parts that their series belong to; no sum overflows."""
+    low = np.searchsorted(members.series, found.series, side="left")
+    counts = np.searchsorted(members.series, found.series, side="right") - low
+    within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    part = members.part[np.repeat(low, counts) + within]
+    slot = np.repeat(np.searchsorted(np.asarray(edges_ms), found.ts_ms, side="left") - 1, counts)
+    key = part * (len(edges_ms) - 1) + slot
+    used, at = np.unique(key, return_inverse=True)
+    totals = []
+    for values in (found.units >> 32, found.units & 0xFFFFFFFF, found.nanos):
+        total = np.zeros(len(used), np.int64)
+        np.add.at(total, at, np.repeat(values, counts))
+        totals.append(total.tolist())
+    for where, high, lower, nanos in zip(used.tolist(), *totals, strict=True):
+        table[where // (len(edges_ms) - 1)][where % (len(edges_ms) - 1)] += ((high << 32) + lower) * NANO + nanos
+
+
+def by_series(moment: Moment, ids: Ids, edges_ms: Sequence[int], rules: Rules) -> dict[int, list[int]]:
     """The same for each series alone, by its number."""
     numbers = ids.tolist()
-    found = sums(cursor, layout, [ids[at : at + 1] for at in range(len(numbers))], edges_ms)
+    found = sums(moment, [ids[at : at + 1] for at in range(len(numbers))], edges_ms, rules)
     return dict(zip(numbers, found, strict=True))
 
 
-def _members(parts: Sequence[Ids]) -> pa.Table:
+def _members(parts: Sequence[Ids]) -> Members:
     part = np.repeat(np.arange(len(parts)), [len(ids) for ids in parts])
     ids = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-    return pa.table({"part": part, "series_id": ids.astype(np.uint32)})
+    order = np.argsort(ids, kind="stable")
+    return Members(part[order], ids[order])
 
 
 def _slot(edges_ms: Sequence[int]) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from service.model import BatchIdentity
 from service.store_db import Cursor
+from service.store_layout import marks, read_layout
 
 Key = tuple[str, str, str]
+_COLUMNS = "node_id, spool_id, signal, sequence, gaps, received_ms"
 
 
 class Mark(NamedTuple):
@@ -39,11 +43,15 @@ class Streams:
 
     def write(self, cursor: Cursor, identity: BatchIdentity, now_ms: int) -> Written:
         """Write how far the stream has come, in the cursor's transaction."""
+        key, mark = written = self.marked(identity, now_ms)
+        cursor.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", [*key, *mark])
+        return written
+
+    def marked(self, identity: BatchIdentity, now_ms: int) -> Written:
+        """How far the stream has come with this batch; to be written by the caller."""
         before = self._marks.get(identity[:3])
         gap = before is not None and identity.sequence != before.sequence + 1
-        mark = Mark(identity.sequence, (before.gaps if before else 0) + gap, now_ms)
-        cursor.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", [*identity[:3], *mark])
-        return identity[:3], mark
+        return identity[:3], Mark(identity.sequence, (before.gaps if before else 0) + gap, now_ms)
 
     def apply(self, written: Written | None) -> None:
         """Take what was written into memory."""
@@ -59,17 +67,21 @@ class Streams:
     def load(self, cursor: Cursor) -> None:
         """Read what is stored."""
         rows = cursor.execute(
-            "SELECT node_id, spool_id, signal, max(sequence), max(gaps), max(received_ms) AS heard FROM batches "
-            "GROUP BY ALL ORDER BY heard"
+            "SELECT node_id, spool_id, signal, max(sequence), max(gaps), max(received_ms) AS heard "  # noqa: S608
+            f"FROM ({marks(read_layout(cursor))}) GROUP BY ALL ORDER BY heard"
         ).fetchall()
         self._marks = {(node, spool, signal): Mark(*rest) for node, spool, signal, *rest in rows[-self._most :]}
 
     def compact(self, cursor: Cursor) -> None:
         """Write the table anew with one row per stream."""
-        cursor.execute(
-            "CREATE OR REPLACE TABLE batches AS SELECT node_id, spool_id, signal, max(sequence) AS sequence, "
-            "max(gaps) AS gaps, max(received_ms) AS received_ms FROM batches GROUP BY ALL"
-        )
+        rows = [(*key, *mark) for key, mark in self._marks.items()]
+        columns = list(zip(*rows, strict=True)) or [()] * 6
+        kinds = [pa.string()] * 3 + [pa.int64()] * 3
+        names = _COLUMNS.split(", ")
+        found = {name: pa.array(it, kind) for name, it, kind in zip(names, columns, kinds, strict=True)}
+        cursor.register("noted", pa.table(found))
+        cursor.execute("CREATE OR REPLACE TABLE batches AS SELECT * FROM noted")
+        cursor.unregister("noted")
 
     def heard_ms(self) -> dict[str, int]:
         """When each node's newest batch of metrics was stored, by node_id."""

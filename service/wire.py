@@ -17,6 +17,9 @@ from service.series_book import SeriesBook
 from service.settings import Settings
 from service.store import Store
 from service.tokens import TokenBook, token_file
+from service.wire_fast import FastWire
+from service.wire_otlp import OtlpReader
+from service.wire_write import WriteReader
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Wire:
     metadata: MetadataBook
     quota: Quota
     tokens: TokenBook
+    otlp: OtlpReader
+    write: WriteReader
 
 
 def wire(settings: Settings, data: Path, store: Store, clock: Callable[[], int]) -> Wire:
@@ -41,12 +46,17 @@ def wire(settings: Settings, data: Path, store: Store, clock: Callable[[], int])
         new = store.directory.numbers_of(series).count(0)
         return new, settings.max_series - len(store.directory)
 
+    limits, book = ingest.limits(settings.max_body_bytes), SeriesBook(4 * settings.max_series)
+    quota = Quota(bounds, book, clock, unknown)
+    fast = FastWire(limits, quota, book, store.directory, 4 * settings.max_series)
     return Wire(
-        ingest.limits(settings.max_body_bytes),
+        limits,
         Deltas(ingest.max_delta_series),
         MetadataBook(),
-        Quota(bounds, SeriesBook(4 * settings.max_series), clock, unknown),
+        quota,
         TokenBook(token_file(data)),
+        OtlpReader(fast),
+        WriteReader(fast),
     )
 
 

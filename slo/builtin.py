@@ -117,7 +117,7 @@ def _of_files(
             slo = it.indicator if key not in found else it.name
             objective = _objective(slo, service, scope, goal, draft, ())
             note = "; ".join(filter(None, (objective.note, f"asked for by {it.where}")))
-            found[slo, service, scope] = replace(objective, note=note)
+            found[slo, service, scope] = replace(objective, note=note, calendar=it.calendar)
             if not it.any:
                 named.add(key)
     return found
@@ -243,13 +243,13 @@ def _image_pull_success(service: str) -> _Draft:
 
 def _restart_rate(service: str) -> _Draft:
     bad = _select("midwatch_container_restarts_total", service, Matcher("by", "=", "policy"))
-    exposure = _select("midwatch_container_desired_seconds_total", service)
+    exposure = _select("midwatch_container_instance_seconds_total", service)
     return _Draft(Allowance((bad,), (exposure,)), "Restarts within their allowance")
 
 
 def _oom_kills(service: str) -> _Draft:
     bad = _select("midwatch_oom_kills_total", service)
-    exposure = _select("midwatch_container_desired_seconds_total", service)
+    exposure = _select("midwatch_container_instance_seconds_total", service)
     return _Draft(Allowance((bad,), (exposure,)), "OOM kills within their allowance")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from slo.periods import CalendarPeriods
 from slo.rows import DAY_MS, HOUR_MS
 
 LABEL_PREFIX = "midwatch.slo."
@@ -123,6 +124,7 @@ class Asked:
     """The file and line that asks for it."""
     unmeasurable: str | None = None
     """Why nothing can measure it as it is asked for."""
+    calendar: CalendarPeriods | None = None
 
     @property
     def any(self) -> bool:

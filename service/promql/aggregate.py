@@ -14,6 +14,7 @@ from service.promql.frame import Flags, Floats, Frame, Ints, Row, compact, empty
 from service.promql.jit import kernel
 from service.promql.labels import label_share, number_text, valid_label
 from service.promql.model import Labels
+from service.promql.tops import MOST_PLACES, members, ranks, tops
 from service.promql.tree import Aggregation, Node
 from service.samples import NAME
 
@@ -70,17 +71,11 @@ def _folded(frame: Frame, groups: Ints, labels: list[Labels], op: AGGREGATE) -> 
     return Frame(labels, _dropped(frame, groups, len(labels)), out, ok)
 
 
-def _members(groups: Ints, count: int) -> list[Ints]:
-    """The rows of each group."""
-    order = np.argsort(groups, kind="stable")
-    return np.split(order, np.cumsum(np.bincount(groups, minlength=count))[:-1]) if count else []
-
-
 def _quantile(ev: Evaluator, node: Aggregation, param: Node, frame: Frame, groups: Ints, labels: list[Labels]) -> Frame:
     shares = ev.row(param)
     check_share(ev, shares, node.param_at)
     out, ok = np.zeros((len(labels), frame.values.shape[1])), np.zeros((len(labels), frame.values.shape[1]), np.bool_)
-    for group, rows in enumerate(_members(groups, len(labels))):
+    for group, rows in enumerate(members(groups, len(labels))):
         ev.query.tick()
         ok[group] = frame.present[rows].any(axis=0)
         out[group] = quantiles(frame.values[rows], frame.present[rows], shares)
@@ -110,28 +105,18 @@ def quantiles(values: Floats, present: Flags, shares: Row) -> Row:
 
 
 def _top(ev: Evaluator, node: Aggregation, param: Node, frame: Frame, groups: Ints, labels: list[Labels]) -> Frame:
-    sign = -1.0 if node.op == "topk" else 1.0
-    wanted = _counts(ev.row(param), frame)
-    kept, order = np.zeros(frame.present.shape, np.bool_), []
-    for rows in _members(groups, len(labels)):
-        ev.query.tick()
-        ranks = _ranks(sign * frame.values[rows], frame.present[rows])
-        kept[rows] = (ranks < wanted) & frame.present[rows]
-        order.append(rows[np.argsort(ranks[:, 0], kind="stable")] if ev.grid.steps == 1 else rows)
-    found = Frame(frame.labels, frame.drop, frame.values, kept)
-    if ev.grid.steps == 1 and order:
-        found = take(found, np.concatenate(order))
-    return compact(found)
-
-
-def _ranks(values: Floats, present: Flags) -> Ints:
-    """The place of each value in its column, ascending; NaN after numbers, what is absent last."""
-    order = np.argsort(values, axis=0, kind="stable")
-    last = np.where(present, np.isnan(values) * 1, 2)
-    order = np.take_along_axis(order, np.argsort(np.take_along_axis(last, order, 0), axis=0, kind="stable"), 0)
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(len(values))[:, None], 0)
-    return ranks
+    largest = node.op == "topk"
+    wanted = np.clip(_counts(ev.row(param), frame), 0, len(frame.labels))
+    kept = np.zeros(frame.present.shape, np.bool_)
+    few = len(labels) * ev.grid.steps * int(wanted.max(initial=0)) <= MOST_PLACES
+    values, present = np.ascontiguousarray(frame.values), np.ascontiguousarray(frame.present)
+    (kernel("tops") if few else tops)(values, present, groups, wanted, largest, kept)
+    found = compact(Frame(frame.labels, frame.drop, frame.values, kept))
+    if ev.grid.steps != 1 or not found.labels:
+        return found
+    mine = groups[kept[:, 0]]
+    places = ranks(-found.values if largest else found.values, found.present)[:, 0]
+    return take(found, np.lexsort((places, mine)))
 
 
 def _counts(wanted: Row, frame: Frame) -> Ints:
@@ -148,7 +133,7 @@ def _counts(wanted: Row, frame: Frame) -> Ints:
 
 def _limited(ev: Evaluator, node: Aggregation, param: Node, frame: Frame, groups: Ints, labels: list[Labels]) -> Frame:
     wanted, kept = _counts(ev.row(param), frame), np.zeros(frame.present.shape, np.bool_)
-    for rows in _members(groups, len(labels)):
+    for rows in members(groups, len(labels)):
         kept[rows] = frame.present[rows] & (np.cumsum(frame.present[rows], axis=0) <= wanted)
     return compact(Frame(frame.labels, frame.drop, frame.values, kept))
 

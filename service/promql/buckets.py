@@ -49,8 +49,10 @@ def _patterns(
         for i, there in enumerate(patterns.T):
             if there.any():
                 at = np.flatnonzero(which.ravel() == i)
-                bounds, firsts = np.unique(uppers[rows][there], return_index=True)
-                yield h, at, np.add.reduceat(values[rows][there][:, at], firsts, axis=0), bounds
+                bounds, into = np.unique(uppers[rows][there], return_inverse=True)
+                counts = np.zeros((len(bounds), len(at)))
+                np.add.at(counts, into, values[rows][there][:, at])
+                yield h, at, counts, bounds
 
 
 def _monotonic(counts: Floats) -> tuple[Floats, Flags]:

@@ -11,19 +11,17 @@ class FOLD(IntEnum):
     COUNT = 0
     SUM = 1
     AVG = 2
-    MIN = 3
-    MAX = 4
-    LAST = 5
-    FIRST = 6
-    PRESENT = 7
-    STDDEV = 8
-    STDVAR = 9
-    CHANGES = 10
-    RESETS = 11
-    TS_LAST = 12
-    TS_FIRST = 13
-    TS_MIN = 14
-    TS_MAX = 15
+    LAST = 3
+    FIRST = 4
+    PRESENT = 5
+    STDDEV = 6
+    STDVAR = 7
+    CHANGES = 8
+    RESETS = 9
+    TS_LAST = 10
+    TS_FIRST = 11
+    TS_MIN = 12
+    TS_MAX = 13
 
 
 class AGGREGATE(IntEnum):

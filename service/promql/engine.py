@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-from service.promql.errors import BadQuery
+from service.promql.errors import BadQuery, LimitFault
 from service.promql.evaluate import Evaluator
-from service.promql.frame import Frame, Grid, columns, lone, settled
+from service.promql.frame import Frame, Grid, by_labels, columns, lone, settled
 from service.promql.model import Answer, Limits, Matrix, Result, Scalar, Text, Vector
 from service.promql.parse import parse
+from service.promql.plan import planned
 from service.promql.query import Query
 from service.promql.select import Ranged
 from service.promql.tree import Node, Paren, RangeSelector, Subquery
@@ -45,10 +47,10 @@ class Engine:
 
         Raises QueryFault: BadQuery, ExecutionFault, LimitFault, QueryTimeout, QueryCanceled.
         """
-        node = parse(text, self._limits)
         query = self._query(at_ms, at_ms, 0, max_seconds, canceled)
-        ev = Evaluator(query, Grid(at_ms, 1, 1), lookback_ms or self._limits.lookback_ms)
-        with np.errstate(all="ignore"):
+        with _bounded(), np.errstate(all="ignore"):
+            node = parse(text, self._limits)
+            ev = self._evaluator(query, Grid(at_ms, 1, 1), node, lookback_ms)
             return _answer(query, _instant(ev, node, at_ms))
 
     def range(
@@ -64,11 +66,11 @@ class Engine:
     ) -> Answer:
         """The worth of a query at each step from `from_ms` to `to_ms`, as a Matrix by labels; raises as `instant`."""
         grid = self._grid(from_ms, to_ms, step_ms)
-        node = parse(text, self._limits)
         query = self._query(from_ms, to_ms, step_ms, max_seconds, canceled)
-        ev = Evaluator(query, grid, lookback_ms or self._limits.lookback_ms)
-        with np.errstate(all="ignore"):
-            return _answer(query, _sorted(columns(settled(_stepped(ev, node)), grid.times)))
+        with _bounded(), np.errstate(all="ignore"):
+            node = parse(text, self._limits)
+            ev = self._evaluator(query, grid, node, lookback_ms)
+            return _answer(query, columns(by_labels(settled(_stepped(ev, node))), grid.times))
 
     def _grid(self, from_ms: int, to_ms: int, step_ms: int) -> Grid:
         if step_ms <= 0:
@@ -83,6 +85,11 @@ class Engine:
             )
         return Grid(from_ms, step_ms, count)
 
+    def _evaluator(self, query: Query, grid: Grid, node: Node, lookback_ms: int | None) -> Evaluator:
+        lookback = lookback_ms or self._limits.lookback_ms
+        query.readings = planned(query, grid, node, lookback)
+        return Evaluator(query, grid, lookback)
+
     def _query(
         self, from_ms: int, to_ms: int, step_ms: int, max_seconds: float | None, canceled: Callable[[], bool]
     ) -> Query:
@@ -90,6 +97,17 @@ class Engine:
         return Query(
             self._samples, self._limits, from_ms, to_ms, step_ms, self._clock, self._clock() + allowed, canceled
         )
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """What the interpreter refuses although no limit was hit is a limit too."""
+    try:
+        yield
+    except RecursionError:
+        raise LimitFault("max_depth", "the query nests too deep: split it by recording rules") from None
+    except MemoryError:
+        raise LimitFault("max_cells", "the query needs more memory than there is: ask for fewer series") from None
 
 
 def _answer(query: Query, result: Result) -> Answer:
@@ -113,9 +131,13 @@ def _instant(ev: Evaluator, node: Node, at_ms: int) -> Result:
 
 def _raw(data: Ranged) -> Matrix:
     """The samples of a range vector as they are."""
-    some = np.flatnonzero(np.diff(data.offsets))
-    offsets = np.concatenate((data.offsets[some], data.offsets[-1:]))
-    return _sorted(Matrix([data.labels[i] for i in some], offsets, data.ts_ms, data.values))
+    sizes = np.diff(data.offsets)
+    order = sorted(np.flatnonzero(sizes).tolist(), key=lambda i: sorted(data.labels[i].items()))
+    parts = [slice(data.offsets[i], data.offsets[i + 1]) for i in order]
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes[order], dtype=np.int64)))
+    ts = np.concatenate([data.ts_ms[it] for it in parts]) if parts else np.zeros(0, np.int64)
+    values = np.concatenate([data.values[it] for it in parts]) if parts else np.zeros(0)
+    return Matrix([data.labels[i] for i in order], offsets, ts, values)
 
 
 def _stepped(ev: Evaluator, node: Node) -> Frame:
@@ -128,14 +150,3 @@ def _stepped(ev: Evaluator, node: Node) -> Frame:
     if isinstance(found, str):
         raise BadQuery("a range query needs a scalar or an instant vector, this is a text")
     return found if isinstance(found, Frame) else lone({}, found)
-
-
-def _sorted(found: Matrix) -> Matrix:
-    """The series by their labels, name by name."""
-    order = sorted(range(len(found.labels)), key=lambda i: sorted(found.labels[i].items()))
-    if order == list(range(len(order))):
-        return found
-    sizes = np.diff(found.offsets)[order]
-    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
-    at = np.repeat(found.offsets[:-1][order] - offsets[:-1], sizes) + np.arange(offsets[-1])
-    return Matrix([found.labels[i] for i in order], offsets, found.ts_ms[at], found.values[at])

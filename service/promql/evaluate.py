@@ -13,6 +13,7 @@ from service.promql.arithmetic import binary
 from service.promql.errors import ExecutionFault
 from service.promql.frame import Frame, Grid, Row, columns, compact, lone, nameless
 from service.promql.functions import FUNCTIONS
+from service.promql.plan import ends_of, inner_grid
 from service.promql.query import Query
 from service.promql.select import Ranged
 from service.promql.tree import (
@@ -55,7 +56,7 @@ class Evaluator:
             case Negation(inner):
                 return _negated(self.value(inner))
             case Binary():
-                return cast(Value, binary(self.query, node, self.value(node.left), self.value(node.right)))
+                return self._binary(node)
             case Aggregation():
                 return aggregate(self, node)
             case Call():
@@ -94,6 +95,11 @@ class Evaluator:
                 return self._subquery(node)
         raise ExecutionFault("a range vector is needed here: write x[5m]")
 
+    def _binary(self, node: Binary) -> Value:
+        left = self.value(node.left)
+        with self.query.holding(left.values.size if isinstance(left, Frame) else 0):
+            return cast(Value, binary(self.query, node, left, self.value(node.right)))
+
     def _called(self, call: Call) -> Value:
         function = FUNCTIONS.get(call.name)
         if function is None:
@@ -101,11 +107,8 @@ class Evaluator:
         return cast(Value, function(self, call))
 
     def _subquery(self, node: Subquery) -> Ranged:
-        ends, fixed = select.ends_of(self.query, self.grid, node.shift)
-        step = node.step_ms or self.query.limits.default_step_ms
-        after = int(ends[0]) - node.range_ms
-        first = (after // step + 1) * step
-        grid = Grid(first, step, max(0, (int(ends[-1]) - first) // step + 1))
+        ends, fixed = ends_of(self.query, self.grid, node.shift)
+        grid = inner_grid(self.query, self.grid, node)
         self.query.cells(1, grid.steps)
         found = Evaluator(self.query, grid, self.lookback_ms).value(node.inner)
         if isinstance(found, str):

@@ -143,7 +143,15 @@ def settled(frame: Frame) -> Frame:
 
 def columns(frame: Frame, times: Ints) -> Matrix:
     """The samples of a frame as columns, series by series."""
-    rows, steps = np.nonzero(frame.present)
     offsets = np.zeros(len(frame.labels) + 1, np.int64)
     np.cumsum(frame.present.sum(axis=1), out=offsets[1:])
-    return Matrix(frame.labels, offsets, times[steps], frame.values[rows, steps])
+    if frame.present.all():
+        return Matrix(frame.labels, offsets, np.tile(times, len(frame.labels)), np.ravel(frame.values))
+    moments = np.broadcast_to(times, frame.present.shape)[frame.present]
+    return Matrix(frame.labels, offsets, moments, frame.values[frame.present])
+
+
+def by_labels(frame: Frame) -> Frame:
+    """The rows by their labels, name by name."""
+    order = sorted(range(len(frame.labels)), key=lambda i: sorted(frame.labels[i].items()))
+    return frame if order == list(range(len(order))) else take(frame, np.array(order, np.int64))

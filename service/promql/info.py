@@ -11,7 +11,7 @@ from service.promql import select
 from service.promql.errors import ExecutionFault
 from service.promql.frame import Flags, Floats, Frame, empty, merged
 from service.promql.model import Labels
-from service.promql.relabel import anchored
+from service.promql.regex import anchored
 from service.promql.tree import Call, Node, Paren, Selector, Shift
 from service.samples import NAME, Matcher
 
@@ -55,7 +55,7 @@ def matches(matcher: Matcher, value: str) -> bool:
     """Whether a label's value fulfils a condition."""
     if matcher.op in ("=", "!="):
         return (value == matcher.value) == (matcher.op == "=")
-    return (anchored(matcher.value).search(value) is not None) == (matcher.op == "=~")
+    return (anchored(matcher.value).fullmatch(value) is not None) == (matcher.op == "=~")
 
 
 def _matchers(node: Node) -> tuple[Matcher, ...]:

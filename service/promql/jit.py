@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from service.promql import buckets, twins
+from service.promql import buckets, tops, twins, twins_order
 
 Kernel = Callable[..., None]
 
@@ -18,15 +18,18 @@ TWINS: Final[Mapping[str, Kernel]] = {
         twins.extrapolated,
         twins.pair,
         twins.fold,
+        twins_order.extremes,
         twins.trend,
-        twins.ordered,
-        twins.mad,
+        twins_order.ordered,
+        twins_order.mad,
         twins.smoothed,
         twins.grouped,
         buckets.bucket_quantile,
         buckets.bucket_fraction,
+        tops.tops,
     )
 }
+_MODULES: Final = ("kernels", "kernels_groups", "kernels_order")
 _ready: dict[str, Any] = {}
 
 
@@ -51,8 +54,8 @@ def warm(stop: Stop, cache_dir: Path | None = None) -> int:
     """
     if cache_dir is not None:
         importlib.import_module("numba.core.config").CACHE_DIR = str(cache_dir)  # type: ignore[attr-defined]
-    windows, groups = (importlib.import_module(f"service.promql.{it}") for it in ("kernels", "kernels_groups"))
-    for dispatcher, signature in (*windows.COMPILED, *groups.COMPILED):
+    modules = [importlib.import_module(f"service.promql.{it}") for it in _MODULES]
+    for dispatcher, signature in (one for it in modules for one in it.COMPILED):
         if stop.is_set():
             break
         if dispatcher.__name__ not in _ready:

@@ -9,45 +9,37 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit, types
 from numba.extending import register_jitable
 
 from service.promql.codes import FOLD
-from service.promql.kernels_groups import compensated
+from service.promql.kernels_windows import (
+    BOOL,
+    FLOATS,
+    INT,
+    INTS,
+    OK,
+    OUT,
+    WINDOWED,
+    begin,
+    compensated,
+    compiled,
+    moved,
+)
 from service.samples import STALE_BITS
 
-_INTS: Final = types.Array(types.int64, 1, "C", readonly=True)
-_FLOATS: Final = types.Array(types.float64, 1, "C", readonly=True)
-_OUT: Final = types.float64[:, ::1]
-_OK: Final = types.boolean[:, ::1]
-_INT: Final = types.int64
-_BOOL: Final = types.boolean
-
-F_COUNT, F_SUM, F_AVG, F_MIN = int(FOLD.COUNT), int(FOLD.SUM), int(FOLD.AVG), int(FOLD.MIN)
-F_MAX, F_LAST, F_FIRST, F_PRESENT = int(FOLD.MAX), int(FOLD.LAST), int(FOLD.FIRST), int(FOLD.PRESENT)
+F_COUNT, F_SUM, F_AVG = int(FOLD.COUNT), int(FOLD.SUM), int(FOLD.AVG)
+F_LAST, F_FIRST, F_PRESENT = int(FOLD.LAST), int(FOLD.FIRST), int(FOLD.PRESENT)
 F_STDDEV, F_STDVAR, F_CHANGES, F_RESETS = int(FOLD.STDDEV), int(FOLD.STDVAR), int(FOLD.CHANGES), int(FOLD.RESETS)
 F_TS_LAST, F_TS_FIRST, F_TS_MIN = int(FOLD.TS_LAST), int(FOLD.TS_FIRST), int(FOLD.TS_MIN)
 STALE: Final = int(STALE_BITS)
 
-_compiled: Final = njit(cache=True, nogil=True, error_model="numpy")
 
-
-@register_jitable
-def _moved(ts: Any, low: int, high: int, past: int, end: int, range_ms: int) -> tuple[int, int]:
-    """The window's ends moved on to `(end - range, end]`."""
-    while high < past and ts[high] <= end:
-        high += 1
-    while low < high and ts[low] <= end - range_ms:
-        low += 1
-    return low, high
-
-
-@_compiled
+@compiled
 def latest(offsets: Any, ts: Any, bits: Any, source: Any, ends: Any, lookback: int, out: Any, ok: Any) -> None:
     """The last sample of each window that is no staleness marker."""
     for i in range(len(offsets) - 1):
-        high, past = offsets[i], offsets[i + 1]
-        first = high
+        past = offsets[i + 1]
+        first = high = begin(ts, offsets[i], past, ends[0] - lookback)
         for t in range(len(ends)):
             end = ends[t]
             while high < past and ts[high] <= end:
@@ -61,23 +53,23 @@ def latest(offsets: Any, ts: Any, bits: Any, source: Any, ends: Any, lookback: i
                 ok[i, t] = False
 
 
-@_compiled
+@compiled
 def extrapolated(
     offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, counter: bool, rate: bool, out: Any, ok: Any
 ) -> None:
     """rate, increase and delta; resets in the window are counted as it moves."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         past = offsets[i + 1]
         resets = 0
         for t in range(len(ends)):
             end = ends[t]
-            begin = end - range_ms
+            since = end - range_ms
             while high < past and ts[high] <= end:
                 if high > low and values[high] < values[high - 1]:
                     resets += 1
                 high += 1
-            while low < high and ts[low] <= begin:
+            while low < high and ts[low] <= since:
                 if low + 1 < high and values[low + 1] < values[low]:
                     resets -= 1
                 low += 1
@@ -92,7 +84,7 @@ def extrapolated(
                         grown += values[k - 1]
             sampled = (ts[high - 1] - ts[low]) / 1000
             between = sampled / (high - low - 1)
-            before = (ts[low] - begin) / 1000
+            before = (ts[low] - since) / 1000
             after = (end - ts[high - 1]) / 1000
             if before >= between * 1.1:
                 before = between / 2
@@ -108,13 +100,13 @@ def extrapolated(
             out[i, t] = grown * factor
 
 
-@_compiled
+@compiled
 def pair(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, rate: bool, out: Any, ok: Any) -> None:
     """irate and idelta."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            low, high = moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
             out[i, t] = 0.0
             if high - low >= 2:
@@ -156,16 +148,13 @@ def _average(values: Any, low: int, high: int) -> float:
 
 
 @register_jitable
-def _extreme(op: int, ts: Any, values: Any, low: int, high: int) -> float:
+def _extreme_at(op: int, ts: Any, values: Any, low: int, high: int) -> float:
     best, moment = values[low], ts[low]
-    timed = op >= F_TS_LAST
-    least = op in (F_MIN, F_TS_MIN)
     for k in range(low + 1, high):
         given = values[k]
-        better = given < best if least else given > best
-        if better or np.isnan(best) or (timed and given == best):
+        if np.isnan(best) or (given <= best if op == F_TS_MIN else given >= best):
             best, moment = given, ts[k]
-    found: float = moment / 1000 if timed else best
+    found: float = moment / 1000
     return found
 
 
@@ -189,13 +178,13 @@ def _compared(op: int, values: Any, low: int, high: int) -> float:
     return float(found)
 
 
-@_compiled
+@compiled
 def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, out: Any, ok: Any) -> None:
     """The functions that fold a window, by their code."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            low, high = moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high > low
             found = 0.0
             if high > low:
@@ -222,11 +211,11 @@ def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, 
                 elif op in (F_CHANGES, F_RESETS):
                     found = _compared(op, values, low, high)
                 else:
-                    found = _extreme(op, ts, values, low, high)
+                    found = _extreme_at(op, ts, values, low, high)
             out[i, t] = found
 
 
-@_compiled
+@compiled
 def trend(
     offsets: Any,
     ts: Any,
@@ -241,9 +230,9 @@ def trend(
 ) -> None:
     """deriv and predict_linear."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            low, high = moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
             out[i, t] = 0.0
             if high - low < 2:
@@ -268,65 +257,7 @@ def trend(
             out[i, t] = slope if slope_only else slope * ahead[t] + level
 
 
-@register_jitable
-def _quantile(part: Any, q: float) -> float:
-    """The q-quantile of a part that may be put in order; NaN sorts first."""
-    if np.isnan(q):
-        return np.nan
-    if q < 0:
-        return -np.inf
-    if q > 1:
-        return np.inf
-    gone = 0
-    for k in range(len(part)):
-        if np.isnan(part[k]):
-            part[k] = part[gone]
-            part[gone] = np.nan
-            gone += 1
-    part[gone:].sort()
-    rank = q * (len(part) - 1)
-    below = int(np.floor(rank))
-    share = rank - below
-    found: float = part[below] * (1 - share) + part[min(len(part) - 1, below + 1)] * share
-    return found
-
-
-@_compiled
-def ordered(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, q: Any, out: Any, ok: Any) -> None:
-    """quantile_over_time."""
-    for i in range(len(offsets) - 1):
-        low = high = offsets[i]
-        space = np.empty(offsets[i + 1] - offsets[i])
-        for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
-            ok[i, t] = high > low
-            out[i, t] = 0.0
-            if high > low:
-                part = space[: high - low]
-                part[:] = values[low:high]
-                out[i, t] = _quantile(part, q[t])
-
-
-@_compiled
-def mad(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, out: Any, ok: Any) -> None:
-    """mad_over_time."""
-    for i in range(len(offsets) - 1):
-        low = high = offsets[i]
-        space = np.empty(offsets[i + 1] - offsets[i])
-        for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
-            ok[i, t] = high > low
-            out[i, t] = 0.0
-            if high > low:
-                part = space[: high - low]
-                part[:] = values[low:high]
-                middle = _quantile(part, 0.5)
-                for k in range(len(part)):
-                    part[k] = abs(part[k] - middle)
-                out[i, t] = _quantile(part, 0.5)
-
-
-@_compiled
+@compiled
 def smoothed(
     offsets: Any,
     ts: Any,
@@ -340,9 +271,9 @@ def smoothed(
 ) -> None:
     """double_exponential_smoothing."""
     for i in range(len(offsets) - 1):
-        low = high = offsets[i]
+        low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
         for t in range(len(ends)):
-            low, high = _moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
+            low, high = moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high - low >= 2
             out[i, t] = 0.0
             if high - low < 2:
@@ -357,15 +288,12 @@ def smoothed(
             out[i, t] = level
 
 
-_WINDOWED: Final = (_INTS, _INTS, _FLOATS, _INTS, _INT)
 COMPILED: Final[tuple[tuple[Any, tuple[Any, ...]], ...]] = (
-    (extrapolated, (*_WINDOWED, _BOOL, _BOOL, _OUT, _OK)),
-    (latest, (_INTS, _INTS, _INTS, _FLOATS, _INTS, _INT, _OUT, _OK)),
-    (fold, (*_WINDOWED, _INT, _OUT, _OK)),
-    (pair, (*_WINDOWED, _BOOL, _OUT, _OK)),
-    (trend, (*_WINDOWED, _INTS, _FLOATS, _BOOL, _OUT, _OK)),
-    (ordered, (*_WINDOWED, _FLOATS, _OUT, _OK)),
-    (mad, (*_WINDOWED, _OUT, _OK)),
-    (smoothed, (*_WINDOWED, _FLOATS, _FLOATS, _OUT, _OK)),
+    (extrapolated, (*WINDOWED, BOOL, BOOL, OUT, OK)),
+    (latest, (INTS, INTS, INTS, FLOATS, INTS, INT, OUT, OK)),
+    (fold, (*WINDOWED, INT, OUT, OK)),
+    (pair, (*WINDOWED, BOOL, OUT, OK)),
+    (trend, (*WINDOWED, INTS, FLOATS, BOOL, OUT, OK)),
+    (smoothed, (*WINDOWED, FLOATS, FLOATS, OUT, OK)),
 )
 """Each kernel with its one signature, those that most queries need first."""

@@ -5,38 +5,19 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit, types
 from numba.extending import register_jitable
 
 from service.promql.buckets import TOLERANCE
 from service.promql.codes import AGGREGATE
+from service.promql.kernels_windows import BOOL, FLAGS, FLOATS, INT, INTS, OK, OUT, TABLE, compensated, compiled
 
-_INTS: Final = types.Array(types.int64, 1, "C", readonly=True)
-_FLOATS: Final = types.Array(types.float64, 1, "C", readonly=True)
-_TABLE: Final = types.Array(types.float64, 2, "C", readonly=True)
-_FLAGS: Final = types.Array(types.boolean, 2, "C", readonly=True)
-_OUT: Final = types.float64[:, ::1]
-_OK: Final = types.boolean[:, ::1]
 _HUGE: Final = float(np.finfo(np.float64).max)
 SUM, AVG, MIN, MAX = int(AGGREGATE.SUM), int(AGGREGATE.AVG), int(AGGREGATE.MIN), int(AGGREGATE.MAX)
 COUNT, GROUP = int(AGGREGATE.COUNT), int(AGGREGATE.GROUP)
 STDDEV, STDVAR = int(AGGREGATE.STDDEV), int(AGGREGATE.STDVAR)
 
-_compiled: Final = njit(cache=True, nogil=True, error_model="numpy")
 
-
-@register_jitable
-def compensated(given: float, total: float, rest: float) -> tuple[float, float]:
-    """Neumaier's addition: the new sum, and what was lost so far."""
-    new = total + given
-    if np.isinf(new):
-        return new, 0.0
-    if abs(total) >= abs(given):
-        return new, rest + ((total - new) + given)
-    return new, rest + ((given - new) + total)
-
-
-@_compiled
+@compiled
 def grouped(values: Any, present: Any, groups: Any, op: int, out: Any, ok: Any) -> None:
     """Rows into groups, by the code of the aggregation."""
     steps = values.shape[1]
@@ -130,7 +111,7 @@ def _made_monotonic(counts: Any, n: int) -> bool:
     return forced
 
 
-@_compiled
+@compiled
 def bucket_quantile(
     values: Any, present: Any, uppers: Any, begins: Any, q: Any, out: Any, ok: Any, forced: Any
 ) -> None:
@@ -184,7 +165,7 @@ def _rank(at: float, counts: Any, bounds: Any, n: int) -> float:
     return float(min(under + (counts[b] - under) * ((at - lower) / (bounds[b] - lower)), counts[n - 1]))
 
 
-@_compiled
+@compiled
 def bucket_fraction(
     values: Any, present: Any, uppers: Any, begins: Any, lows: Any, highs: Any, out: Any, ok: Any
 ) -> None:
@@ -207,9 +188,53 @@ def bucket_fraction(
                 out[h, t] = (_rank(highs[t], counts, bounds, n) - _rank(lows[t], counts, bounds, n)) / total
 
 
+@register_jitable
+def _is_better(a: float, b: float, largest: bool) -> bool:
+    """Whether a comes before b: numbers before NaN, and of two that are equal neither."""
+    if np.isnan(a):
+        return False
+    return bool(np.isnan(b) or (a > b if largest else a < b))
+
+
+@compiled
+def tops(values: Any, present: Any, groups: Any, wanted: Any, largest: bool, kept: Any) -> None:
+    """topk and bottomk: each group and step holds its best rows so far, in order."""
+    steps = values.shape[1]
+    size, most = 0, 0
+    for row in range(len(groups)):
+        size = max(size, groups[row] + 1)
+    for t in range(steps):
+        most = max(most, wanted[t])
+    best = np.empty((size, steps, most), np.int64)
+    count = np.zeros((size, steps), np.int64)
+    for row in range(len(groups)):
+        g = groups[row]
+        for t in range(steps):
+            k = wanted[t]
+            if k < 1 or not present[row, t]:
+                continue
+            n = count[g, t]
+            if n == k:
+                if not _is_better(values[row, t], values[best[g, t, n - 1], t], largest):
+                    continue
+            else:
+                n += 1
+                count[g, t] = n
+            at = n - 1
+            while at > 0 and _is_better(values[row, t], values[best[g, t, at - 1], t], largest):
+                best[g, t, at] = best[g, t, at - 1]
+                at -= 1
+            best[g, t, at] = row
+    for g in range(size):
+        for t in range(steps):
+            for at in range(count[g, t]):
+                kept[best[g, t, at], t] = True
+
+
 COMPILED: Final[tuple[tuple[Any, tuple[Any, ...]], ...]] = (
-    (grouped, (_TABLE, _FLAGS, _INTS, types.int64, _OUT, _OK)),
-    (bucket_quantile, (_TABLE, _FLAGS, _FLOATS, _INTS, _FLOATS, _OUT, _OK, _OK)),
-    (bucket_fraction, (_TABLE, _FLAGS, _FLOATS, _INTS, _FLOATS, _FLOATS, _OUT, _OK)),
+    (grouped, (TABLE, FLAGS, INTS, INT, OUT, OK)),
+    (bucket_quantile, (TABLE, FLAGS, FLOATS, INTS, FLOATS, OUT, OK, OK)),
+    (tops, (TABLE, FLAGS, INTS, INTS, BOOL, OK)),
+    (bucket_fraction, (TABLE, FLAGS, FLOATS, INTS, FLOATS, FLOATS, OUT, OK)),
 )
 """Each kernel with its one signature."""

@@ -28,7 +28,7 @@ _OPERATORS: Final = frozenset(
 _SET_WORDS: Final = ("and", "or", "unless", "atan2")
 _MODIFIERS: Final = ("by", "without", "on", "ignoring", "group_left", "group_right", "fill", "fill_left", "fill_right")
 _NO_CALLS: Final = frozenset((*_SET_WORDS, *_MODIFIERS, "bool", "offset"))
-_RENAMED: Final = {"holt_winters": "double_exponential_smoothing"}
+RENAMED: Final = {"holt_winters": "double_exponential_smoothing"}
 _UNITS: Final = {
     "ms": 1,
     "s": 1000,
@@ -151,7 +151,7 @@ def _rewrite(tokens: list[Token]) -> tuple[list[str], list[str], tuple[str, ...]
 
 def _respelled(token: Token) -> str:
     if token.kind == "word":
-        return _RENAMED.get(token.text, token.text)
+        return RENAMED.get(token.text, token.text)
     if token.kind == "string" and token.text[0] != "`" and _BYTE_ESCAPE.search(token.text):
         return _decoded(token)
     return token.text

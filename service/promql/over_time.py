@@ -29,8 +29,6 @@ _FOLDS: Final = {
     "count_over_time": FOLD.COUNT,
     "sum_over_time": FOLD.SUM,
     "avg_over_time": FOLD.AVG,
-    "min_over_time": FOLD.MIN,
-    "max_over_time": FOLD.MAX,
     "last_over_time": FOLD.LAST,
     "first_over_time": FOLD.FIRST,
     "present_over_time": FOLD.PRESENT,
@@ -47,8 +45,8 @@ _FOLDS: Final = {
 
 def run(ev: Evaluator, call: Call, data: Ranged, name: str, *given: Any) -> Frame:
     """A kernel over all windows; arrays among `given` have one number per step."""
-    rows = [it for it in given if isinstance(it, np.ndarray)]
-    fixed = data.fixed and all((it == it[0]).all() or np.isnan(it).all() for it in rows)
+    numbers = [it for it in given if isinstance(it, np.ndarray)]
+    fixed = data.fixed and all((it == it[0]).all() or np.isnan(it).all() for it in numbers)
     steps = 1 if fixed else ev.grid.steps
     ends = data.ends if fixed or not data.fixed else np.repeat(data.ends, steps)
     given = tuple(np.ascontiguousarray(it[:steps]) if isinstance(it, np.ndarray) else it for it in given)
@@ -56,11 +54,27 @@ def run(ev: Evaluator, call: Call, data: Ranged, name: str, *given: Any) -> Fram
     ev.query.cells(n, ev.grid.steps)
     out, ok = np.zeros((n, steps)), np.zeros((n, steps), np.bool_)
     work = kernel(name)
-    for part in select.parts(ev.query, n, steps):
-        slots = data.offsets[part.start : part.stop + 1]
-        work(slots, data.ts_ms, data.values, ends, data.range_ms, *given, out[part], ok[part])
+    for rows, columns in select.blocks(ev.query, n, steps, _samples_a_window(data)):
+        slots = data.offsets[rows.start : rows.stop + 1]
+        some = tuple(it[columns] if isinstance(it, np.ndarray) else it for it in given)
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        whole = shape[1] == steps
+        values = out[rows] if whole else np.zeros(shape)
+        there = ok[rows] if whole else np.zeros(shape, np.bool_)
+        work(slots, data.ts_ms, data.values, ends[columns], data.range_ms, *some, values, there)
+        if not whole:
+            out[rows, columns], ok[rows, columns] = values, there
     drop = data.drop if call.name in _KEEP_NAMES else np.ones(n, np.bool_)
     return compact(Frame(data.labels, drop, *select.spread(out, ok, ev.grid.steps, fixed)))
+
+
+def _samples_a_window(data: Ranged) -> int:
+    """About how many samples lie in a window: what working out one costs."""
+    some = np.flatnonzero(np.diff(data.offsets))
+    if not len(some):
+        return 1
+    span = max(1, int(data.ts_ms[data.offsets[some + 1] - 1].max() - data.ts_ms[data.offsets[some]].min()))
+    return 1 + int(len(data.ts_ms) / len(data.labels) * min(1.0, data.range_ms / span))
 
 
 def _extrapolated(counter: bool, rate: bool) -> Function:
@@ -87,6 +101,10 @@ def _pair(rate: bool) -> Function:
 
 def _folded(ev: Evaluator, call: Call) -> Frame:
     return run(ev, call, ev.ranged(call.args[0]), "fold", int(_FOLDS[call.name]))
+
+
+def _extremes(least: bool) -> Function:
+    return lambda ev, call: run(ev, call, ev.ranged(call.args[0]), "extremes", least)
 
 
 def _mad(ev: Evaluator, call: Call) -> Frame:
@@ -161,6 +179,8 @@ OVER_TIME: Final[dict[str, Function]] = {
     "delta": _extrapolated(counter=False, rate=False),
     "irate": _pair(rate=True),
     "idelta": _pair(rate=False),
+    "min_over_time": _extremes(least=True),
+    "max_over_time": _extremes(least=False),
     "mad_over_time": _mad,
     "quantile_over_time": _quantile,
     "deriv": _deriv,

@@ -13,6 +13,7 @@ import promql_parser as native
 from service.promql.errors import BadQuery, LimitFault, QueryFault
 from service.promql.lex import LONGEST_MS, lex, seconds_of
 from service.promql.model import Limits
+from service.promql.regex import anchored
 from service.promql.tree import (
     Aggregation,
     Anchor,
@@ -121,6 +122,9 @@ class _Translation:
         if it.matchers.or_matchers:
             raise BadQuery("invalid query: `or` between matchers is no PromQL; use =~ or the operator `or`")
         matchers = [Matcher(one.name, _OPS[str(one.op)], one.value) for one in it.matchers.matchers]
+        for one in matchers:
+            if one.op in ("=~", "!~"):
+                anchored(one.value)
         named = [Matcher(NAME, "=", it.name)] if it.name is not None else []
         return Selector((*named, *matchers), self._shift(it))
 

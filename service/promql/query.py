@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from service.promql.errors import LimitFault, QueryCanceled, QueryTimeout
 from service.promql.model import Limits
-from service.samples import Samples
+from service.promql.plan import Reading
+from service.samples import Matcher, Samples
+
+_AT_ONCE: Final = 3
+"""Results of full size that may be held at once: two operands and what is made of them."""
 
 
 @dataclass
@@ -23,8 +29,10 @@ class Query:
     deadline: float
     canceled: Callable[[], bool]
     touched: int = 0
+    readings: dict[tuple[Matcher, ...], list[Reading]] = field(default_factory=dict)
     warnings: dict[str, None] = field(default_factory=dict)
     infos: dict[str, None] = field(default_factory=dict)
+    _live: int = 0
 
     def tick(self) -> None:
         """Called wherever time may have passed; raises when it is over."""
@@ -49,12 +57,22 @@ class Query:
             raise LimitFault(
                 "max_series", f"{rows} series at once, at most {self.limits.max_series} (max_series): add matchers"
             )
-        if rows * steps > self.limits.max_cells:
+        made = rows * steps
+        if made > self.limits.max_cells or made + self._live > _AT_ONCE * self.limits.max_cells:
             raise LimitFault(
                 "max_cells",
-                f"{rows} series at {steps} steps are {rows * steps} values, at most {self.limits.max_cells} "
-                "(max_cells): ask for a longer step, a shorter range or fewer series",
+                f"{rows} series at {steps} steps are {made} values beside {self._live}, at most "
+                f"{self.limits.max_cells} (max_cells): ask for a longer step, a shorter range or fewer series",
             )
+
+    @contextmanager
+    def holding(self, cells: int) -> Iterator[None]:
+        """While one operand waits for the other, its values count as held."""
+        self._live += cells
+        try:
+            yield
+        finally:
+            self._live -= cells
 
     def warn(self, text: str) -> None:
         """Says something of the answer that may make it wrong."""

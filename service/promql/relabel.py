@@ -1,4 +1,4 @@
-"""label_replace and label_join; regular expressions are RE2's, anchored, `.` takes line ends."""
+"""label_replace and label_join."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import re2
 
-from service.promql.errors import ExecutionFault
+from service.promql.errors import BadQuery, ExecutionFault
 from service.promql.frame import Frame, merged
 from service.promql.labels import valid_label
 from service.promql.model import Labels
+from service.promql.regex import anchored
 from service.promql.tree import Call
 from service.samples import NAME
 
@@ -20,32 +20,23 @@ if TYPE_CHECKING:
     from service.promql.evaluate import Evaluator
 
 _REFERENCE: Final = re.compile(r"\$(?:\$|\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))")
-_MAX_REGEX_BYTES: Final = 1 << 20
 _MAX_VALUE_CHARS: Final = 1 << 16
 _FAULT: Final = "vector cannot contain metrics with the same labelset"
-
-
-def anchored(pattern: str) -> Any:
-    """A compiled regular expression that takes whole texts; raises ExecutionFault where RE2 refuses it."""
-    options = re2.Options()
-    options.max_mem = _MAX_REGEX_BYTES
-    options.log_errors = False
-    try:
-        return re2.compile(f"^(?s:{pattern})$", options)
-    except re2.error as fault:
-        raise ExecutionFault(f"invalid regular expression {pattern!r}: {fault}") from None
 
 
 def _replace(ev: Evaluator, call: Call) -> Frame:
     frame = ev.frame(call.args[0])
     target, template, source, pattern = (ev.text(it) for it in call.args[1:])
-    compiled = anchored(pattern)
+    try:
+        compiled = anchored(pattern)
+    except BadQuery as fault:
+        raise ExecutionFault(str(fault)) from None
     if not valid_label(target):
         raise ExecutionFault(f"invalid destination label name in label_replace(): {target!r}")
     expand = _template(template, compiled)
 
     def value(labels: Labels) -> str | None:
-        found = compiled.search(labels.get(source, ""))
+        found = compiled.fullmatch(labels.get(source, ""))
         return None if found is None else expand(found)
 
     return _relabelled(frame, target, [value(it) for it in frame.labels])

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from service.promql.errors import LimitFault
+from service.errors import SelectFault
+from service.promql.errors import ExecutionFault, LimitFault
 from service.promql.frame import Flags, Floats, Frame, Grid, Ints
 from service.promql.jit import kernel
 from service.promql.model import Labels
+from service.promql.plan import Reading, ends_of
 from service.promql.query import Query
-from service.promql.tree import Selector, Shift
+from service.promql.tree import Selector
 from service.samples import STALE_BITS, Selected, TooManySamples
 
-_WINDOWS_AT_ONCE = 1 << 20
+_VISITS_AT_ONCE: Final = 1 << 24
+"""Samples that a kernel may look at between two looks at the time: some 0.1 s, a second where they are sorted."""
 
 
 class Ranged(NamedTuple):
@@ -34,22 +37,31 @@ class Ranged(NamedTuple):
     fixed: bool
 
 
-def ends_of(query: Query, grid: Grid, shift: Shift) -> tuple[Ints, bool]:
-    """Where windows end at each step; with `@` that is one moment for all."""
-    if shift.at is None:
-        return grid.times - shift.offset_ms, False
-    at = {"start": query.start_ms, "end": query.end_ms}[shift.at] if isinstance(shift.at, str) else shift.at
-    return np.array([at - shift.offset_ms], np.int64), True
-
-
-def read(query: Query, selector: Selector, ends: Ints, range_ms: int) -> Selected:
-    """The samples of all windows; counted, refused where they are too many."""
+def read(query: Query, selector: Selector, since_ms: int, until_ms: int, fresh: bool) -> Selected:
+    """The samples of all windows, and maybe more; `fresh` leaves out staleness markers; too many are refused."""
     query.tick()
+    planned = query.readings.get(selector.matchers, [])
+    reading = next((it for it in planned if it.since_ms <= since_ms and until_ms <= it.until_ms), None)
+    reading = reading or Reading(since_ms, until_ms)
+    if reading.found is None:
+        reading.found = _selected(query, selector, reading)
+    reading.uses -= 1
+    found = reading.found
+    if fresh:
+        found = reading.fresh = reading.fresh or without_stale(found)
+    if reading.uses <= 0:
+        reading.found = reading.fresh = None
+    return found
+
+
+def _selected(query: Query, selector: Selector, reading: Reading) -> Selected:
     left = query.limits.max_samples - query.touched
     try:
-        found = query.samples.select(selector.matchers, int(ends[0]) - range_ms, int(ends[-1]), left)
+        found = query.samples.select(selector.matchers, reading.since_ms, reading.until_ms, left)
     except TooManySamples as fault:
         raise LimitFault("max_samples", f"{fault}; max_samples is {query.limits.max_samples}") from fault
+    except SelectFault as fault:
+        raise ExecutionFault(str(fault)) from fault
     query.touch(len(found.ts_ms))
     query.cells(len(found.labels), 1)
     return found
@@ -58,13 +70,13 @@ def read(query: Query, selector: Selector, ends: Ints, range_ms: int) -> Selecte
 def instant(query: Query, grid: Grid, selector: Selector, lookback_ms: int, moments: bool = False) -> Frame:
     """The last sample within lookback at each step; with `moments` when it was, in seconds."""
     ends, fixed = ends_of(query, grid, selector.shift)
-    found = read(query, selector, ends, lookback_ms)
+    found = read(query, selector, int(ends[0]) - lookback_ms, int(ends[-1]), fresh=False)
     n = len(found.labels)
     query.cells(n, grid.steps)
     source = found.ts_ms / 1000 if moments else found.values
     values, present = np.empty((n, len(ends))), np.empty((n, len(ends)), np.bool_)
     ts, bits = found.ts_ms, np.ascontiguousarray(found.values).view(np.int64)
-    for part in parts(query, n, len(ends)):
+    for part, _ in blocks(query, n, len(ends), 1):
         slots = found.offsets[part.start : part.stop + 1]
         kernel("latest")(slots, ts, bits, source, ends, lookback_ms, values[part], present[part])
     drop = np.full(n, moments)
@@ -74,13 +86,13 @@ def instant(query: Query, grid: Grid, selector: Selector, lookback_ms: int, mome
 def ranged(query: Query, grid: Grid, selector: Selector, range_ms: int) -> Ranged:
     """The samples of a range selector, without staleness markers."""
     ends, fixed = ends_of(query, grid, selector.shift)
-    found = fresh(read(query, selector, ends, range_ms))
+    found = read(query, selector, int(ends[0]) - range_ms, int(ends[-1]), fresh=True)
     labels = list(found.labels)
     drop = np.zeros(len(labels), np.bool_)
     return Ranged(labels, drop, found.offsets, found.ts_ms, found.values, ends, range_ms, fixed)
 
 
-def fresh(found: Selected) -> Selected:
+def without_stale(found: Selected) -> Selected:
     """The samples that are no staleness markers."""
     stale = np.ascontiguousarray(found.values).view(np.int64) == STALE_BITS
     if not stale.any():
@@ -90,12 +102,14 @@ def fresh(found: Selected) -> Selected:
     return Selected(found.labels, offsets, found.ts_ms[~stale], found.values[~stale])
 
 
-def parts(query: Query, rows: int, steps: int) -> Iterator[slice]:
-    """Slices of rows so small that time is looked at between them."""
-    at_once = max(1, _WINDOWS_AT_ONCE // max(steps, 1))
-    for begin in range(0, rows, at_once):
-        query.tick()
-        yield slice(begin, min(begin + at_once, rows))
+def blocks(query: Query, rows: int, steps: int, visits: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks of rows and steps so small that time is looked at between them; `visits` is what one window costs."""
+    high = max(1, _VISITS_AT_ONCE // max(steps * visits, 1))
+    wide = steps if high > 1 else max(1, min(steps, _VISITS_AT_ONCE // visits))
+    for row in range(0, rows, high):
+        for step in range(0, steps, wide):
+            query.tick()
+            yield slice(row, min(row + high, rows)), slice(step, min(step + wide, steps))
 
 
 def spread(values: Floats, present: Flags, steps: int, fixed: bool) -> tuple[Floats, Flags]:

@@ -21,7 +21,7 @@ Ints: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 
 
-def _bounds(offsets: Ints, ts: Ints, ends: Ints, range_ms: int) -> tuple[Ints, Ints]:
+def bounds(offsets: Ints, ts: Ints, ends: Ints, range_ms: int) -> tuple[Ints, Ints]:
     """First and past-the-last sample of each window, flat: series by series."""
     n, steps = len(offsets) - 1, len(ends)
     low, high = np.empty((n, steps), np.int64), np.empty((n, steps), np.int64)
@@ -32,7 +32,7 @@ def _bounds(offsets: Ints, ts: Ints, ends: Ints, range_ms: int) -> tuple[Ints, I
     return low.ravel(), high.ravel()
 
 
-def _walk(low: Ints, high: Ints, first: int = 0) -> Iterator[tuple[int, Ints, Ints]]:
+def walk(low: Ints, high: Ints, first: int = 0) -> Iterator[tuple[int, Ints, Ints]]:
     """For each k: k, the windows that have a k-th sample, and where that is."""
     sizes = high - low
     for k in range(first, int(sizes.max(initial=0))):
@@ -51,7 +51,7 @@ def latest(
     offsets: Ints, ts: Ints, bits: Ints, source: Floats, ends: Ints, lookback: int, out: Floats, ok: Flags
 ) -> None:
     """The last sample of each window, from `source`; absent where it is a staleness marker."""
-    low, high = _bounds(offsets, ts, ends, lookback)
+    low, high = bounds(offsets, ts, ends, lookback)
     there = high > low
     at = high[there] - 1
     flat, flags = np.zeros(len(low)), there.copy()
@@ -72,13 +72,13 @@ def extrapolated(
     ok: Flags,
 ) -> None:
     """rate, increase and delta: the difference in the window, extrapolated to its borders as Prometheus does."""
-    low, high = _bounds(offsets, ts, ends, range_ms)
+    low, high = bounds(offsets, ts, ends, range_ms)
     until = np.tile(ends, len(offsets) - 1)
     there = np.flatnonzero(high - low >= 2)
     low, high, until = low[there], high[there], until[there]
     grown = values[high - 1] - values[low]
     if counter:
-        for _, which, at in _walk(low, high, 1):
+        for _, which, at in walk(low, high, 1):
             fell = values[at] < values[at - 1]
             grown[which[fell]] += values[at[fell] - 1]
     sampled = (ts[high - 1] - ts[low]) / 1000
@@ -91,10 +91,11 @@ def extrapolated(
         before = np.where(zero < before, zero, before)
     after = np.where(after >= between * 1.1, between / 2, after)
     factor = (sampled + before + after) / sampled
-    _put(out, ok, there, grown * (factor / (range_ms / 1000) if rate else factor))
+    put(out, ok, there, grown * (factor / (range_ms / 1000) if rate else factor))
 
 
-def _put(out: Floats, ok: Flags, which: Ints, values: Any) -> None:
+def put(out: Floats, ok: Flags, which: Ints, values: Any) -> None:
+    """Values of some windows, by their flat numbers; the others are not there."""
     flat, flags = np.zeros(out.size), np.zeros(out.size, np.bool_)
     flat[which], flags[which] = values, True
     out[:], ok[:] = flat.reshape(out.shape), flags.reshape(out.shape)
@@ -104,21 +105,21 @@ def pair(
     offsets: Ints, ts: Ints, values: Floats, ends: Ints, range_ms: int, rate: bool, out: Floats, ok: Flags
 ) -> None:
     """irate and idelta: what the last two samples of the window say."""
-    low, high = _bounds(offsets, ts, ends, range_ms)
+    low, high = bounds(offsets, ts, ends, range_ms)
     there = np.flatnonzero(high - low >= 2)
     last = high[there] - 1
     found = values[last] - values[last - 1]
     if rate:
         found = np.where(values[last] < values[last - 1], values[last], found) / ((ts[last] - ts[last - 1]) / 1000)
-    _put(out, ok, there, found)
+    put(out, ok, there, found)
 
 
 def fold(offsets: Ints, ts: Ints, values: Floats, ends: Ints, range_ms: int, op: int, out: Floats, ok: Flags) -> None:
     """The functions that fold the samples of a window into one number; `op` is a code of `FOLD`."""
-    low, high = _bounds(offsets, ts, ends, range_ms)
+    low, high = bounds(offsets, ts, ends, range_ms)
     there = np.flatnonzero(high > low)
     low, high = low[there], high[there]
-    _put(out, ok, there, _folded(op, low, high, ts, values))
+    put(out, ok, there, _folded(op, low, high, ts, values))
 
 
 def _folded(op: int, low: Ints, high: Ints, ts: Ints, values: Floats) -> Any:
@@ -139,8 +140,8 @@ def _folded(op: int, low: Ints, high: Ints, ts: Ints, values: Floats) -> Any:
             return _sum(low, high, values)
         case FOLD.AVG:
             return _average(low, high, values)
-        case FOLD.MIN | FOLD.MAX | FOLD.TS_MIN | FOLD.TS_MAX:
-            return _extreme(op, low, high, ts, values)
+        case FOLD.TS_MIN | FOLD.TS_MAX:
+            return _extreme_at(op, low, high, ts, values)
         case FOLD.STDVAR | FOLD.STDDEV:
             found = _variance(low, high, values)
             return np.sqrt(found) if op == FOLD.STDDEV else found
@@ -153,7 +154,7 @@ def _folded(op: int, low: Ints, high: Ints, ts: Ints, values: Floats) -> Any:
 
 def _sum(low: Ints, high: Ints, values: Floats) -> Floats:
     total, rest = np.zeros(len(low)), np.zeros(len(low))
-    for _, which, at in _walk(low, high):
+    for _, which, at in walk(low, high):
         total[which], rest[which] = _add(values[at], total[which], rest[which])
     return np.where(np.isinf(total), total, total + rest)
 
@@ -162,7 +163,7 @@ def _average(low: Ints, high: Ints, values: Floats) -> Floats:
     """The mean by a compensated sum; where that overflows, by the mean so far."""
     total, rest = np.zeros(len(low)), np.zeros(len(low))
     mean_like = np.zeros(len(low), np.bool_)
-    for k, which, at in _walk(low, high):
+    for k, which, at in walk(low, high):
         given, t, r, m = values[at], total[which], rest[which], mean_like[which]
         new, new_rest = _add(given, t, r)
         over = ~m & np.isinf(new) & (k > 0)
@@ -174,25 +175,21 @@ def _average(low: Ints, high: Ints, values: Floats) -> Floats:
     return np.where(mean_like, total + rest, total / n + rest / n)
 
 
-def _extreme(op: int, low: Ints, high: Ints, ts: Ints, values: Floats) -> Floats:
+def _extreme_at(op: int, low: Ints, high: Ints, ts: Ints, values: Floats) -> Floats:
+    """When the last of the least or greatest values was."""
     best, moment = values[low], ts[low]
-    timed = op in (FOLD.TS_MIN, FOLD.TS_MAX)
-    for _, which, at in _walk(low, high, 1):
+    for _, which, at in walk(low, high, 1):
         given, now = values[at], best[which]
-        if op in (FOLD.MIN, FOLD.TS_MIN):
-            better = (given <= now) if timed else (given < now)
-        else:
-            better = (given >= now) if timed else (given > now)
-        better |= np.isnan(now)
+        better = ((given <= now) if op == FOLD.TS_MIN else (given >= now)) | np.isnan(now)
         best[which] = np.where(better, given, now)
         moment[which] = np.where(better, ts[at], moment[which])
-    return moment / 1000 if timed else best
+    return moment / 1000
 
 
 def _variance(low: Ints, high: Ints, values: Floats) -> Floats:
     """Welford's, compensated."""
     mean, mean_rest, aux, aux_rest = (np.zeros(len(low)) for _ in range(4))
-    for k, which, at in _walk(low, high):
+    for k, which, at in walk(low, high):
         delta = values[at] - (mean[which] + mean_rest[which])
         mean[which], mean_rest[which] = _add(delta / (k + 1), mean[which], mean_rest[which])
         grown = delta * (values[at] - (mean[which] + mean_rest[which]))
@@ -202,7 +199,7 @@ def _variance(low: Ints, high: Ints, values: Floats) -> Floats:
 
 def _compared(low: Ints, high: Ints, values: Floats, compare: Any) -> Floats:
     found = np.zeros(len(low))
-    for _, which, at in _walk(low, high, 1):
+    for _, which, at in walk(low, high, 1):
         now, before = values[at], values[at - 1]
         found[which] += compare(now, before) & ~(np.isnan(now) & np.isnan(before))
     return found
@@ -221,7 +218,7 @@ def trend(
     ok: Flags,
 ) -> None:
     """deriv and predict_linear: least squares over the window; its slope, or the line at `origins + ahead`."""
-    low, high = _bounds(offsets, ts, ends, range_ms)
+    low, high = bounds(offsets, ts, ends, range_ms)
     n = len(offsets) - 1
     origin, ahead = np.tile(origins, n), np.tile(ahead, n)
     there = np.flatnonzero(high - low >= 2)
@@ -229,13 +226,13 @@ def trend(
     if slope_only:
         origin = ts[low]
     slope, level = _regression(low, high, ts, values, origin)
-    _put(out, ok, there, slope if slope_only else slope * ahead + level)
+    put(out, ok, there, slope if slope_only else slope * ahead + level)
 
 
 def _regression(low: Ints, high: Ints, ts: Ints, values: Floats, origin: Ints) -> tuple[Floats, Floats]:
     sums, rests = np.zeros((4, len(low))), np.zeros((4, len(low)))
     first, flat = values[low], np.ones(len(low), np.bool_)
-    for _, which, at in _walk(low, high):
+    for _, which, at in walk(low, high):
         x, y = (ts[at] - origin[which]) / 1000, values[at]
         flat[which] &= y == first[which]
         for j, term in enumerate((x, y, x * y, x * x)):
@@ -246,40 +243,6 @@ def _regression(low: Ints, high: Ints, ts: Ints, values: Floats, origin: Ints) -
     level = y / n - slope * x / n
     lone = np.where(np.isinf(first), np.nan, 0.0)
     return np.where(flat, lone, slope), np.where(flat, first + lone, level)
-
-
-def ordered(
-    offsets: Ints, ts: Ints, values: Floats, ends: Ints, range_ms: int, q: Floats, out: Floats, ok: Flags
-) -> None:
-    """quantile_over_time for one q of each window, between 0 and 1; NaN sorts first."""
-    low, high = _bounds(offsets, ts, ends, range_ms)
-    shares = np.tile(q, len(offsets) - 1)
-    there = np.flatnonzero(high > low)
-    found = [quantile(values[low[w] : high[w]], shares[w]) for w in there]
-    _put(out, ok, there, found)
-
-
-def quantile(values: Floats, q: float) -> float:
-    """The q-quantile of some values, linear between the two nearest."""
-    if np.isnan(q):
-        return float("nan")
-    if q < 0 or q > 1:
-        return float("-inf") if q < 0 else float("inf")
-    values = np.sort(values)
-    gone = np.isnan(values)
-    values = np.concatenate((values[gone], values[~gone]))
-    rank = q * (len(values) - 1)
-    below = int(np.floor(rank))
-    share = rank - below
-    return float(values[below] * (1 - share) + values[min(len(values) - 1, below + 1)] * share)
-
-
-def mad(offsets: Ints, ts: Ints, values: Floats, ends: Ints, range_ms: int, out: Floats, ok: Flags) -> None:
-    """mad_over_time: the median distance from the median."""
-    low, high = _bounds(offsets, ts, ends, range_ms)
-    there = np.flatnonzero(high > low)
-    parts = [values[low[w] : high[w]] for w in there]
-    _put(out, ok, there, [quantile(np.abs(it - quantile(it, 0.5)), 0.5) for it in parts])
 
 
 def smoothed(
@@ -294,20 +257,20 @@ def smoothed(
     ok: Flags,
 ) -> None:
     """double_exponential_smoothing with the factors of each window."""
-    low, high = _bounds(offsets, ts, ends, range_ms)
+    low, high = bounds(offsets, ts, ends, range_ms)
     n = len(offsets) - 1
     there = np.flatnonzero(high - low >= 2)
     low, high = low[there], high[there]
     sf, tf = np.tile(smoothing, n)[there], np.tile(trending, n)[there]
     level, before = values[low], values[low]
     slope = values[low + 1] - values[low]
-    for k, which, at in _walk(low, high, 1):
+    for k, which, at in walk(low, high, 1):
         s, t = sf[which], tf[which]
         if k > 1:
             slope[which] = t * (level[which] - before[which]) + (1 - t) * slope[which]
         new = s * values[at] + (1 - s) * (level[which] + slope[which])
         before[which], level[which] = level[which], new
-    _put(out, ok, there, level)
+    put(out, ok, there, level)
 
 
 def grouped(values: Floats, present: Flags, groups: Ints, op: int, out: Floats, ok: Flags) -> None:

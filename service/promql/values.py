@@ -50,9 +50,19 @@ def _elementwise(ev: Evaluator, call: Call) -> Frame:
     return nameless(frame, ELEMENTWISE[call.name](frame.values))
 
 
+def _greater(a: Any, b: Any) -> Any:
+    """The greater of two; infinity wins over NaN, NaN over all else."""
+    return np.where((a == np.inf) | (b == np.inf), np.inf, np.maximum(a, b))
+
+
+def _lesser(a: Any, b: Any) -> Any:
+    """The lesser of two; minus infinity wins over NaN, NaN over all else."""
+    return np.where((a == -np.inf) | (b == -np.inf), -np.inf, np.minimum(a, b))
+
+
 def _clamp(ev: Evaluator, call: Call) -> Frame:
     frame, low, high = ev.frame(call.args[0]), ev.row(call.args[1]), ev.row(call.args[2])
-    found = nameless(frame, np.maximum(low, np.minimum(high, frame.values)), frame.present & ~(high < low))
+    found = nameless(frame, _greater(low, _lesser(high, frame.values)), frame.present & ~(high < low))
     return compact(found)
 
 
@@ -136,8 +146,8 @@ def _sort_by_label(descending: bool) -> Function:
 VALUES: Final[dict[str, Function]] = {
     **dict.fromkeys(ELEMENTWISE, _elementwise),
     "clamp": _clamp,
-    "clamp_min": _clamp_one(np.maximum),
-    "clamp_max": _clamp_one(np.minimum),
+    "clamp_min": _clamp_one(_greater),
+    "clamp_max": _clamp_one(_lesser),
     "round": _round,
     "scalar": _scalar,
     "vector": _vector,
@@ -149,8 +159,8 @@ VALUES: Final[dict[str, Function]] = {
     "end": _constant(lambda ev: ev.query.end_ms / 1000),
     "step": _constant(lambda ev: ev.query.step_ms / 1000),
     "range": _constant(lambda ev: (ev.query.end_ms - ev.query.start_ms) / 1000),
-    "min_of": _either(np.minimum),
-    "max_of": _either(np.maximum),
+    "min_of": _either(_lesser),
+    "max_of": _either(_greater),
     "sort": _sort(descending=False),
     "sort_desc": _sort(descending=True),
     "sort_by_label": _sort_by_label(descending=False),

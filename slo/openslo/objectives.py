@@ -12,7 +12,7 @@ from slo.openslo.faults import Finding
 from slo.openslo.measures import Foreign, Own
 from slo.openslo.plans import Plan
 from slo.overrides import DEFAULTS, Asked, Goal, with_threshold
-from slo.periods import Rolling
+from slo.periods import CalendarPeriods
 from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint
 from slo.slices import Occurrences
 from slo.text import duration, number
@@ -65,8 +65,6 @@ def why_not(plan: Plan) -> str | None:
         return "Composites are checked, and not judged yet."
     if not isinstance(plan.method, Occurrences):
         return f"{type(plan.method).__name__} are checked, and not judged yet: Occurrences are."
-    if not isinstance(plan.period, Rolling):
-        return "Calendar windows are checked, and not judged yet: rolling ones are."
     if not SHORTEST_MS <= plan.window_ms <= LONGEST_MS:
         return f"Windows from {duration(SHORTEST_MS)} to {duration(LONGEST_MS)} are judged."
     if not isinstance(plan.measure, Own | EventRatio):
@@ -75,7 +73,7 @@ def why_not(plan: Plan) -> str | None:
 
 
 def _asked(plan: Plan, own: Own) -> Asked:
-    return Asked(own.indicator, own.of, plan.name, _goal(plan, own), _where(plan), why_not(plan))
+    return Asked(own.indicator, own.of, plan.name, _goal(plan, own), _where(plan), why_not(plan), _calendar(plan))
 
 
 def _goal(plan: Plan, own: Own) -> Goal:
@@ -105,7 +103,12 @@ def _objective(plan: Plan) -> Objective:
         title=plan.title,
         note="; ".join((*useless, f"asked for by {_where(plan)}")),
         unmeasurable=why_not(plan),
+        calendar=_calendar(plan),
     )
+
+
+def _calendar(plan: Plan) -> CalendarPeriods | None:
+    return plan.period if isinstance(plan.period, CalendarPeriods) else None
 
 
 def _where(plan: Plan) -> str:

@@ -16,8 +16,8 @@ class Fake:
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
 
-    def run(self, path: Path, wait_seconds: float) -> Json:
-        self.asked.append(("run", path, wait_seconds))
+    def run(self, path: Path, wait_seconds: float, instead: bool) -> Json:
+        self.asked.append(("run", path, wait_seconds, instead))
         if path.name == "bad.yaml":
             raise Refused(422, "bad.yaml:3: services.a.imag: unknown key\nbad.yaml:4: services.b: no image")
         return {"project": "shop", "services": ["shop/api"], "settled": True, "failures": []}
@@ -46,7 +46,8 @@ def test_a_file_is_handed_over_by_its_absolute_path(agent: tuple[Path, Fake], mo
     socket, fake = agent
     monkeypatch.chdir(socket.parent)
     assert client.run(socket, Path("compose.yaml"), 5.0)["settled"] is True
-    assert fake.asked == [("run", socket.parent / "compose.yaml", 5.0)]
+    assert client.run(socket, Path("compose.yaml"), 5.0, replace=True)["settled"] is True
+    assert fake.asked == [("run", socket.parent / "compose.yaml", 5.0, how) for how in (False, True)]
 
 
 def test_faults_of_a_file_come_back_in_full(agent: tuple[Path, Fake]) -> None:
@@ -97,6 +98,7 @@ def test_only_the_agents_user_may_use_the_socket(agent: tuple[Path, Fake]) -> No
         ("GET", "/", b"", 404), ("PUT", "/ps", b"", 501), ("DELETE", "/projects/../x", b"", 404),
         ("POST", "/projects", b"{", 400), ("POST", "/projects", b"[]", 400),
         ("POST", "/projects", b'{"path":"x"}', 400),
+        ("POST", "/projects", b'{"path":"/x","replace":1}', 400),
         ("POST", "/projects", b'{"path":"/x","wait_seconds":-1}', 400), ("POST", "/projects", b" " * 70_000, 413),
     ],
 )  # fmt: skip

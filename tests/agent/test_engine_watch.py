@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import threading
 import time
 import uuid
@@ -15,6 +16,7 @@ from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
 from agent.story import Story
 from runtime.engine import Engine
+from runtime.identity import UNNAMED_IMAGE
 from runtime.model import ServiceName
 from tests.support.engine import EngineUnderTest
 from tests.support.waiting import until
@@ -91,3 +93,30 @@ def test_what_runs_already_is_found(engine: EngineUnderTest, tiny_image: str) ->
             assert name in slow.found
     finally:
         container.remove(force=True)
+
+
+DOCKERFILE = "FROM {base}\nRUN true\nRUN echo made > /made\nCMD sleep 1000\n"
+
+
+def test_containers_of_a_build_found_no_service_and_one_that_stays_does(
+    engine: EngineUnderTest, tiny_image: str
+) -> None:
+    with watching(engine.url, Slow(0), max_queued=1000) as (watch, lifecycle):
+        text = DOCKERFILE.format(base=tiny_image)
+        image, _ = engine.client.images.build(
+            fileobj=io.BytesIO(text.encode()), rm=True, nocache=True, labels=engine.labels
+        )
+        staying = None
+        try:
+            before = set(lifecycle.totals())
+            staying = engine.client.containers.run(image.id, detach=True, labels=engine.labels)
+            assert UNNAMED_IMAGE not in before
+            until(lambda: lifecycle.totals().get(UNNAMED_IMAGE) == (1, 1), 20)
+            assert [record.container.id for record in lifecycle.records() if record.service == UNNAMED_IMAGE] == [
+                staying.id
+            ]
+            assert watch.errors == 0
+        finally:
+            if staying is not None:
+                staying.remove(force=True)
+            engine.client.images.remove(image.id, force=True)

@@ -73,22 +73,24 @@ def test_a_counter_that_comes_later_counts_from_when_it_came() -> None:
 def test_container_seconds_add_up_to_the_millisecond() -> None:
     book, clock = ledger()
     for _ in range(3_333):
-        book.advance(API, 3, 2, 3)
+        book.advance(API, 3, 2, 3, instances=2)
     found = values(book.points(clock.now))
     assert found["midwatch_container_desired_seconds_total", ()].value == 29.997
     assert found["midwatch_container_healthy_seconds_total", ()].value == 19.998
+    assert found["midwatch_container_instance_seconds_total", ()].value == 19.998
 
 
-def test_healthy_time_is_never_more_than_desired_time() -> None:
+def test_neither_healthy_time_nor_that_of_instances_is_ever_more_than_desired_time() -> None:
     book, _ = ledger()
-    book.advance(API, 1, 5, 1_000)
+    book.advance(API, 1, 5, 1_000, instances=5)
     assert book.value(API, "midwatch_container_healthy_seconds_total") == 1_000
+    assert book.value(API, "midwatch_container_instance_seconds_total") == 1_000
 
 
 def test_time_that_nobody_watched_counts_nothing() -> None:
     book, _ = ledger(longest_step_ms=60_000)
-    book.advance(API, 1, 1, 60_001)
-    book.advance(API, 1, 1, -5)
+    book.advance(API, 1, 1, 60_001, instances=1)
+    book.advance(API, 1, 1, -5, instances=1)
     assert book.value(API, "midwatch_container_desired_seconds_total") == 0
 
 
@@ -227,7 +229,7 @@ def test_a_checkpoint_keeps_every_value_and_start() -> None:
     book.restart(API, "manual", 3)
     book.pull(pull("ok"), API)
     book.cold_start(API, "start", 0.3)
-    book.advance(API, 2, 1, 1_500)
+    book.advance(API, 2, 1, 1_500, instances=2)
     again = Ledger(lambda: clock.now + 99_000)
     again.restore(book.to_json(), complete=True)
     assert values(again.points(clock.now)) == values(book.points(clock.now)) != {}
@@ -236,7 +238,7 @@ def test_a_checkpoint_keeps_every_value_and_start() -> None:
 
 def test_time_begins_anew_where_the_checkpoint_may_be_older_than_what_was_published() -> None:
     book, _ = ledger()
-    book.advance(API, 1, 1, 5_000)
+    book.advance(API, 1, 1, 5_000, instances=1)
     book.restart(API, "policy")
     again = Ledger(lambda: BEGIN + 60_000)
     again.restore(book.to_json(), complete=False)
@@ -263,7 +265,8 @@ def test_no_counter_ever_falls_while_its_start_stands(changes: list[tuple[tuple[
     before: dict[object, Value] = {}
     for (name, *arguments), pause in changes:
         clock.now += pause
-        getattr(book, str(name))(API, *arguments)
+        more = {"instances": 2} if name == "advance" else {}
+        getattr(book, str(name))(API, *arguments, **more)
         for key, value in values(book.points(clock.now)).items():
             if value.start_ms is not None and key in before:
                 assert value.start_ms == before[key].start_ms
@@ -276,7 +279,7 @@ def test_the_restart_rate_is_per_instance_and_hour_over_the_last_hour() -> None:
     rates: list[float | None] = []
     for minute in range(1, 181):
         clock.now += 60_000
-        book.advance(API, 2, 2, 60_000)
+        book.advance(API, 2, 2, 60_000, instances=2)
         if minute in (10, 20, 30):
             book.restart(API, "policy")
             book.restart(API, "manual")
@@ -287,10 +290,12 @@ def test_the_restart_rate_is_per_instance_and_hour_over_the_last_hour() -> None:
     assert rates == [None, pytest.approx(3 / (2 * 39 / 60)), pytest.approx(1 / 2), 0.0]
 
 
-def test_without_a_desired_instance_there_is_no_restart_rate() -> None:
+@pytest.mark.parametrize("desired", [0, 2])
+def test_without_an_instance_there_is_no_restart_rate(desired: int) -> None:
     book, clock = ledger()
     for _ in range(3):
         clock.now += 60_000
+        book.advance(API, desired, 0, 60_000, instances=0)
         book.restart(API, "policy")
         book.publish(API, 0, 0)
     assert ("midwatch_container_restarts_per_hour", ()) not in values(book.points(clock.now))

@@ -258,6 +258,16 @@ def test_desired_and_healthy_time_change_at_the_moment_of_the_event() -> None:
     assert stage.ledger.value(WEB, "midwatch_container_healthy_seconds_total") == 1_000 + 300 + 3_000
 
 
+def test_time_in_which_a_declared_service_had_no_container_that_ran_is_none_of_an_instance() -> None:
+    stage = declared(Stage(container=OURS), replicas=1, launched=True)
+    stage.settles()
+    assert stage.ledger.value(API, "midwatch_container_desired_seconds_total") == 3_000
+    assert stage.ledger.value(API, "midwatch_container_instance_seconds_total") == 0
+    stage.says("create").after(1_000).says("start").after(2_000).dies(1).settles()
+    assert stage.ledger.value(API, "midwatch_container_desired_seconds_total") == 9_000
+    assert stage.ledger.value(API, "midwatch_container_instance_seconds_total") == 5_000
+
+
 def test_time_without_an_engine_counts_as_neither() -> None:
     stage = running().settles()
     before = stage.ledger.value(WEB, "midwatch_container_desired_seconds_total")

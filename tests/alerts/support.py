@@ -39,7 +39,7 @@ def node(name: str = "n1", node_id: str = "uuid-1", **changes: Any) -> NodeState
 
 def server(**changes: Any) -> ServerState:
     """A service that runs well since an hour."""
-    return ServerState(NOW - HOUR, 15_000, None, 0)._replace(**changes)
+    return ServerState(NOW - HOUR, 15_000, None, 0, None, 100, 1000)._replace(**changes)
 
 
 def rule(facts: Facts, alert: str, road: Road, thresholds: Thresholds | None = None) -> Finding:

@@ -76,6 +76,12 @@ def test_a_trend_of_less_than_half_an_hour_is_not_believed() -> None:
     assert seconds_to_full(disk("0.5", GIB, minutes=30), LIMITS) == 50 * 60
 
 
+@pytest.mark.parametrize(("used", "firing"), [(None, None), (0, False), (899, False), (900, True), (1001, True)])
+def test_a_database_pages_before_its_bound_takes_the_oldest_days(used: int | None, firing: bool | None) -> None:
+    found = rule(Facts((), (), server(store_bytes=used, store_most_bytes=1000)), "store-full", "page")
+    assert found.firing is firing
+
+
 def test_a_disk_that_empties_is_never_full() -> None:
     assert seconds_to_full(disk("0.5", -GIB), LIMITS) is None
 

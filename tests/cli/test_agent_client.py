@@ -12,14 +12,15 @@ from cli import agent_client
 from cli.errors import Refusal
 
 FAILED = {"project": "p", "services": ["web"], "settled": False, "failures": ["p/web: port 80\n is taken"]}
+STANDS = {"project": "p", "services": ["web"], "settled": True, "failures": []}
 
 
 @pytest.fixture(autouse=True)
 def answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent that could not bring a service up; the agent's side has tests of its own."""
 
-    def run(*_: Any) -> dict[str, Any]:
-        return FAILED
+    def run(*_: Any, replace: bool) -> dict[str, Any]:
+        return STANDS if replace else FAILED
 
     monkeypatch.setattr(client, "run", run)
 
@@ -36,3 +37,9 @@ def test_what_failed_is_told_otherwise(tmp_path: Path) -> None:
     told: list[str] = []
     agent_client.run(tmp_path, tmp_path / "compose.yaml", told.append)
     assert told == ["p: p/web: port 80 is taken"]
+
+
+def test_one_service_stands_and_that_another_file_is_to_be_replaced_reaches_the_agent(tmp_path: Path) -> None:
+    told: list[str] = []
+    agent_client.run(tmp_path, tmp_path / "compose.yaml", told.append, replace=True)
+    assert told == ["p: 1 service stands"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,9 @@ def test_all_faults_are_told_at_once_each_with_line_key_and_what_is_near(tmp_pat
     )
     assert faults == [
         "midwatch.yaml:2: service.lisen: unknown key; did you mean listen?",
-        "midwatch.yaml:3: service.evaluate_seconds: input should be a valid number",
+        "midwatch.yaml:3: service.evaluate_seconds: is not a number; write one such as 10 or 0.5",
         "midwatch.yaml:4: agnet: unknown key; did you mean agent?",
-        "midwatch.yaml:7: demo.shop_port: input should be less than or equal to 65535",
+        "midwatch.yaml:7: demo.shop_port: is too large; write a number of at most 65535",
     ]
 
 
@@ -74,7 +75,7 @@ def test_an_unknown_key_deep_down_names_its_path_and_line(tmp_path: Path) -> Non
 
 def test_a_missing_key_points_to_the_line_of_what_misses_it(tmp_path: Path) -> None:
     text = "service:\n  receivers:\n    - name: pager\n"
-    assert _faults(tmp_path, text) == ["midwatch.yaml:3: service.receivers.0.url: field required"]
+    assert _faults(tmp_path, text) == ["midwatch.yaml:3: service.receivers.0.url: is missing; write it"]
 
 
 def test_a_secret_that_is_refused_is_not_shown(tmp_path: Path) -> None:
@@ -136,3 +137,27 @@ def test_the_address_of_an_ipv6_listener_has_brackets() -> None:
 )
 def test_unquoted_values_mean_what_json_says_and_nothing_more(text: str, value: object) -> None:
     assert scalar(text) == value
+
+
+BAD = (
+    "service: {listen: x}", "service: {listen: 5}", "service: {listen: '0.0.0.0:1'}", "service: {token: short}",
+    "service: {evaluate_seconds: 0}", "service: {evaluate_seconds: true}", "service: {max_series: 1.5}",
+    "service: {evaluate_seconds: [1]}", "service: {rules: x}", "service: {rules: {a: b}}", "service: [1]",
+    "service: {receivers: [x]}", "service: {receivers: [{name: 'a b', url: 'ftp://x'}]}",
+    "service: {receivers: [{name: a, url: 'http://[x', roads: [road]}]}",
+    "service: {receivers: [{name: a, url: 'http://x', roads: []}]}",
+    "service: {receivers: [{name: a, url: 'http://x', secret: '%'}, {name: b, url: 'http://x:99999', secret: aGk=}]}",
+    "service: {store: 'ftp://x'}", "service: {store: 'prometheus+https://u:p@x/'}",
+    f"service: {{listen: '127.0.0.1:{'9' * 5000}'}}", "service: {tls: {key: /k}}", "agent: {server: 'ftp://x'}",
+    "agent: {node: ''}", "agent: {logs: {follow: maybe}}", "agent: {logs: 3}", "agent: {tls: {certificate: /c}}",
+    "demo: {project: '-'}", "demo: {shop_port: '80'}", "nothing: 1", "service: {alerts: {mass_restarts_ratio: 2}}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_every_fault_is_in_our_words_with_its_place_its_key_and_what_to_do(tmp_path: Path, text: str) -> None:
+    for fault in _faults(tmp_path, text + "\n"):
+        assert re.match(r"midwatch\.yaml:1: [a-z]\S*: .*([;:?] ?|; )", fault), fault
+        said = fault.partition(": ")[2].partition(": ")[2]
+        assert re.search(r"; |: (set|make|rename) |did you mean", said), fault
+        assert not re.search(r"[Ii]nput should|[Vv]alue error|[Ff]ield required|Extra inputs|pydantic|None\b", fault)

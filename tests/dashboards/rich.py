@@ -11,7 +11,7 @@ from slo.builtin import Catalogue, NodeName, ServiceFacts, builtin
 from slo.model import Objective
 from tests.dashboards.fake import MINUTE, NOTHING, FakeSource, Minute, Tally, Wave
 
-HOSTILE = "<img src=x onerror=alert(1)>"
+HOSTILE = "<img src=x onerror=alert(1)>\u202egpj\u2066"
 NOW = 1_796_179_140_000 // MINUTE * MINUTE
 HOUR, DAY = 60 * MINUTE, 1440 * MINUTE
 BROKEN = NOW - 83 * MINUTE

@@ -12,6 +12,7 @@ import pytest
 
 from dashboards import pages
 from dashboards.page_views import View
+from dashboards.text import shown
 from tests.dashboards.fake import FakeSource
 from tests.dashboards.rich import HOSTILE, NOW
 
@@ -75,6 +76,24 @@ def test_no_hostile_name_becomes_a_tag_and_no_script_stands_in_the_page(built: B
     assert not [has for tag, has in page.tags if tag == "a" and (has.get("href") or "").startswith("javascript:")]
 
 
+def test_no_name_or_line_turns_the_text_of_a_page_around(built: Build, source: FakeSource) -> None:
+    view = built(source)
+    text = pages.render(view)
+    assert "\\u202egpj\\u2066" in text
+    steering = re.compile("[\u202a-\u202e\u2066-\u2069]")
+    assert not steering.search(re.sub(r' value="[^"]*"', "", text)), "beside the values of forms, which nobody sees"
+    boot = re.search(r'<script type="application/json" id="boot">(.*?)</script>', text, re.DOTALL)
+    assert boot
+    data = json.loads(boot[1])
+    seen = [it["label"] for panel in data["panels"].values() for it in panel.get("series", ())]
+    assert not steering.search(" ".join([*seen, *(name for name, _, _ in data["find"])]))
+
+
+def test_a_form_gives_a_hostile_name_back_as_it_was(source: FakeSource) -> None:
+    page = _Page(pages.render(PAGES["everything"](source)))
+    assert HOSTILE in [has.get("value") for tag, has in page.tags if tag == "option"]
+
+
 def test_every_tag_is_closed_and_every_id_is_there_once(built: Build, source: FakeSource) -> None:
     page = _Page(pages.render(built(source)))
     assert page.unbalanced == []
@@ -99,7 +118,7 @@ def test_the_first_copy_of_the_panels_is_in_the_page(source: FakeSource) -> None
     request = pages.parse("oncall", {}, NOW)
     assert data["panels"] == json.loads(json.dumps(pages.panels(source, request, NOW)["panels"]))
     assert None in data["panels"]["errors"]["series"][0]["v"]
-    assert HOSTILE in [name for name, _, _ in data["find"]]
+    assert shown(HOSTILE) in [name for name, _, _ in data["find"]]
 
 
 def test_unmeasured_is_never_green(source: FakeSource) -> None:

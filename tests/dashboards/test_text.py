@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from dashboards.text import amount, bytes_text, percent_split, seconds_text, times
+from dashboards.text import amount, bytes_text, percent_split, seconds_text, shown, times
 
 
 def test_no_data_is_said_in_words_and_never_as_a_number() -> None:
@@ -42,3 +42,17 @@ def test_seconds_are_no_finer_than_a_reader_needs() -> None:
 def test_a_negative_number_has_a_real_minus_sign() -> None:
     assert percent_split(Fraction(-58, 100), 0) == ("−58", "%")
     assert amount(-0.001) == "0"
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        ("a\u202egpj", "a\\u202egpj"),
+        ("\u2067x\u2069 \u200f \u061c", "\\u2067x\\u2069 \\u200f \\u061c"),
+        ("\x1b[2J\x00", "\\u001b[2J\\u0000"),
+        ("one\n\ttwo\r\n", "one\n\ttwo\r\n"),
+        ("שלום नमस्ते 👩\u200d💻 می\u200cخواهم", "שלום नमस्ते 👩\u200d💻 می\u200cخواهم"),
+    ],
+)
+def test_what_would_turn_the_text_beside_it_is_shown_and_scripts_stay(text: str, page: str) -> None:
+    assert shown(text) == page

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-import duckdb
 import pytest
 
+from service.samples import NAME, Matcher
+from service.store import Store
 from tests.support.engine import EngineUnderTest
 from tests.support.stack import Stack, running
 from tests.support.waiting import until
@@ -57,14 +59,10 @@ def _consecutive(data: Path, last: float) -> None:
 
 def _stored(file: Path) -> list[float]:
     """Every stored sample of the agent's count of good rounds, in order of time."""
-    with duckdb.connect(str(file)) as database:
-        tables = database.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'samples\\_%' ESCAPE '\\'"
-        )
-        samples = " UNION ALL ".join(f"SELECT * FROM {name}" for (name,) in tables.fetchall())  # noqa: S608
-        found = database.execute(
-            f"SELECT value FROM ({samples}) JOIN series USING (series_id) "  # noqa: S608 - names of the database's own
-            "WHERE metric = ? AND contains(labels, 'ok') ORDER BY ts_ms",
-            [ROUNDS],
-        )
-        return [value for (value,) in found.fetchall()]
+    now_ms = time.time_ns() // 1_000_000
+    store = Store(file, lambda: now_ms)
+    try:
+        found = store.select((Matcher(NAME, "=", ROUNDS), Matcher("outcome", "=", "ok")), 0, now_ms, 10**9)
+    finally:
+        store.close()
+    return [value for _, value in sorted(zip(found.ts_ms.tolist(), found.values.tolist(), strict=True))]

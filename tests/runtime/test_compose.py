@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -143,6 +144,8 @@ netwroks: {}
         "7: services.web.ports[0]: '80:x' is no port; write it as 80, 8080:80 or 127.0.0.1:8080:80",
         "8: services.web.privileged: Midwatch does not honour this key of Compose; remove it",
         "10: services.db: has neither image nor build; name one of them",
+        "10: services.db.restart: 'perhaps' is no restart policy; "
+        "write no, always, unless-stopped, on-failure or on-failure:3",
         "11: netwroks: unknown key; did you mean networks?",
     ]
 
@@ -189,6 +192,20 @@ W = "services: {web: {image: a%s}}"
         (W % ", environment: ['=x']", "has no name"),
         (W % ", build: nowhere", "is no folder"),
         (W % ", build: {context: .}", "no Dockerfile"),
+        (W % ", environment: {'A=B': x}", "environment.A=B: 'A=B' holds ="),
+        (W % ", environment: {A: \"x\\0\"}", "holds a NUL"),
+        (W % ", environment: {A: \"\\ud800\"}", "holds a NUL or half a character"),
+        (W % ", labels: {\"a\\eb\": x}", "holds a control character"),
+        (W % ", user: 'a:b:c:d'", "'a:b:c:d' is no user"),
+        (W % ", cap_drop: [NET_RAW, NOPE]", "cap_drop[1]: 'NOPE' is no capability"),
+        (W % ", cap_drop: [net_rwa]", "did you mean NET_RAW?"),
+        (W % ", working_dir: srv", "'srv' is not absolute"),
+        (W % ", tmpfs: /x, volumes: ['/x', {type: tmpfs, target: /x}]", "two volumes are mounted at /x"),
+        (W % f", volumes: ['./{'x' * 300}:/x']", "does not exist"),
+        (W % f", build: {'x' * 5000}", "is no folder"),
+        (W % ", build: {context: ., dockerfile: .}", "no . in"),
+        ("services: {a: {image: '!!!'}}", "services.a.image: '!!!' is no image"),
+        ("services: {a: {image: }}", "services.a.image: is empty"),
         (W % ", read_only: 7", "neither true nor false"),
         (W % ", command: \"a 'b\"", "can't be split"),
         (W % ", user: '${U:?who}'", "variable U is required: who"),
@@ -207,6 +224,34 @@ def test_a_file_that_is_not_there_or_no_text_is_one_fault(tmp_path: Path) -> Non
     (tmp_path / "b.yaml").write_bytes(b"name: \xff")
     with pytest.raises(ComposeFault, match="not UTF-8 at byte 6"):
         load(tmp_path / "b.yaml", {})
+
+
+def test_a_service_without_a_sound_name_or_image_is_looked_into_all_the_same(tmp_path: Path) -> None:
+    text = """
+services:
+  "a b":
+    image: "!!!"
+    user: a:b:c:d
+  other:
+    cap_drop: [NOPE]
+    restart: perhaps
+"""
+    found = faults(tmp_path, text)
+    assert [fault.partition(" ")[0] + " " + fault.split(": ")[1] for fault in found] == [
+        "3: services.a b", "4: services.a b.image", "5: services.a b.user",
+        "7: services.other", "7: services.other.cap_drop[0]", "8: services.other.restart",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", ".env", "web.env"])
+def test_what_is_no_regular_file_is_refused_at_once_and_never_waited_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: web, env_file: web.env}}")
+    (tmp_path / "web.env").touch()
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ComposeFault, match=r"it is a pipe, no regular file; (correct|make)") as caught:
+        load(tmp_path / "compose.yaml", {})
+    assert name in str(caught.value)
 
 
 def test_anchors_and_merge_keys_share_what_services_have_in_common(tmp_path: Path) -> None:

@@ -80,20 +80,39 @@ def test_a_commands_text_is_split_as_a_shell_does_and_not_run_by_one() -> None:
 
 
 BAD: tuple[tuple[Callable[[str], object], tuple[str, ...]], ...] = (
-    (values.duration_seconds, ("", "5", "s", "5 s", "1m 30s", "-1s", "1y", "5sx")),
-    (values.size_bytes, ("", "x", "-1m", "1e3", "64 mm", "1,5g")),
+    (values.duration_seconds, ("", "5", "s", "5 s", "1m 30s", "-1s", "1y", "5sx", "366d", "9" * 400 + "d")),
+    (values.size_bytes, ("", "x", "-1m", "1e3", "64 mm", "1,5g", "1025p", "9" * 400 + "k")),
     (values.memory_bytes, ("1m", "4096")),
-    (values.cores, ("", "x", "-1", "1e3", "nan", "inf")),
+    (values.cores, ("", "x", "-1", "1e3", "nan", "inf", "9" * 400)),
     (values.whole, ("", "1.5", "x", "-1", "99999999999", "0x10")),
-    (values.ports, ("", "x", "0", "70000", "80:", "a:80:80", "80/sctp", "8000-8002:80", "8001-8000:1-2", "1-9999")),
+    (
+        values.ports,
+        (
+            "",
+            "x",
+            "0",
+            "70000",
+            "80:",
+            "a:80:80",
+            "80/sctp",
+            "8000-8002:80",
+            "8001-8000:1-2",
+            "1-9999",
+            "999.0.0.1:80:80",
+        ),
+    ),
+    (values.interval_seconds, ("1us", "x")),
     (values.restart, ("", "sometimes", "always:3", "on-failure:x", "on-failure:")),
     (values.words, ("a 'b",)),
     (values.boolean, ("", "maybe", "1")),
-    (lambda text: values.mount(text, HERE), ("", "a:b", "./a:/b:z", "a:/b:ro:x", ":/b", "rel")),
+    (
+        lambda text: values.mount(text, HERE),
+        ("~nosuchuser/x:/x", "a:/", "./a:/..", "", "a:b", "./a:/b:z", "a:/b:ro:x", ":/b", "rel"),
+    ),
 )
 
 
 @pytest.mark.parametrize(("parse", "text"), [(parse, text) for parse, texts in BAD for text in texts])
 def test_what_is_no_value_is_refused_with_a_remedy(parse: Callable[[str], object], text: str) -> None:
-    with pytest.raises(ValueError, match=r"; (write|make|ports|close|begin)"):
+    with pytest.raises(ValueError, match=r"; (write|make|ports|close|begin|name|correct)"):
         parse(text)

@@ -346,7 +346,7 @@ def test_a_kill_under_a_parent_of_its_own_is_counted(
         mem_limit="16m",
         memswap_limit="16m",
         network_mode="none",
-        cgroup_parent=f"/midwatch-test/{engine.run_id}",
+        cgroup_parent=f"/midwatch-test-{engine.run_id}/own",
         oom_score_adj=500,
     )
     container.start()
@@ -354,7 +354,7 @@ def test_a_kill_under_a_parent_of_its_own_is_counted(
     container.remove(force=True)
     assert sum(kill.count for kill in of(kills, [str(container.id)], 1)) == 1
     hierarchies = Path("/sys/fs/cgroup")
-    made = f"midwatch-test/{engine.run_id}"
+    made = f"midwatch-test-{engine.run_id}/own"
     for folder in [*hierarchies.glob(made), *hierarchies.glob(f"*/{made}")]:
         folder.rmdir()
         folder.parent.rmdir()

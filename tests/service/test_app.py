@@ -185,6 +185,15 @@ def test_a_silence_is_made_listed_and_ended(app: FastAPI) -> None:
             b'{"matchers": [{"name": "service", "value": ".*", "isRegex": true}], "endsAt": "2999-01-01T00:00:00Z"}',
             "empty",
         ),
+        (
+            b'{"matchers": [{"name": "service", "value": "a"}], "endsAt": "9999-01-01T00:00:00Z", "comment": "b"}',
+            "later than 365 days from now: end it by then",
+        ),
+        (
+            b'{"matchers": [{"value": 1}], "endsAt": "soon"}',
+            "matchers.0.name is missing; write it; matchers.0.value is",
+        ),
+        (b'{"matchers": 1}', "endsAt is missing; write it"),
     ],
 )
 def test_a_silence_that_makes_no_sense_says_why(app: FastAPI, body: bytes, said: str) -> None:

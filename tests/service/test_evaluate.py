@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -12,6 +14,7 @@ from alerts.model import Incident
 from alerts.thresholds import Thresholds
 from service import desk
 from service.desk import Receiver
+from service.errors import StoreUnavailable
 from service.evaluate import Evaluator
 from service.model import EventRow, LogBatch
 from service.ports import ask, rows_of
@@ -46,6 +49,7 @@ class World:
             self.wake,
         )
         self.rounds = 0
+        self.instances = 2
 
     def wake(self) -> None:
         self.woken += 1
@@ -68,6 +72,8 @@ class World:
             own("midwatch_oom_kills_total", kills, cause="container", victim="main"),
             own("midwatch_container_desired_seconds_total", desired * elapsed),
             own("midwatch_container_healthy_seconds_total", healthy * elapsed),
+            own("midwatch_container_instance_seconds_total", self.instances * elapsed),
+            own("midwatch_container_restarts_total", 0, by="policy"),
             own("midwatch_containers_desired", desired),
             own("midwatch_containers_healthy", healthy),
             own("http_requests_total", 10.0 * self.rounds, code="200"),
@@ -186,12 +192,47 @@ def test_an_evaluation_that_fails_is_counted_and_changes_nothing(world: World) -
     assert len(world.posted()) == 1
 
 
+def test_while_samples_cannot_be_read_that_is_a_page_and_nothing_else_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tell(DECLARED)
+    world.round()
+    world.round(kills=9)
+    before = world.posted()
+    assert [status for _, status in before] == ["firing"]
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise StoreUnavailable("the remote store can't be reached")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "counts_of", refuse)
+        for _ in range(30):
+            world.clock.now_ms += 5_000
+            with pytest.raises(StoreUnavailable):
+                world.evaluator.tick()
+    late = [it for it in world.incidents() if it.status == "open" and it.alerts[0].alert == "evaluation-late"]
+    assert len(late) == 1
+    assert [status for _, status in world.posted()] == ["firing", "firing"]
+    for _ in range(20):
+        world.round(kills=9)
+    assert sorted(world.posted()[2:]) == sorted([(late[0].id, "resolved"), (before[0][0], "resolved")])
+
+
 def test_each_minute_the_burn_is_written_down_for_graphs(world: World) -> None:
     world.tell(DECLARED)
     for _ in range(26):
         world.round()
     sql = "SELECT count(DISTINCT at_ms) FROM judgements WHERE slo = 'container-up'"
     assert rows_of(world.store.database, sql) == [(3,)]
+
+
+@pytest.mark.parametrize(("instances", "state"), [(0, "no-traffic"), (2, "ok")])
+def test_the_restart_rate_of_what_never_ran_is_no_success(world: World, instances: int, state: str) -> None:
+    world.tell(DECLARED)
+    world.instances = instances
+    for _ in range(80):
+        world.round()
+    assert world.states()["restart-rate"] == state
 
 
 OWN = """\
@@ -231,7 +272,7 @@ spec:
 def _with_files(world: World, folder: Path) -> None:
     book = SloBook([str(folder)])
     receivers = [Receiver("hook", "http://127.0.0.1:1/", ("page",))]
-    world.evaluator = Evaluator(world.store, receivers, "http://midwatch", LIMITS, world.clock, world.wake, book)
+    world.evaluator = Evaluator(world.store, receivers, "http://midwatch", LIMITS, world.clock, world.wake, slos=book)
 
 
 def _judged(world: World) -> dict[tuple[str, str], Judgement]:
@@ -274,3 +315,24 @@ def test_a_faulty_file_is_shown_as_what_nothing_can_measure_and_goes_when_it_is_
     world.round()
     assert ("slo-files", "platform") not in _judged(world)
     assert ("api", "storefront") in _judged(world)
+
+
+def test_a_calendars_objective_counts_what_was_bad_since_its_period_began(world: World, tmp_path: Path) -> None:
+    begin = datetime.fromtimestamp((T0 + 60_000) / 1000, UTC)
+    window = f"{{startTime: {begin:%Y-%m-%d %H:%M:%S}, timeZone: UTC}}"
+    text = OWN.split("---")[0] + f"  timeWindow: [{{duration: 1d, isRolling: false, calendar: {window}}}]\n"
+    (tmp_path / "slos").mkdir()
+    (tmp_path / "slos" / "a.yaml").write_text(text)
+    _with_files(world, tmp_path / "slos")
+    world.tell(DECLARED)
+    for at in range(1, 11):  # 50 s, before the period
+        world.round(errors=10 * at)
+    assert "first period begins" in _judged(world)["api", "storefront"].reason
+    for _ in range(12):
+        world.round(errors=100)
+    found = _judged(world)["api", "storefront"]
+    assert (found.counts.since_ms, found.counts.bad) == (int(begin.timestamp() * 1000), 0)
+    assert 0 < found.counts.total < _judged(world)["request-availability", SERVICE].counts.total
+    for at in range(1, 3):
+        world.round(errors=100 + at)
+    assert _judged(world)["api", "storefront"].counts.bad == 2

@@ -7,6 +7,7 @@ import json
 import os
 import tracemalloc
 import zlib
+from typing import Any
 
 import pytest
 import zstandard
@@ -220,3 +221,43 @@ def test_a_real_request_with_bytes_changed_does_no_more_than_be_refused(noise: b
         decode_metrics(bytes(body), None, None)
     except IngestRefused as refused:
         assert refused.status == 400
+
+
+def field(tag: int, content: bytes) -> bytes:
+    length, prefix = len(content), bytearray((tag,))
+    while length > 127:
+        prefix.append(length & 127 | 128)
+        length >>= 7
+    return bytes((*prefix, length)) + content
+
+
+EMPTY = b"\x0a\x00" * 50_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        EMPTY,
+        field(0x0A, b"\x12\x00" * 50_000),
+        field(0x0A, field(0x12, b"\x12\x00" * 50_000)),
+        field(0x0A, field(0x12, field(0x12, field(0x0A, b"x") + field(0x2A, EMPTY)))),
+    ],
+    ids=["resources", "scopes", "metrics", "points"],
+)
+def test_many_empty_messages_are_refused_before_they_are_looked_at(body: bytes) -> None:
+    assert status_of(body, limits=Limits(points=10_000)) == 413
+
+
+def test_many_attributes_cost_their_owner_only() -> None:
+    body = field(0x0A, field(0x0A, EMPTY) + field(0x12, field(0x12, field(0x0A, b"x"))))
+    assert decode_metrics(body, None, None).refused == {"identity": 1}
+
+
+@pytest.mark.parametrize("decode", [decode_logs, decode_traces])
+@pytest.mark.parametrize(
+    "body", [EMPTY, field(0x0A, b"\x12\x00" * 50_000), field(0x0A, field(0x12, b"\x12\x00" * 50_000))]
+)
+def test_many_empty_records_are_refused_before_they_are_looked_at(decode: Any, body: bytes) -> None:
+    with pytest.raises(IngestRefused) as refused:
+        decode(body, None, None, Limits(points=10_000))
+    assert refused.value.status == 413

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ import pytest
 from agent.model import Event, NodeIdentity, Points, Resource, Value
 from agent.otlp import logs_request, metrics_request
 from runtime.model import PLATFORM, ServiceName
+from service import main
 from service.main import system_clock
 from service.store import Store
 from slo.model import Selector
@@ -212,3 +214,11 @@ def test_every_page_is_answered_before_anything_arrived(tmp_path: Path, path: st
         answer = running.get(path)
         assert answer is not None
         assert answer.status_code == 200
+
+
+def test_small_parts_of_an_answer_are_sent_at_once() -> None:
+    with main._listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        taken, _ = listener.accept()
+        with taken:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+            assert taken.proto == socket.IPPROTO_TCP

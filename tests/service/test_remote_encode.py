@@ -64,8 +64,9 @@ def test_joined_requests_are_one_request() -> None:
 
 def test_a_staleness_marker_keeps_its_bits() -> None:
     marker = np.array([0x7FF0000000000002], np.uint64).view(np.float64)
-    body = Encoder().encode([Series("a", ())], np.zeros(1, np.int64), np.ones(1, np.int64), marker).body
-    assert bytes.fromhex("0200000000 00f07f") in body
+    for at in (1, 2**40):
+        body = Encoder().encode([Series("a", ())], np.zeros(1, np.int64), np.array([at]), marker).body
+        assert bytes.fromhex("0200000000 00f07f") in body
 
 
 def test_empty_labels_are_left_out() -> None:

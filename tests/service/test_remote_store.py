@@ -12,14 +12,24 @@ from fractions import Fraction
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
-from service.model import MetricBatch
+from agent.model import NodeIdentity, Points, Resource, Value
+from agent.otlp import metrics_request
+from runtime.model import PLATFORM
+from service.app import create_app
+from service.main import running, system_clock
+from service.model import MetricBatch, Series
+from service.parts import Parts
+from service.remote_encode import Encoder, compressed
 from service.remote_send import poster
 from service.remote_store import Remote, RemoteStore
+from service.settings import Settings
 from service.store import Store
 from slo.judge import judge, windows
 from slo.model import Allowance, EventRatio, Judgement, Matcher, MinuteSlices, Objective, Selector
+from tests.service.asgi import ask
 from tests.service.stores import Clock, Point, batch, select, series
 from tests.support.remote import ENGINES, Engine
 from tests.support.waiting import until
@@ -192,6 +202,43 @@ def test_forwarding_goes_on_by_itself_after_the_engine_is_back(tmp_path: Path) -
     engine.stop()
 
 
+@pytest.mark.parametrize("number", range(len(ENGINES)))
+def test_the_service_works_whole_on_a_remote_store(engines: Sequence[Engine], tmp_path: Path, number: int) -> None:
+    engine = engines[number]
+    settings = Settings(store=f"prometheus+{engine.url}", evaluate_seconds=1.0)
+    with running(settings, tmp_path, system_clock) as parts:
+        now_ms, names = (
+            system_clock(),
+            [series("http_requests_total", service="shop/api", code=it) for it in ("200", "500")],
+        )
+        points = [
+            Point(name, now_ms - ago, 1000.0 - ago // 1000) for name in names for ago in range(60_000, -1, -5_000)
+        ]
+        parts.store.append(batch(points, sequence=1))
+        parts.pace.ask()
+        found = until(lambda: counted(parts, "shop/api", 120), what="the judgement of what was forwarded")
+        assert (found.counts.bad, found.counts.total, found.baseline) == (60, 120, True)
+        answer = ask(create_app(parts), "GET", f"/api/v1/query?query=sum(http_requests_total)&time={now_ms / 1000}")
+        assert answer.json()["data"]["result"][0]["value"][1] == "2000"
+        values = ask(create_app(parts), "GET", "/api/v1/label/code/values?match[]=http_requests_total").json()["data"]
+        assert values == ["200", "500"]
+        told = ask(create_app(parts), "GET", "/metrics").text
+        assert 'midwatch_server_forwarded_samples_total{outcome="sent"} 26.0' in told
+        assert "midwatch_server_forward_queue_bytes 0.0" in told
+        assert parts.faults() == []
+
+
+def counted(parts: Parts, service: str, total: int) -> Judgement | None:
+    """The judgement of a service's requests, once so many are counted."""
+    last = parts.evaluator.last
+    mine = [
+        it
+        for it in (last.judgements if last else ())
+        if (it.objective.service, it.objective.slo) == (service, "request-availability") and it.counts.total == total
+    ]
+    return mine[0] if mine else None
+
+
 CHILD = """
 import sys, time
 import httpx
@@ -234,3 +281,28 @@ def test_what_was_acknowledged_is_forwarded_after_kill_9(tmp_path: Path) -> None
         assert {number: there.get(number) for number in acknowledged} == {n: [at] for n, at in acknowledged.items()}
         store.close()
     engine.stop()
+
+
+def test_what_senders_send_over_http_is_forwarded(engines: Sequence[Engine], tmp_path: Path) -> None:
+    engine = engines[0]
+    settings = Settings(store=f"prometheus+{engine.url}")
+    with running(settings, tmp_path, system_clock) as parts, httpx.Client(trust_env=False) as client:
+        now_ms = system_clock()
+        node = NodeIdentity("n1", "6b1f0d0e-0000-4000-8000-000000000001")
+        value = Value(
+            "midwatch_oom_kills_total", (("cause", "container"), ("victim", "main")), 3.0, now_ms, now_ms - 4000
+        )
+        body = metrics_request(node, [Points(Resource(PLATFORM), (value,))])
+        headers = {"content-type": "application/x-protobuf", "midwatch-batch": f"{node.node_id}/s1/metrics/1"}
+        app = create_app(parts)
+        assert [ask(app, "POST", "/v1/metrics", headers, body).status_code for _ in range(2)] == [200, 200]
+        one = Encoder().encode([Series("wrote_total", ())], np.zeros(1, np.int64), np.array([now_ms]), np.array([7.0]))
+        told = {
+            "content-type": "application/x-protobuf", "content-encoding": "snappy",
+            "x-prometheus-remote-write-version": "0.1.0",
+        }  # fmt: skip
+        assert ask(app, "POST", "/api/v1/write", told, compressed(one.body)).status_code == 204
+        until(lambda: len(parts.store.instant(Selector("wrote_total"), now_ms)) == 1)
+        found = engine.api(client).raw(Selector("midwatch_oom_kills_total"), now_ms - 1, now_ms)
+        assert [it.value.tolist() for it in found] == [[3.0]]
+        assert dict(found[0].series.labels)["node"] == "n1"

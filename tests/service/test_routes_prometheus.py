@@ -43,6 +43,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     folder: Path = tmp_path_factory.mktemp("prometheus")
     (folder / "rules.yml").write_text(RULES)
     with running(Settings(rules=(str(folder / "*.yml"),)), folder, Clock()) as found:
+        until(lambda: found.rules.counts["ok"] == 2, what="the rules of this moment are done")
         points = []
         for ts in range(T0 - 600_000, T0 + 1, 15_000):
             at = (ts - T0 + 600_000) / 1000

@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.rules_files import load, load_file, parse_text
 from service.rules_model import AlertingRule, RecordingRule
@@ -99,3 +101,17 @@ def test_rule_files_of_others_load_unmodified(name: str) -> None:
     found = load([f"{peer_file(name)}/*.yml"], 60_000)
     assert found.faults == ()
     assert sum(len(it.rules) for it in found.groups) >= 40
+
+
+scraps = st.sampled_from(
+    ["groups:", "- name: g", "rules:", "- record: a", "- alert: b", "expr: up", "for: 5m", "labels:", "a: b", "[", "{",
+     "'",
+     "&a", "*a", "? ", "---", "!!python/object:os.system x", "interval: 1", "limit: -1", ": :", "|", "\t", "null", "~"]
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), scraps), max_size=20) | st.text(max_size=60))
+def test_whatever_a_file_says_it_is_groups_or_faults(told: list[tuple[int, str]] | str) -> None:
+    text = told if isinstance(told, str) else "\n".join(" " * indent + scrap for indent, scrap in told)
+    found = parse_text(text, "r.yml", 60_000)
+    assert all(fault.line >= 1 and fault.message for fault in found.faults)

@@ -40,7 +40,7 @@ def test_loopback_needs_none(listen: str) -> None:
         ({"listen": "8640"}, "write HOST:PORT"),
         ({"listen": "127.0.0.1:99999"}, "write HOST:PORT"),
         ({"lisen": "127.0.0.1:1"}, "Extra inputs"),
-        ({"receivers": [{"name": "a", "url": "ftp://x"}]}, "not an http or https address"),
+        ({"receivers": [{"name": "a", "url": "ftp://x"}]}, "is no address of http or https"),
         ({"receivers": [{"name": "a", "url": "http://x", "secret": "short"}]}, "secret"),
         ({"receivers": [{"name": "a", "url": "http://x"}, {"name": "a", "url": "http://y"}]}, "one name"),
         ({"receivers": [{"name": "a b", "url": "http://x"}]}, "pattern"),

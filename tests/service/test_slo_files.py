@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,9 @@ def test_too_many_files_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     found = read_texts([str(tmp_path)])
     assert len(found.texts) == 2
     assert "c.yaml:1: one of more than 2 files; name fewer files" in str(found.faults[0])
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    found = read_texts([str(tmp_path / "a.yaml")])
+    assert "a.yaml:1: can't be read: it is no regular file" in str(found.faults[0])

@@ -121,6 +121,12 @@ def test_only_restarts_by_policy_count_against_the_allowance() -> None:
     assert ("by", "=", "policy") in indicator.bad[0].matchers
 
 
+def test_restarts_are_held_against_the_time_of_what_ran_so_that_what_never_did_is_no_success() -> None:
+    indicator = _one("restart-rate").indicator
+    assert isinstance(indicator, Allowance)
+    assert [it.metric for it in indicator.exposure] == ["midwatch_container_instance_seconds_total"]
+
+
 def test_a_cold_start_is_good_in_the_bucket_of_its_threshold() -> None:
     indicator = _one("cold-start").indicator
     assert isinstance(indicator, EventRatio)

@@ -80,7 +80,7 @@ QUERIES = (
     "time() - process_start_time_seconds",
     "timestamp(up)",
     "demo_queue_length offset 30s",
-    f"sum(rate({R}[1m])) - sum(rate({R}[1m] offset 30s))",
+    f"sum(rate({R}[1m])) / sum(rate({R}[1m] offset 30s))",
     f"max_over_time(sum(rate({R}[30s]))[1m:10s])",
     "avg_over_time(demo_queue_length[1m:5s])",
     "hour() + minute() * 0 + day_of_week() * 0",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.promql.regex import anchored
 from service.samples import STALE_BITS, Matcher, Selected, TooManySamples
 
 STALE = float(np.array([STALE_BITS], np.int64).view(np.float64)[0])
@@ -55,4 +55,4 @@ class MemorySamples:
 def _matches(matcher: Matcher, value: str) -> bool:
     if matcher.op in ("=", "!="):
         return (value == matcher.value) == (matcher.op == "=")
-    return (re.fullmatch(matcher.value, value, re.DOTALL) is not None) == (matcher.op == "=~")
+    return (anchored(matcher.value).fullmatch(value) is not None) == (matcher.op == "=~")

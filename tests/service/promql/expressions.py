@@ -78,7 +78,9 @@ def ranges(vectors: st.SearchStrategy[str], borders: bool) -> st.SearchStrategy[
 def _calls(v: st.SearchStrategy[str], borders: bool) -> st.SearchStrategy[str]:
     s, r = scalars(v), ranges(v, borders)
     quoted = st.sampled_from(LABELS).map(lambda it: f'"{it}"')
-    whole = st.sampled_from((*_OVER_TIME, "rate", "increase", "delta", "irate", "idelta", "deriv", "mad_over_time"))
+    whole = st.sampled_from(
+        (*_OVER_TIME, "rate", "increase", "delta", "irate", "idelta", "deriv", "mad_over_time", "max_over_time")
+    )
     plain = st.sampled_from((*ELEMENTWISE, *CALENDAR, "absent", "timestamp", "round", "histogram_count"))
     return st.one_of(
         st.builds(lambda f, x: f"{f}({x})", whole, r),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ from service.promql import (
     Scalar,
     Text,
     Vector,
+    select,
 )
 from service.promql.parse import parse, pretty
+from service.samples import Matcher, Selected
 from tests.support.samples import MemorySamples
 
 
@@ -62,15 +64,40 @@ def test_how_many_samples_were_touched_is_told() -> None:
     assert Engine(held()).range("rate(x[5s])", 10_000, 20_000, 1_000).samples == 3 * 15
 
 
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("x + x + rate(x[10s]) + deriv(x[20s])", 1),
+        ("x + x offset 1s", 1),
+        ("x offset 1h + x", 2),
+        ("x + x{i='1'}", 2),
+        ("max_over_time(x[5s]) - max_over_time(rate(x[3s])[5s:1s])", 1),
+        ("x @ 5 + x @ 9 + x", 1),
+    ],
+)
+def test_what_is_selected_twice_is_read_once(text: str, reads: int) -> None:
+    class Counting(MemorySamples):
+        asked = 0
+
+        def select(self, matchers: Sequence[Matcher], since_ms: int, until_ms: int, limit: int) -> Selected:
+            self.asked += 1
+            return held().select(matchers, since_ms, until_ms, limit)
+
+    samples = Counting()
+    assert Engine(samples).range(text, 50_000, 60_000, 1_000)
+    assert samples.asked == reads
+
+
 LIMITED: list[tuple[str, Limits, Callable[[Engine], Any]]] = [
     ("max_samples", Limits(max_samples=296), lambda it: it.instant("x[100s]", 100_000)),
-    ("max_samples", Limits(max_samples=593), lambda it: it.instant("sum(deriv(x[100s])) + deriv(x[100s])", 100_000)),
+    ("max_samples", Limits(max_samples=593), lambda it: it.instant('deriv(x[100s]) + deriv(x{i!=""}[100s])', 100_000)),
     ("max_samples", Limits(max_samples=500), lambda it: it.instant("sum_over_time(x[90s:1s])", 99_000)),
     ("max_series", Limits(max_series=2), lambda it: it.instant("x", 5_000)),
     ("max_cells", Limits(max_cells=299), lambda it: it.range("x", 0, 99_000, 1_000)),
     ("max_cells", Limits(max_cells=299), lambda it: it.range("rate(x[5s])", 0, 99_000, 1_000)),
     ("max_cells", Limits(max_cells=1_000), lambda it: it.instant("max_over_time(vector(1)[1y:1s])", 0)),
     ("max_cells", Limits(max_cells=3), lambda it: it.instant('x or label_join(x, "y", "", "i")', 5_000)),
+    ("max_cells", Limits(max_cells=300), lambda it: it.range("x + (x + (x + (x + x)))", 0, 99_000, 1_000)),
     ("max_text_chars", Limits(max_text_chars=5), lambda it: it.instant("x + x + x", 0)),
     ("max_depth", Limits(max_depth=3), lambda it: it.instant("((((x))))", 0)),
     ("max_depth", Limits(max_depth=3), lambda it: it.instant("x+x+x+x+x", 0)),
@@ -95,6 +122,20 @@ def test_points_and_steps_of_a_range_are_bounded() -> None:
     ]:
         with pytest.raises(BadQuery, match=said):
             engine.range("x", start, end, step)
+
+
+def test_a_long_window_is_worked_out_in_pieces(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    whole = [Engine(held()).range(it, 0, 99_000, 1_000).result for it in LONG]
+    monkeypatch.setattr(select, "_VISITS_AT_ONCE", 700)
+    for text, wanted in zip(LONG, whole, strict=True):
+        parts = Engine(held()).range(text, 0, 99_000, 1_000).result
+        assert isinstance(parts, Matrix)
+        assert isinstance(wanted, Matrix)
+        np.testing.assert_array_equal(parts.values, wanted.values)
+        np.testing.assert_array_equal(parts.offsets, wanted.offsets)
+
+
+LONG = ("quantile_over_time(time() / 99, x[80s])", "predict_linear(x[50s], 9)", "rate(x[60s])", "max_over_time(x[70s])")
 
 
 def test_time_is_bounded_and_can_be_shortened() -> None:

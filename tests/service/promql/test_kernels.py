@@ -75,6 +75,7 @@ def test_pairs_and_distances(compiled: Mapping[str, Any], case: Case, rate: bool
     shape = (len(case.offsets) - 1, len(case.ends))
     both(compiled, "pair", (*case, rate), shape)
     both(compiled, "mad", case, shape)
+    both(compiled, "extremes", (*case, rate), shape)
 
 
 @SETTINGS
@@ -113,6 +114,20 @@ def test_groups(compiled: Mapping[str, Any], table: tuple[Any, Any], data: st.Da
     rows, steps = table[0].shape
     groups = data.draw(st.lists(st.integers(0, 2), min_size=rows, max_size=rows))
     both(compiled, "grouped", (*table, np.array(groups, np.int64), int(op)), (3, steps))
+
+
+@SETTINGS
+@given(table=tables(), data=st.data(), largest=st.booleans())
+def test_the_best_of_groups(
+    compiled: Mapping[str, Any], table: tuple[Any, Any], data: st.DataObject, largest: bool
+) -> None:
+    rows, steps = table[0].shape
+    groups = np.array(data.draw(st.lists(st.integers(0, 2), min_size=rows, max_size=rows)), np.int64)
+    wanted = np.array(data.draw(st.lists(st.integers(0, 9), min_size=steps, max_size=steps)), np.int64)
+    kept = [np.zeros((rows, steps), np.bool_) for _ in range(2)]
+    for work, out in zip((jit.TWINS["tops"], compiled["tops"]), kept, strict=True):
+        work(*table, groups, wanted, largest, out)
+    np.testing.assert_array_equal(*kept)
 
 
 @SETTINGS

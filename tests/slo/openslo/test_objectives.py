@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from fractions import Fraction
 
 import pytest
@@ -12,6 +13,7 @@ from slo.model import Allowance, EventRatio, Objective
 from slo.openslo.faults import At, Finding
 from slo.openslo.objectives import FromFiles, objectives_of, refused
 from slo.openslo.plans import plan
+from slo.periods import CalendarPeriods
 from tests.slo.openslo.support import GOOD, loaded, with_line
 from tests.slo.openslo.test_plans import OWN_SLO
 from tests.slo.openslo.test_read import CALENDAR, THRESHOLD
@@ -55,7 +57,6 @@ def test_counters_are_judged_as_they_stand() -> None:
         (GOOD.replace("Prometheus", "Datadog"), "does not read sources of type Datadog"),
         (with_line("counter: true", "counter: false"), "more than the sum of a counter"),
         (f"{THRESHOLD}      op: lt\n      value: 2\n", "more than the sum of a counter"),
-        (with_line("isRolling: true", CALENDAR), "Calendar windows are checked"),
         (with_line("Occurrences", "RatioTimeslices") + "      timeSliceWindow: 1m\n", "RatioTimeslices are checked"),
         (with_line("30d", "30m"), "Windows from 1 h to 366 d are judged"),
         (with_line("30d", "2Y"), "Windows from 1 h to 366 d are judged"),
@@ -138,6 +139,16 @@ def test_what_is_not_judged_of_an_indicator_says_so_in_its_place() -> None:
         "target: 0.95", "target: 0.95\n      timeSliceWindow: 1m"
     ))  # fmt: skip
     assert "RatioTimeslices are checked" in (found["container-up", "shop/api"].unmeasurable or "")
+
+
+def test_a_calendar_goes_with_its_objective() -> None:
+    (found,) = _files(with_line("isRolling: true", CALENDAR).replace("30d", "1w")).objectives
+    assert found.unmeasurable is None
+    assert found.calendar == CalendarPeriods(datetime(2022, 1, 1, 12), "America/New_York", 1, "w")
+    window = f"  timeWindow:\n    - duration: 1M\n      {CALENDAR}\n"
+    own = _all(_own("indicator: container-up, service: shop/api", more=window))["container-up", "shop/api"]
+    assert own.calendar is not None
+    assert (own.calendar.unit, own.calendar.zone) == ("M", "America/New_York")
 
 
 def test_faults_are_an_objective_that_nothing_can_measure() -> None:
