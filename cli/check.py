@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cli.config import SECTIONS, load
 from cli.errors import ConfigFault
-from cli.slo_commands import findings_of
+from cli.slo_commands import findings_of, yaml_files
 from cli.terminal import counted, plain
 from runtime import compose
 from runtime.compose_yaml import Mapping as YamlMapping
@@ -24,15 +24,17 @@ MOST_BYTES = 4 << 20
 def check(files: Sequence[Path], environment: Mapping[str, str], strict: bool = False) -> int:
     """Print every fault of every file, and what OpenSLO files make one warn of; 1 where there is a fault, else 0.
 
-    All OpenSLO files are checked together, for they name one another; `strict` is theirs alone.
+    All OpenSLO files are checked together, for they name one another; `strict` is theirs alone. A folder stands for
+    the YAML files in it, each of whatever kind it is.
     """
-    objectives = [file for file in files if _is_openslo(file)]
+    each = [file for named in files for file in _within(named)]
+    objectives = [file for file in each if _is_openslo(file)]
     findings = findings_of(objectives, strict) if objectives else ()
-    others = [fault for file in files if file not in objectives for fault in _faults(file, environment)]
+    others = [fault for file in each if file not in objectives for fault in _faults(file, environment)]
     for it in (*findings, *others):
         print(plain(str(it)))
     faults = len(others) + sum(it.level == "error" for it in findings)
-    print(f"{counted(len(files), 'file')}, {counted(faults, 'fault') if faults else 'no fault'}")
+    print(f"{counted(len(each), 'file')}, {counted(faults, 'fault') if faults else 'no fault'}")
     return 1 if faults else 0
 
 
@@ -63,15 +65,18 @@ def _rule_faults(globs: Sequence[str]) -> tuple[str, ...]:
     return check(globs)
 
 
+def _within(named: Path) -> list[Path]:
+    """Of a folder its YAML files, those of folders within too; where it has none, the folder itself, to be told of."""
+    return (yaml_files(named) if named.is_dir() else []) or [named]
+
+
 def _is_openslo(file: Path) -> bool:
-    """By the key that no other file has; folders are of OpenSLO files."""
-    if file.is_dir():
-        return True
+    """By the keys that no other file begins with."""
     try:
         text = read_regular(file, MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError):
         return False
-    return re.search(r"^(- )?apiVersion\s*:", text, re.MULTILINE) is not None
+    return re.search(r"^(- )?(apiVersion|kind|metadata)\s*:", text, re.MULTILINE) is not None
 
 
 def _is_rules(text: str) -> bool:

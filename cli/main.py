@@ -153,7 +153,7 @@ def query(
 @app.command(epilog="Example: midwatch check compose.yaml midwatch.yaml slos/")
 def check(
     files: Annotated[
-        list[Path], typer.Argument(help="Compose, midwatch.yaml, rule and OpenSLO files; folders of OpenSLO files.")
+        list[Path], typer.Argument(help="Compose, midwatch.yaml, rule and OpenSLO files, or folders of them.")
     ],
     strict: Annotated[
         bool, typer.Option("--strict", help="OpenSLO to the letter: what its own examples get wrong is a fault too.")

@@ -43,3 +43,10 @@ def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:
     found = load(texts.texts, strict)
     findings = (*texts.faults, *found.findings, *plan(found.slos, strict).findings)
     return tuple(sorted(findings, key=lambda it: (it.at.file, it.at.line)))
+
+
+def yaml_files(folder: Path) -> list[Path]:
+    """The YAML files in a folder and in folders within, in order."""
+    from service.slo_files import in_folder
+
+    return in_folder(folder)

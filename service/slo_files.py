@@ -58,9 +58,14 @@ def _files(path: str, faults: list[Finding]) -> Iterator[Path]:
         faults.append(_fault(Path(path), "is no file", "correct the path"))
     for it in found:
         if it.is_dir():
-            yield from sorted(file for file in it.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+            yield from in_folder(it)
         else:
             yield it
+
+
+def in_folder(folder: Path) -> list[Path]:
+    """The YAML files in a folder and in folders within, in order."""
+    return sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())
 
 
 def _text(file: Path) -> str:

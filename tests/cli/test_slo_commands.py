@@ -73,6 +73,17 @@ def test_a_manifest_of_another_kind_is_told_what_is_read_here(
     )
 
 
+def test_a_folder_stands_for_its_files_of_whatever_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "compose.yaml").write_text("services:\n  web:\n    image: nginx\n")
+    (tmp_path / "slo.yml").write_text(GOOD)
+    (tmp_path / "readme.txt").write_text("nothing")
+    assert _check(capsys, tmp_path) == (0, ["2 files, no fault"])
+    (tmp_path / "slo.yml").write_text(with_line("apiVersion:", "apiversion:"))
+    code, told = _check(capsys, tmp_path)
+    assert code == 1
+    assert any("slo.yml:1: apiversion: the field is not known; did you mean apiVersion?" in it for it in told)
+
+
 def test_export_writes_old_documents_as_v1(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(OLD)
     (tmp_path / "sli.yaml").write_text(SLI)
