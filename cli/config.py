@@ -81,11 +81,13 @@ def address(settings: ServiceSettings) -> str:
 
 
 def _placed(config: Config, path: Path | None) -> Config:
-    """Names of rule files are meant from the folder of the file that names them."""
-    if path is None or not config.service.rules:
+    """Names of rule files and of OpenSLO files are meant from the folder of the file that names them."""
+    if path is None:
         return config
-    rules = tuple(str(path.absolute().parent / it) for it in config.service.rules)
-    return config._replace(service=config.service.model_copy(update={"rules": rules}))
+    folder = path.absolute().parent
+    named = {"rules": config.service.rules, "slos": config.service.slos}
+    update = {name: tuple(str(folder / it) for it in found) for name, found in named.items() if found}
+    return config._replace(service=config.service.model_copy(update=update)) if update else config
 
 
 def _joined(config: Config) -> Config:
