@@ -19,6 +19,11 @@ from service.store_planes import Key, PlaneCache
 from service.store_schema import BLOCK_MS, BLOCKS_PER_DAY, DAY_MS, period_of, table
 from service.store_state import SeriesState
 
+_LONG = 64
+"""From so many samples of a series on, those of each series are copied at once."""
+_MANY = 64
+"""From so many series on, a run is first cut to the time that is asked."""
+
 
 class _Source(Protocol):
     """Some samples of some of the asked series."""
@@ -41,11 +46,23 @@ class _FromRun:
 
     def fill(self, into: Ints, ts_ms: Ints, values: Floats, starts: Ints | None) -> None:
         """Write those of each asked series from its place on."""
+        if int(self.counts.sum()) > _LONG * int((self.counts > 0).sum()):
+            self._copy(into, ts_ms, values, starts)
+            return
         each = within(self.counts)
         to, of = np.repeat(into, self.counts) + each, np.repeat(self._low, self.counts) + each
         ts_ms[to], values[to] = self._run.ts_ms[of], self._run.value[of]
         if starts is not None:
             starts[to] = self._run.start_ms[of]
+
+    def _copy(self, into: Ints, ts_ms: Ints, values: Floats, starts: Ints | None) -> None:
+        """The same, series by series."""
+        run, asked = self._run, np.flatnonzero(self.counts)
+        rows = zip(self._low[asked].tolist(), self.counts[asked].tolist(), into[asked].tolist(), strict=True)
+        for at, n, to in rows:
+            ts_ms[to : to + n], values[to : to + n] = run.ts_ms[at : at + n], run.value[at : at + n]
+            if starts is not None:
+                starts[to : to + n] = run.start_ms[at : at + n]
 
 
 class _FromChunk:
@@ -195,10 +212,8 @@ class Moment:
         ]
         for block in blocks:
             for run in self.heads.get(block, ()):
-                source = _FromRun(run, ids)
-                if _cuts(block, since_ms, until_ms) and 4 * int(source.counts.sum()) > run.size:
-                    source = _FromRun(run.between(since_ms, until_ms), ids)
-                sources.append(source)
+                mine = run.between(since_ms, until_ms) if len(ids) > _MANY and _cuts(block, since_ms, until_ms) else run
+                sources.append(_FromRun(mine, ids))
         return [it for it in sources if it.counts.any()]
 
     def _groups(self, ids: Ints) -> Ints:
@@ -290,11 +305,10 @@ def _trimmed(found: Gathered, since_ms: int, until_ms: int) -> Gathered:
 
 def _in_order(found: Gathered) -> Gathered:
     """By time within each series, of several samples at one moment the first that came."""
-    number = np.arange(len(found.offsets) - 1)
-    flat = found.flat(number)
-    tidy = ordered(flat)
-    if tidy is flat:
+    back = np.flatnonzero(found.ts_ms[1:] <= found.ts_ms[:-1]) + 1
+    if np.isin(back, found.offsets).all():
         return found
+    tidy = ordered(found.flat(np.arange(len(found.offsets) - 1)))
     offsets = np.searchsorted(tidy.series, np.arange(len(found.offsets)))
     return Gathered(offsets, tidy.ts_ms, tidy.value, None if found.starts is None else tidy.start_ms)
 
