@@ -8,6 +8,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from service.bodies import Held
 from service.decode import Limits
 from service.deltas import Deltas
 from service.metadata_book import MetadataBook
@@ -33,6 +34,7 @@ class Wire:
     tokens: TokenBook
     otlp: OtlpReader
     write: WriteReader
+    held: Held
 
 
 def wire(settings: Settings, data: Path, store: Store, clock: Callable[[], int]) -> Wire:
@@ -59,6 +61,7 @@ def wire(settings: Settings, data: Path, store: Store, clock: Callable[[], int])
         TokenBook(token_file(data)),
         OtlpReader(fast),
         WriteReader(fast),
+        Held(ingest.max_waiting_bytes),
     )
 
 
