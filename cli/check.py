@@ -1,4 +1,4 @@
-"""`midwatch check`: every fault of Compose files, midwatch.yaml files and Prometheus rule files."""
+"""`midwatch check`: every fault of Compose files, midwatch.yaml files, Prometheus rule files and OpenSLO files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cli.config import SECTIONS, load
 from cli.errors import ConfigFault
+from cli.slo_commands import findings_of, yaml_files
 from cli.terminal import counted, plain
 from runtime import compose
 from runtime.compose_yaml import Mapping as YamlMapping
@@ -20,12 +21,20 @@ MOST_BYTES = 4 << 20
 """What a rule file may have; the others may have less."""
 
 
-def check(files: Sequence[Path], environment: Mapping[str, str]) -> int:
-    """Print every fault of every file; 1 where there is any, else 0."""
-    faults = [fault for file in files for fault in _faults(file, environment)]
-    for fault in faults:
-        print(plain(fault))
-    print(f"{counted(len(files), 'file')}, {counted(len(faults), 'fault') if faults else 'no fault'}")
+def check(files: Sequence[Path], environment: Mapping[str, str], strict: bool = False) -> int:
+    """Print every fault of every file, and what OpenSLO files make one warn of; 1 where there is a fault, else 0.
+
+    All OpenSLO files are checked together, for they name one another; `strict` is theirs alone. A folder stands for
+    the YAML files in it, each of whatever kind it is.
+    """
+    each = [file for named in files for file in _within(named)]
+    objectives = [file for file in each if _is_openslo(file)]
+    findings = findings_of(objectives, strict) if objectives else ()
+    others = [fault for file in each if file not in objectives for fault in _faults(file, environment)]
+    for it in (*findings, *others):
+        print(plain(str(it)))
+    faults = len(others) + sum(it.level == "error" for it in findings)
+    print(f"{counted(len(each), 'file')}, {counted(faults, 'fault') if faults else 'no fault'}")
     return 1 if faults else 0
 
 
@@ -35,7 +44,9 @@ def _faults(file: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
         if _is_rules(text):
             return _rule_faults((glob.escape(str(file)),))
         if _is_configuration(file, text):
-            return _rule_faults(load(file, {}).service.rules)
+            told = load(file, {}).service
+            named = findings_of([Path(it) for it in told.slos], told.slos_strict) if told.slos else ()
+            return (*_rule_faults(told.rules), *(str(it) for it in named if it.level == "error"))
         compose.load(file, environment)
     except (ConfigFault, ComposeFault) as found:
         return found.faults
@@ -54,6 +65,20 @@ def _rule_faults(globs: Sequence[str]) -> tuple[str, ...]:
     return check(globs)
 
 
+def _within(named: Path) -> list[Path]:
+    """Of a folder its YAML files, those of folders within too; where it has none, the folder itself, to be told of."""
+    return (yaml_files(named) if named.is_dir() else []) or [named]
+
+
+def _is_openslo(file: Path) -> bool:
+    """By the keys that no other file begins with."""
+    try:
+        text = read_regular(file, MOST_BYTES).decode()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return re.search(r"^(- )?(apiVersion|kind|metadata)\s*:", text, re.MULTILINE) is not None
+
+
 def _is_rules(text: str) -> bool:
     """By its one key; rules may use YAML that our own files may not."""
     return re.search(r"^groups\s*:", text, re.MULTILINE) is not None
@@ -62,7 +87,7 @@ def _is_rules(text: str) -> bool:
 def _is_configuration(file: Path, text: str) -> bool:
     """By its keys; what is no mapping is judged by its name."""
     try:
-        root = parse(text)
+        root = parse(text, [])
     except YamlFault:
         root = None
     if isinstance(root, YamlMapping) and ("services" in root.entries or set(root.entries) & set(SECTIONS)):

@@ -56,12 +56,13 @@ class _Source(NamedTuple):
 
     values: dict[str, Any]
     places: dict[Path_, str]
+    faults: tuple[str, ...] = ()
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     """The configuration of a file, if one is named, and the environment; raises ConfigFault with all faults."""
     source = _file(path) if path else _Source({}, {})
-    faults = _overlay(source, environment)
+    faults = [*source.faults, *_overlay(source, environment)]
     whole = create_model("Whole", __config__=ConfigDict(extra="forbid", strict=True), **_fields())
     try:
         valid = whole.model_validate_json(json.dumps(source.values))
@@ -80,11 +81,13 @@ def address(settings: ServiceSettings) -> str:
 
 
 def _placed(config: Config, path: Path | None) -> Config:
-    """Names of rule files are meant from the folder of the file that names them."""
-    if path is None or not config.service.rules:
+    """Names of rule files and of OpenSLO files are meant from the folder of the file that names them."""
+    if path is None:
         return config
-    rules = tuple(str(path.absolute().parent / it) for it in config.service.rules)
-    return config._replace(service=config.service.model_copy(update={"rules": rules}))
+    folder = path.absolute().parent
+    named = {"rules": config.service.rules, "slos": config.service.slos}
+    update = {name: tuple(str(folder / it) for it in found) for name, found in named.items() if found}
+    return config._replace(service=config.service.model_copy(update=update)) if update else config
 
 
 def _joined(config: Config) -> Config:
@@ -103,8 +106,9 @@ def _fields() -> dict[str, Any]:
 
 
 def _file(path: Path) -> _Source:
+    broken: list[YamlFault] = []
     try:
-        root = parse(read_regular(path, MAX_BYTES).decode())
+        root = parse(read_regular(path, MAX_BYTES).decode(), broken)
     except OSError as error:
         raise ConfigFault((f"{path}: can't be read: {error.strerror}; correct the path or its permissions",)) from error
     except UnicodeDecodeError as error:
@@ -114,10 +118,10 @@ def _file(path: Path) -> _Source:
     places: dict[Path_, str] = {}
     values = _plain(root, (), str(path), places)
     if values is None:
-        return _Source({}, places)
+        values = {}
     if not isinstance(values, dict):
         raise ConfigFault((f"{path}:1: not a mapping; begin with one of {', '.join(SECTIONS)}:",))
-    return _Source(values, places)
+    return _Source(values, places, tuple(f"{path}:{it.line}: {it}" for it in broken))
 
 
 def _plain(node: Node, at: Path_, file: str, places: dict[Path_, str]) -> Any:

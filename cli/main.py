@@ -18,6 +18,7 @@ from cli.data_commands import backup, export, sql
 from cli.demo_commands import app as demo_app
 from cli.errors import ConfigFault, Refusal
 from cli.silence_commands import app as silence_app
+from cli.slo_commands import app as slo_app
 from cli.terminal import plain
 from cli.token_commands import app as token_app
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(demo_app, name="demo")
 app.add_typer(silence_app, name="silence")
+app.add_typer(slo_app, name="slo")
 app.add_typer(token_app, name="token")
 app.command(epilog="Example: midwatch backup /srv/backups")(backup)
 app.command(epilog="Example: midwatch export --from -24h --parquet /srv/export")(export)
@@ -148,12 +150,19 @@ def query(
     query(load(config, os.environ).service, Asked(expression, at, since, until, step), json)
 
 
-@app.command(epilog="Example: midwatch check compose.yaml midwatch.yaml")
-def check(files: Annotated[list[Path], typer.Argument(help="Compose, midwatch.yaml and rule files.")]) -> None:
+@app.command(epilog="Example: midwatch check compose.yaml midwatch.yaml slos/")
+def check(
+    files: Annotated[
+        list[Path], typer.Argument(help="Compose, midwatch.yaml, rule and OpenSLO files, or folders of them.")
+    ],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="OpenSLO to the letter: what its own examples get wrong is a fault too.")
+    ] = False,
+) -> None:
     """Check files: every fault at once, each with file, line and key; exit code 1 where there is any."""
     from cli.check import check
 
-    raise typer.Exit(check(files, os.environ))
+    raise typer.Exit(check(files, os.environ, strict))
 
 
 def main() -> None:

@@ -20,11 +20,13 @@ from service.errors import StoreFault
 from service.facts import gather
 from service.ports import Readings, ask
 from service.roster import Heard, Row
+from service.slo_book import SloBook
 from service.store_db import Cursor
 from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
-from slo.judge import judge, windows
+from slo.judge import judge, placed, windows
 from slo.model import Judgement, Objective
+from slo.openslo.objectives import FromFiles, refused
 
 _LOG = logging.getLogger(__name__)
 HISTORY_STEP_MS = 60_000
@@ -47,10 +49,11 @@ class _Present(NamedTuple):
     nodes: frozenset[str]
 
     @classmethod
-    def of(cls, rows: Sequence[Row], heard: Sequence[Heard]) -> _Present:
-        """What these rows tell."""
+    def of(cls, rows: Sequence[Row], heard: Sequence[Heard], files: FromFiles) -> _Present:
+        """What these rows tell; a service that a file speaks of is watched whether or not it has a container."""
         nodes = {name for it in heard for name in (it.node, it.node_id)}
-        return cls(frozenset(row.service for row in rows) | {PLATFORM}, frozenset(nodes))
+        services = {row.service for row in rows} | files.services | {PLATFORM}
+        return cls(frozenset(services), frozenset(nodes))
 
     def gone(self, book: AlertBook) -> frozenset[str]:
         """Keys of subjects in the book that are watched no more: a node that was silent for a day is none any more."""
@@ -74,8 +77,11 @@ class Evaluator:
         clock: Callable[[], int],
         wake: Callable[[], None],
         most_bytes: int | None = None,
+        slos: SloBook | None = None,
     ) -> None:
         """`most_bytes` is what the database may use."""
+        self.slos = slos or SloBook()
+        """The objectives of files."""
         self._store = store
         self._most_bytes = most_bytes
         self._receivers = tuple(receivers)
@@ -118,7 +124,10 @@ class Evaluator:
             self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))
         )
         heard = catalogue.nodes(self._store, now_ms)
-        objectives = builtin(roster.facts(rows), catalogue.catalogue(self._store, heard, ended, now_ms))
+        files = self.slos.look(now_ms)
+        known = catalogue.catalogue(self._store, heard, ended, now_ms)
+        asked = [*builtin(roster.facts(rows), known, files.asked), *files.objectives, *refused(self.slos.faults)]
+        objectives = [placed(it, now_ms) for it in asked]
         judgements = self._judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)
@@ -127,7 +136,7 @@ class Evaluator:
         )
         facts = gather(self._store, rows, heard, server, self._thresholds, now_ms)
         found = tuple(findings(facts, judgements, self._thresholds, now_ms))
-        present = _Present.of(rows, heard)
+        present = _Present.of(rows, heard, files)
         self._settle(lambda book: present.gone(book) | vanished(book, judgements), judgements, found, now_ms)
         return Evaluated(now_ms, (self._clock() - now_ms) / 1000, judgements, found)
 

@@ -32,6 +32,7 @@ from service.remote_store import RemoteStore
 from service.rules import RuleBook
 from service.selfmetrics import Own, ServiceCollector, gauges, registry
 from service.settings import Settings, host_and_port
+from service.slo_book import SloBook
 from service.source import StoreSource
 from service.store import Store
 from service.store_append import Bounds
@@ -165,9 +166,11 @@ def _assemble(
     receivers = [Receiver(it.name, it.url, tuple(it.roads), it.secret) for it in settings.receivers]
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
+    slos = SloBook(settings.slos, settings.slos_strict)
     evaluator = Evaluator(
-        store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake, settings.retention.max_bytes
-    )
+        store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,
+        settings.retention.max_bytes, slos,
+    )  # fmt: skip
     source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
@@ -231,6 +234,7 @@ def _gauges(store: Store, evaluator: Evaluator, rules: RuleBook) -> dict[str, fl
     found["midwatch_server_open_samples"] = float(store.memory.open_samples())
     found["midwatch_server_chunk_bytes"] = float(store.memory.planes.nbytes)
     found["midwatch_server_rule_faults"] = float(len(rules.faults))
+    found["midwatch_server_slo_file_faults"] = float(len(evaluator.slos.faults))
     if isinstance(store, RemoteStore):
         found["midwatch_server_forward_queue_bytes"] = float(store.queue.size())
         if (oldest_ms := store.queue.oldest_ms()) is not None:

@@ -52,6 +52,7 @@ OWN_GAUGES: dict[str, str] = {
     "midwatch_server_forward_queue_bytes": "Bytes that wait to be forwarded to the remote store.",
     "midwatch_server_forward_oldest_timestamp_seconds": "Since when the oldest of them waits.",
     "midwatch_server_rule_faults": "Faults in rule files as they are; the rules that were good go on.",
+    "midwatch_server_slo_file_faults": "Faults in OpenSLO files as they are; the objectives that were good go on.",
     "midwatch_server_database_bytes": "Size of the database file.",
     "midwatch_server_resident_memory_max_bytes": "Most resident memory so far.",
 }

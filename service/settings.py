@@ -146,6 +146,10 @@ class Settings(BaseModel):
     rules_seconds: float = Field(
         60.0, ge=1, le=86_400, description="Time between two evaluations of a rule group that says nothing itself."
     )
+    slos: tuple[str, ...] = Field(
+        (), strict=False, max_length=100, description="OpenSLO files and folders of them; * and ** stand for any name."
+    )
+    slos_strict: bool = Field(False, description="OpenSLO to the letter: what its own examples get wrong is refused.")
     evaluate_seconds: float = Field(15.0, ge=1, le=300, description="Time between two evaluations at most.")
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")
     max_body_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 28, description="Longest body of a request.")

@@ -48,3 +48,15 @@ def exhausted_in_ms(left: Fraction, rate: Fraction, history_ms: int, window_ms: 
 def whole_window_gone_in_ms(left: Fraction, rate: Fraction, history_ms: int, window_ms: int) -> Fraction:
     """Milliseconds until the budget of the whole window, at the observed traffic, is gone: (P - (1 - R) x H) / burn."""
     return (window_ms - (1 - left) * history_ms) / rate
+
+
+def exhausted_in_period_ms(left: Fraction, rate: Fraction, history_ms: int, rest_ms: int) -> Fraction | None:
+    """Milliseconds until the budget to date of a calendar's period is gone at burn `rate`, None where it outlasts it.
+
+    Nothing leaves a calendar's window: bad(t) = budget x total(t) at R x H / (burn - 1), with constant traffic and a
+    history H within the period. `rest_ms` is what is left of the period.
+    """
+    if left <= 0 or rate <= 1:
+        return None
+    growing = left * history_ms / (rate - 1)
+    return growing if growing <= rest_ms else None

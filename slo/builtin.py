@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple
 
+from slo.bounds import largest_within
 from slo.model import Allowance, EventRatio, Indicator, Labels, Matcher, MinuteSlices, Objective, Selector
-from slo.overrides import Fault, Goal, goals
+from slo.overrides import DEFAULTS, Asked, Fault, Goal, goals
 from slo.rows import burn_rows, lint
 
 REQUEST_COUNTERS = ("http_requests_total", "http_server_requests_total")
@@ -27,8 +27,6 @@ OWN_HISTOGRAMS = (COLD_START, BUILD, REGISTRY)
 PLATFORM = "platform"
 NOT_NETWORKED = "cached|cancelled|bad_reference"
 """Outcomes of pulls that never reached for the network: neither good nor bad."""
-
-_BOUND = re.compile(r"\d{1,20}(\.\d{1,20})?(e[+-]?\d{1,2})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -80,15 +78,88 @@ class _Draft(NamedTuple):
     unmeasurable: str | None = None
 
 
-def builtin(services: Sequence[ServiceFacts], known: Catalogue) -> list[Objective]:
-    """All built-in objectives, ordered by service and name; faulty overrides and useless rows are told in `note`."""
+def builtin(services: Sequence[ServiceFacts], known: Catalogue, asked: Sequence[Asked] = ()) -> list[Objective]:
+    """All built-in objectives, ordered by service and name; faulty overrides and useless rows are told in `note`.
+
+    What a file asks for of an indicator stands instead of the built-in objective, and under its name; what it asks for
+    beyond one objective of it stands beside, under the file's names. A file that names a service goes before the
+    service's labels, and these before a file's pattern.
+    """
     declared = {facts.service: facts for facts in services}
     apps = {service for service, _ in (*known.status_labels, *known.bounds)}
+    names = sorted({*declared, *apps} - {PLATFORM})
     found = []
-    for name in sorted({*declared, *apps} - {PLATFORM}):
+    for name in names:
         found.extend(_of_service(name, declared.get(name), known))
     found.extend(_of_platform(declared.get(PLATFORM), known))
+    if not asked:
+        return found
+    own = {(it.slo, it.service, it.scope): it for it in found} | _of_files(asked, names, declared, known)
+    return sorted(own.values(), key=lambda it: (it.service == PLATFORM, it.service, it.slo, it.scope))
+
+
+def _of_files(
+    asked: Sequence[Asked], names: Sequence[str], declared: Mapping[str, ServiceFacts], known: Catalogue
+) -> dict[tuple[str, str, Labels], Objective]:
+    """What files ask for, by identity; what names its subject comes before patterns, and shuts them out."""
+    found: dict[tuple[str, str, Labels], Objective] = {}
+    named: set[tuple[str, str, Labels]] = set()
+    for it in sorted(asked, key=lambda it: it.any):
+        for service, scope, name in _subjects(it, names, known):
+            key = (it.indicator, service, scope)
+            if it.any and key in named:
+                continue
+            facts = declared.get(service)
+            labels = facts.labels if facts is not None and it.any else {}
+            goal = goals(service, labels, {**DEFAULTS, it.indicator: it.goal})[0][it.indicator]
+            draft = _draft(it.indicator, name, goal, facts, known)
+            draft = draft._replace(unmeasurable=it.unmeasurable or draft.unmeasurable)
+            slo = it.indicator if key not in found else it.name
+            objective = _objective(slo, service, scope, goal, draft, ())
+            note = "; ".join(filter(None, (objective.note, f"asked for by {it.where}")))
+            found[slo, service, scope] = replace(objective, note=note, calendar=it.calendar)
+            if not it.any:
+                named.add(key)
     return found
+
+
+def _subjects(asked: Asked, names: Sequence[str], known: Catalogue) -> list[tuple[str, Labels, str | NodeName]]:
+    """(service, scope, subject) of all that an objective is asked for; a service that is named need not be known."""
+    match asked.indicator:
+        case "node-disk" | "cpu-steal":
+            nodes = [it for it in sorted(set(known.nodes)) if asked.covers(it.node)]
+            return [(PLATFORM, node_scope(it, known.nodes), it) for it in nodes]
+        case "registry-latency":
+            registries = [it for it in sorted(set(known.registries)) if asked.covers(it)]
+            return [(PLATFORM, (("registry", it),), it) for it in registries]
+        case "vulnerabilities":
+            return [(PLATFORM, (), PLATFORM)]
+        case _:
+            services = [it for it in names if asked.covers(it)] if asked.any else [asked.of]
+            return [(it, (), it) for it in services]
+
+
+def _draft(indicator: str, subject: str | NodeName, goal: Goal, facts: ServiceFacts | None, known: Catalogue) -> _Draft:
+    """The indicator of a subject, also where nothing of it has been seen yet."""
+    if isinstance(subject, NodeName):
+        return _node_disk(subject, goal) if indicator == "node-disk" else _cpu_steal(subject, goal)
+    found: _Draft | None = None
+    match indicator:
+        case "request-availability":
+            found = _request_availability(subject, known)
+        case "request-latency":
+            found = _request_latency(subject, goal, known)
+        case "build-time":
+            found = _build_time(subject, goal, known)
+        case "cold-start":
+            found = _cold_start(subject, goal, facts, known)
+        case "registry-latency":
+            found = _registry_latency(subject, goal, known)
+        case "vulnerabilities":
+            found = _vulnerabilities()
+        case _:
+            found = _SIMPLE[indicator](subject)
+    return found or _vulnerabilities()._replace(title=indicator, unmeasurable=f"{subject} has no series for it yet.")
 
 
 def override_faults(services: Sequence[ServiceFacts]) -> list[Fault]:
@@ -176,9 +247,24 @@ def _restart_rate(service: str) -> _Draft:
     return _Draft(Allowance((bad,), (exposure,)), "Restarts within their allowance")
 
 
-def _cold_start(service: str, goal: Goal, facts: ServiceFacts, known: Catalogue) -> _Draft:
+def _oom_kills(service: str) -> _Draft:
+    bad = _select("midwatch_oom_kills_total", service)
+    exposure = _select("midwatch_container_instance_seconds_total", service)
+    return _Draft(Allowance((bad,), (exposure,)), "OOM kills within their allowance")
+
+
+_SIMPLE = {
+    "container-up": _container_up,
+    "image-pull-success": _image_pull_success,
+    "restart-rate": _restart_rate,
+    "oom-kills": _oom_kills,
+}
+"""Indicators that depend on the service's name alone."""
+
+
+def _cold_start(service: str, goal: Goal, facts: ServiceFacts | None, known: Catalogue) -> _Draft:
     draft = _within("Ready", service, COLD_START, goal, known, Matcher("segment", "=", "ready"))
-    if facts.has_probe:
+    if facts is not None and facts.has_probe:
         return draft
     why = "No readiness probe and no health check: nothing tells when it is ready. Set the label midwatch.readiness."
     return draft._replace(unmeasurable=why)
@@ -217,7 +303,7 @@ def _within(what: str, service: str, metric: str, goal: Goal, known: Catalogue, 
     """Events within the threshold: those of the largest bucket that does not exceed it, over all."""
     bounds = known.bounds.get((service, metric), frozenset())
     limit = goal.threshold or Fraction(0)
-    bound = _largest_within(bounds, limit)
+    bound = largest_within(bounds, limit)
     total = _select(f"{metric}_count", service, *matchers)
     good = _select(f"{metric}_bucket", service, *matchers, Matcher("le", "=", bound or "none"))
     draft = _Draft(EventRatio((total,), good=(good,)), f"{what} within {goal.threshold_text}")
@@ -229,16 +315,6 @@ def _within(what: str, service: str, metric: str, goal: Goal, known: Catalogue, 
         note = f"{metric} has no bucket at {goal.threshold_text}: the next one below, {bound} s, is used"
         return draft._replace(note=note)
     return draft
-
-
-def _largest_within(bounds: frozenset[str], limit: Fraction) -> str | None:
-    known = [(value, text) for text in bounds if (value := _seconds(text)) is not None and value <= limit]
-    return max(known)[1] if known else None
-
-
-def _seconds(text: str) -> Fraction | None:
-    """A bound as an exact number; None for +Inf and for what is no number: a container may send anything."""
-    return Fraction(text) if _BOUND.fullmatch(text) else None
 
 
 def _node_disk(node: NodeName, goal: Goal) -> _Draft:

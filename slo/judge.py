@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from slo import budget as budgets
@@ -14,8 +15,19 @@ from slo.text import duration, percent, times
 
 def windows(objective: Objective, policy: Policy = DEFAULT) -> tuple[int, ...]:
     """All windows whose counts a judgement needs, in ms, ascending; the objective's own is among them."""
-    rows = burn_rows(objective.window_ms, policy.rows)
+    rows = burn_rows(objective.period_ms, policy.rows)
     return tuple(sorted({objective.window_ms, *(ms for row in rows for ms in (row.long_ms, row.short_ms))}))
+
+
+def placed(objective: Objective, now_ms: int) -> Objective:
+    """The objective with the window of this moment: of a calendar's period the part that has passed."""
+    if objective.calendar is None:
+        return objective
+    bounds = objective.calendar.bounds(now_ms)
+    if bounds is None:
+        begins = f"{objective.calendar.start:%Y-%m-%d %H:%M:%S} {objective.calendar.zone}"
+        return replace(objective, unmeasurable=f"Its first period begins at {begins}.")
+    return replace(objective, window_ms=now_ms - bounds.since_ms, whole_ms=bounds.until_ms - bounds.since_ms)
 
 
 def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, policy: Policy = DEFAULT) -> Judgement:
@@ -29,14 +41,14 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
     own = counts[objective.window_ms]
     rows = tuple(
         judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy)
-        for row in burn_rows(objective.window_ms, policy.rows)
+        for row in burn_rows(objective.period_ms, policy.rows)
     )
     young = own.first_ms is not None and now_ms - own.first_ms < _fastest(rows).row.short_ms
     if young:
         rows = tuple(_held(row) for row in rows)
     left = budgets.remaining(own, objective.budget)
-    gone_in = _gone_in(own, rows, left, objective.window_ms)
-    projected = not young and _projected(own, rows, left, objective.window_ms, policy)
+    gone_in = _gone_in(objective, own, rows, left)
+    projected = not young and _projected(own, rows, left, objective.period_ms, policy)
     state, reason = _state(objective, own, rows, left, projected, young, policy)
     return Judgement(
         objective=objective,
@@ -74,11 +86,14 @@ def _held(row: RowResult) -> RowResult:
     )
 
 
-def _gone_in(own: Counts, rows: tuple[RowResult, ...], left: Fraction | None, window_ms: int) -> Fraction | None:
+def _gone_in(objective: Objective, own: Counts, rows: tuple[RowResult, ...], left: Fraction | None) -> Fraction | None:
     rate = present_burn(rows)
     if left is None or rate is None:
         return None
-    return budgets.exhausted_in_ms(left, rate, own.expected_ms, window_ms)
+    if objective.whole_ms is not None:
+        rest_ms = objective.whole_ms - objective.window_ms
+        return budgets.exhausted_in_period_ms(left, rate, own.expected_ms, rest_ms)
+    return budgets.exhausted_in_ms(left, rate, own.expected_ms, objective.window_ms)
 
 
 def _projected(own: Counts, rows: tuple[RowResult, ...], left: Fraction | None, window_ms: int, policy: Policy) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from slo.periods import CalendarPeriods
+
 Labels = tuple[tuple[str, str], ...]
 """Sorted (name, value) pairs."""
 
@@ -89,6 +91,15 @@ class Objective:
     """A remark to show: a threshold that lies between bucket bounds, and which bound is used."""
     unmeasurable: str | None = None
     """Why nothing can measure this here (no probe, no scanner); the judgement is then `unmeasured`."""
+    calendar: CalendarPeriods | None = None
+    """The periods of a budget that does not roll; `placed` puts the objective into the one of a moment."""
+    whole_ms: int | None = None
+    """Length of a calendar's present period, of which `window_ms` have passed; None for a window that rolls."""
+
+    @property
+    def period_ms(self) -> int:
+        """The time that the budget is for: the whole period of a calendar, or the window."""
+        return self.window_ms if self.whole_ms is None else self.whole_ms
 
 
 @dataclass(frozen=True)

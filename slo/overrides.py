@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from slo.periods import CalendarPeriods
 from slo.rows import DAY_MS, HOUR_MS
 
 LABEL_PREFIX = "midwatch.slo."
@@ -110,6 +111,32 @@ DEFAULTS: dict[str, Goal] = {
 """Every built-in objective with its default target, window and threshold."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One objective that a file asks for on a built-in indicator."""
+
+    indicator: str
+    of: str
+    """The name of a service, node or registry; `*` in it stands for any text."""
+    name: str
+    goal: Goal
+    where: str
+    """The file and line that asks for it."""
+    unmeasurable: str | None = None
+    """Why nothing can measure it as it is asked for."""
+    calendar: CalendarPeriods | None = None
+
+    @property
+    def any(self) -> bool:
+        """True where it is for all that a pattern covers."""
+        return "*" in self.of
+
+    def covers(self, name: str) -> bool:
+        """Whether a name is one of those that it is for."""
+        pattern = ".*".join(map(re.escape, self.of.split("*")))
+        return re.fullmatch(pattern, name, re.DOTALL) is not None
+
+
 class Fault(NamedTuple):
     """A label that could not be obeyed: the default stands instead."""
 
@@ -120,9 +147,11 @@ class Fault(NamedTuple):
     """What is wrong and what would be right."""
 
 
-def goals(service: str, labels: Mapping[str, str]) -> tuple[dict[str, Goal], list[Fault]]:
+def goals(
+    service: str, labels: Mapping[str, str], defaults: Mapping[str, Goal] = DEFAULTS
+) -> tuple[dict[str, Goal], list[Fault]]:
     """Every indicator's goal for a service with these labels, and the labels that can't be obeyed, in order of name."""
-    found = dict(DEFAULTS)
+    found = dict(defaults)
     faults = []
     for label, value in sorted(labels.items()):
         if not label.startswith(LABEL_PREFIX):
@@ -133,6 +162,12 @@ def goals(service: str, labels: Mapping[str, str]) -> tuple[dict[str, Goal], lis
         except _Refused as problem:
             faults.append(Fault(service, label[:128], value[:64], str(problem)))
     return found, faults
+
+
+def with_threshold(goal: Goal, text: str) -> Goal:
+    """The goal with another threshold, whose text `checked_threshold` found right."""
+    limit = _share(text) if goal.threshold_kind == "percent" else _time(text)
+    return replace(goal, threshold=limit, threshold_text=text)
 
 
 def checked_threshold(indicator: str, text: str) -> tuple[str, str] | None:

@@ -151,8 +151,8 @@ def _source(parent: Fields, field: str) -> MetricSource | None:
     source, query = fields.needed("source", "such as prometheus"), fields.needed("query")
     fields.text("queryType")
     kind = "Prometheus" if source.lower() == "prometheus" else source
-    line = fields.place("query").line
-    spec = Mapping({"query": Scalar(query, line, True)}, fields.at.line, {"query": line})
+    node = fields.get("query") or Scalar(query, fields.at.line)
+    spec = Mapping({"query": node}, fields.at.line, {"query": node.line})
     return MetricSource(kind or None, None, spec, fields.at)
 
 

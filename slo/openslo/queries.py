@@ -36,7 +36,7 @@ class Query:
 
     @property
     def strange(self) -> str | None:
-        """The first placeholder that nothing fills."""
+        """The first template that nothing fills."""
         return next((it[:60] for it in _TEMPLATE.findall(self.text) if not WINDOW.fullmatch(it)), None)
 
     def over(self, window: str) -> str:

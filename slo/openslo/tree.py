@@ -17,6 +17,7 @@ MAX_BYTES = 1024 * 1024
 MAX_NODES = 50_000
 MAX_DEPTH = 40
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER: Any = yaml.resolver.Resolver()
 _NULLS = ("", "~", "null", "Null", "NULL")
 _MERGE = "<<"
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{it}" for it in ("null", "bool", "int", "float", "str", "seq", "map"))
@@ -24,7 +25,7 @@ _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{it}" for it in ("null", "bool", "in
 
 @dataclass(frozen=True)
 class Scalar:
-    """One value as its text; `quoted` where it is text and nothing else. Lines are no part of equality."""
+    """One value as its text; `quoted` where it would be no text without quotes. Lines are no part of equality."""
 
     text: str
     line: int = field(compare=False)
@@ -119,6 +120,11 @@ def parse(text: str) -> tuple[list[Node], list[TreeFault]]:
     return builder.documents, builder.faults
 
 
+def _is_text(plain: str) -> bool:
+    """True for what is a text even without quotes."""
+    return bool(_RESOLVER.resolve(yaml.ScalarNode, plain, (True, False)) == "tag:yaml.org,2002:str")
+
+
 class _Builder:
     """Takes events, gives documents; counts what aliases multiply."""
 
@@ -145,7 +151,7 @@ class _Builder:
                 self._close()
             case yaml.ScalarEvent():
                 self._tag(event.tag, line)
-                node = Scalar(event.value, line, not event.implicit[0])
+                node = Scalar(event.value, line, not event.implicit[0] and not _is_text(event.value))
                 self._done(node, 1, 0, event.anchor)
             case yaml.AliasEvent():
                 self._alias(str(event.anchor), line)

@@ -31,9 +31,10 @@ def test_a_pipe_that_nobody_writes_to_is_a_finding_at_once(
 def test_devices_folders_and_files_beyond_the_bound_are_findings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "empty").mkdir()
     with (tmp_path / "large.yaml").open("wb") as file:
         file.truncate(5 << 20)
-    lines = told(capsys, Path("/dev/zero"), tmp_path, tmp_path / "large.yaml", tmp_path / "none.yaml")
+    lines = told(capsys, Path("/dev/zero"), tmp_path / "empty", tmp_path / "large.yaml", tmp_path / "none.yaml")
     assert [line.split(": ")[2].split(";")[0] for line in lines[:4]] == [
         "it is a device, no regular file",
         "it is a folder, no regular file",

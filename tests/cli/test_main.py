@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 COMMANDS = [
     ["up"], ["down"], ["server"], ["agent"], ["run"], ["stop"], ["ps"], ["check"], ["query"],
     ["demo", "up"], ["demo", "down"], ["demo", "break"], ["demo", "repair"],
-    ["silence", "add"], ["silence", "list"], ["silence", "expire"],
+    ["silence", "add"], ["silence", "list"], ["silence", "expire"], ["slo", "export"],
 ]  # fmt: skip
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to become another user or to mount")

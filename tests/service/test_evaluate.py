@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,8 +18,10 @@ from service.errors import StoreUnavailable
 from service.evaluate import Evaluator
 from service.model import EventRow, LogBatch
 from service.ports import ask, rows_of
+from service.slo_book import SloBook
 from service.store import Store
 from service.store_records import Records
+from slo.model import Judgement
 from tests.service.stores import T0, Clock, Point, batch, series
 
 LIMITS = Thresholds(hold_ms=10_000, oom_storm_window_ms=60_000)
@@ -230,3 +233,106 @@ def test_the_restart_rate_of_what_never_ran_is_no_success(world: World, instance
     for _ in range(80):
         world.round()
     assert world.states()["restart-rate"] == state
+
+
+OWN = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: api}
+spec:
+  service: storefront
+  budgetingMethod: Occurrences
+  indicator:
+    metadata: {name: good-answers}
+    spec:
+      ratioMetric:
+        counter: true
+        bad: {metricSource: {type: Prometheus, spec: {query: 'http_requests_total{code=~"5.."}'}}}
+        total: {metricSource: {type: Prometheus, spec: {query: 'sum(rate(http_requests_total[{{.window}}]))'}}}
+  objectives:
+    - target: 0.999
+---
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: api-up}
+spec:
+  service: shop
+  budgetingMethod: Occurrences
+  indicator:
+    metadata: {name: up}
+    spec:
+      ratioMetric:
+        rawType: success
+        raw: {metricSource: {type: midwatch, spec: {indicator: container-up, service: shop/api}}}
+  objectives:
+    - target: 0.5
+"""
+
+
+def _with_files(world: World, folder: Path) -> None:
+    book = SloBook([str(folder)])
+    receivers = [Receiver("hook", "http://127.0.0.1:1/", ("page",))]
+    world.evaluator = Evaluator(world.store, receivers, "http://midwatch", LIMITS, world.clock, world.wake, slos=book)
+
+
+def _judged(world: World) -> dict[tuple[str, str], Judgement]:
+    assert world.evaluator.last is not None
+    return {(it.objective.slo, it.objective.service): it for it in world.evaluator.last.judgements}
+
+
+def test_objectives_of_files_are_judged_by_the_same_counts_and_page(world: World, tmp_path: Path) -> None:
+    (tmp_path / "slos").mkdir()
+    (tmp_path / "slos" / "a.yaml").write_text(OWN)
+    _with_files(world, tmp_path / "slos")
+    world.tell(DECLARED)
+    for _ in range(70):
+        world.round()
+    for at in range(1, 30):
+        world.round(errors=10 * at)
+    found = _judged(world)
+    own, builtin = found["api", "storefront"], found["request-availability", SERVICE]
+    assert (own.counts.bad, own.counts.total) == (builtin.counts.bad, builtin.counts.total)
+    assert own.state in ("burning", "exhausted")
+    assert own.sli == builtin.sli
+    assert found["container-up", SERVICE].objective.target_text == "50 %"
+    pages = {it.subject.service: it for it in world.incidents() if it.road == "page" and it.status == "open"}
+    assert pages.keys() == {SERVICE, "storefront"}
+
+
+def test_a_faulty_file_is_shown_as_what_nothing_can_measure_and_goes_when_it_is_good(
+    world: World, tmp_path: Path
+) -> None:
+    (tmp_path / "slos").mkdir()
+    (tmp_path / "slos" / "a.yaml").write_text(OWN.replace("0.999", "1"))
+    _with_files(world, tmp_path / "slos")
+    world.tell(DECLARED)
+    world.round()
+    told = _judged(world)["slo-files", "platform"]
+    assert told.state == "unmeasured"
+    assert "a.yaml:15: spec.objectives[0].target: is not from 0 to below 1" in told.reason
+    (tmp_path / "slos" / "b.yaml").write_text(OWN)
+    (tmp_path / "slos" / "b.yaml").rename(tmp_path / "slos" / "a.yaml")
+    world.round()
+    assert ("slo-files", "platform") not in _judged(world)
+    assert ("api", "storefront") in _judged(world)
+
+
+def test_a_calendars_objective_counts_what_was_bad_since_its_period_began(world: World, tmp_path: Path) -> None:
+    begin = datetime.fromtimestamp((T0 + 60_000) / 1000, UTC)
+    window = f"{{startTime: {begin:%Y-%m-%d %H:%M:%S}, timeZone: UTC}}"
+    text = OWN.split("---")[0] + f"  timeWindow: [{{duration: 1d, isRolling: false, calendar: {window}}}]\n"
+    (tmp_path / "slos").mkdir()
+    (tmp_path / "slos" / "a.yaml").write_text(text)
+    _with_files(world, tmp_path / "slos")
+    world.tell(DECLARED)
+    for at in range(1, 11):  # 50 s, before the period
+        world.round(errors=10 * at)
+    assert "first period begins" in _judged(world)["api", "storefront"].reason
+    for _ in range(12):
+        world.round(errors=100)
+    found = _judged(world)["api", "storefront"]
+    assert (found.counts.since_ms, found.counts.bad) == (int(begin.timestamp() * 1000), 0)
+    assert 0 < found.counts.total < _judged(world)["request-availability", SERVICE].counts.total
+    for at in range(1, 3):
+        world.round(errors=100 + at)
+    assert _judged(world)["api", "storefront"].counts.bad == 2

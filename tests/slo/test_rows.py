@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from slo.model import Allowance, BurnRow, Selector
-from slo.rows import WORKBOOK, budget_share, burn_rows, lint
+from slo.rows import TABLES, WORKBOOK, budget_share, burn_rows, lint, projection_lint
 from tests.slo.support import DAY, HOUR, MINUTE
 
 
@@ -78,3 +78,40 @@ def test_a_row_below_the_pace_of_the_budget_is_flagged() -> None:
     assert lint(burn_rows(28 * DAY), 28 * DAY, Fraction(1, 1000)) == [
         "row ticket-3d fires at 0.933x, while the objective is still on budget"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "factors"),
+    [
+        ("workbook", 30, ("14.4", "6", "3", "1")),
+        ("sloth-7d", 7, ("13.44", "3.5", "1.4", "0.98")),
+        ("pyrra", 28, ("14", "7", "2", "1")),
+        ("pyrra", 7, ("14", "7", "2", "1")),
+    ],
+)
+def test_every_table_gives_the_factors_of_its_source(name: str, days: int, factors: tuple[str, ...]) -> None:
+    (table,) = [it for it in TABLES if it.name == name]
+    rows = burn_rows(days * DAY, table.rows, table.period_ms)
+    assert [it.factor for it in rows] == [Fraction(text) for text in factors]
+    assert table.source
+
+
+def test_sloths_slow_row_of_a_week_fires_on_budget() -> None:
+    (table,) = [it for it in TABLES if it.name == "sloth-7d"]
+    found = lint(burn_rows(7 * DAY, table.rows, table.period_ms), 7 * DAY, Fraction(1, 1000))
+    assert found == ["row ticket-3d fires at 0.98x, while the objective is still on budget"]
+
+
+def test_short_windows_of_less_than_two_samples_are_told() -> None:
+    rows = burn_rows(30 * DAY)
+    assert not lint(rows, 30 * DAY, Fraction(1, 1000), sample_ms=150_000)
+    assert lint(rows, 30 * DAY, Fraction(1, 1000), sample_ms=150_001) == [
+        "row fast has a short window of 5 min, less than two slices"
+    ]
+
+
+def test_a_page_for_a_budget_gone_in_two_hours_needs_99_72_percent() -> None:
+    assert projection_lint(30 * DAY, Fraction(1, 360)) is None
+    told = projection_lint(30 * DAY, Fraction(1, 1000) * 5)
+    assert told is not None
+    assert "a whole budget lasts 3 h 36 min" in told

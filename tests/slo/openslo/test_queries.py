@@ -80,14 +80,17 @@ def test_no_query_makes_it_fall(text: str) -> None:
     assert found is None or found.metric
 
 
+HOSTILE = (
+    "x{" + "a='b'," * 1000,
+    "x{" + '"' * 8000,
+    "sum(rate(x{" + "\\'" * 4000,
+    "{{" * 4000,
+    " " * 8000,
+    "x" + " " * 8000 + "!",
+)
+
+
 def test_a_long_hostile_query_is_quick() -> None:
-    for text in (
-        "x{" + "a='b'," * 1000,
-        "x{" + '"' * 8000,
-        "sum(rate(x{" + "\\'" * 4000,
-        "{{" * 4000,
-        " " * 8000,
-        "x" + " " * 8000 + "!",
-    ):
+    for text in HOSTILE:
         assert Query(text).counter(True) is None
         assert Query(text).strange is None

@@ -1,0 +1,69 @@
+"""The objectives of files, taken up again when the files change; a faulty file never replaces a good one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from service.slo_files import fingerprint, read_texts
+from slo.openslo.faults import Finding
+from slo.openslo.objectives import FromFiles, objectives_of
+from slo.openslo.plans import Planned, plan
+from slo.openslo.resolve import load
+
+_LOG = logging.getLogger(__name__)
+LOOK_MS: Final = 5_000
+"""Time between two looks at the files."""
+NOTHING: Final = FromFiles((), ())
+
+
+class SloBook:
+    """What files ask for, as it is in force; `look` runs on one thread, all else may be read from any."""
+
+    def __init__(self, paths: Sequence[str] = (), strict: bool = False) -> None:
+        self._paths, self._strict = tuple(paths), strict
+        self._seen: object = None
+        self._looked_ms: int | None = None
+        self._good: dict[str, str] = {}
+        self.in_force: FromFiles = NOTHING
+        self.faults: tuple[Finding, ...] = ()
+        """What is wrong in the files as they are; the objectives that were good go on."""
+
+    def look(self, now_ms: int) -> FromFiles:
+        """What is in force, after a look at the files where it is time for one."""
+        if self._paths and (self._looked_ms is None or now_ms - self._looked_ms >= LOOK_MS):
+            self._looked_ms = now_ms
+            self._reload()
+        return self.in_force
+
+    def _reload(self) -> None:
+        seen = fingerprint(self._paths)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        found = read_texts(self._paths)
+        texts = dict(found.texts)
+        planned, findings = self._planned(texts)
+        self.faults = (*found.faults, *(it for it in findings if it.level == "error"))
+        for it in (*found.faults, *findings):
+            if it.level != "note":
+                _LOG.log(logging.ERROR if it.level == "error" else logging.WARNING, "objectives: %s", it)
+        if self.faults:
+            texts = self._mended(texts)
+            planned, findings = self._planned(texts)
+            if any(it.level == "error" for it in findings):
+                return
+        self._good = texts
+        self.in_force = objectives_of(planned.plans)
+
+    def _mended(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """The texts, with each faulty file as it was when it was good last; one that never was is left out."""
+        faulty = {it.at.file for it in self.faults}
+        kept = {file: text for file, text in texts.items() if file not in faulty}
+        return kept | {file: self._good[file] for file in faulty if file in self._good}
+
+    def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, tuple[Finding, ...]]:
+        loaded = load(sorted(texts.items()), self._strict)
+        planned = plan(loaded.slos, self._strict)
+        return planned, (*loaded.findings, *planned.findings)

@@ -1,0 +1,115 @@
+"""From plans to objectives that are judged: counters, indicators of our own by name, and the rest with why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import NamedTuple
+
+from slo.model import EventRatio, Objective, Selector
+from slo.openslo.faults import Finding
+from slo.openslo.measures import Foreign, Own
+from slo.openslo.plans import Plan
+from slo.overrides import DEFAULTS, Asked, Goal, with_threshold
+from slo.periods import CalendarPeriods
+from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint
+from slo.slices import Occurrences
+from slo.text import duration, number
+
+SHORTEST_MS, LONGEST_MS = HOUR_MS, 366 * DAY_MS
+"""Windows that are judged; shorter ones hold too little, longer ones more than is kept."""
+REFUSED = "slo-files"
+"""The name under which faults of files are shown."""
+PLATFORM = "platform"
+_NOTHING = EventRatio((Selector("midwatch_nothing"),), good=(Selector("midwatch_nothing"),))
+_THINGS = {"restart-rate": "restarts", "oom-kills": "kills"}
+
+
+class FromFiles(NamedTuple):
+    """What files ask for."""
+
+    asked: tuple[Asked, ...]
+    """On built-in indicators."""
+    objectives: tuple[Objective, ...]
+    """On counters of their own, and those that can't be judged, which say so."""
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The services that they name."""
+        return frozenset({it.service for it in self.objectives} | {it.of for it in self.asked if not it.any})
+
+
+def objectives_of(plans: Sequence[Plan]) -> FromFiles:
+    """The objectives that plans are."""
+    asked = tuple(_asked(it, it.measure) for it in plans if isinstance(it.measure, Own))
+    return FromFiles(asked, tuple(_objective(it) for it in plans if not isinstance(it.measure, Own)))
+
+
+def refused(faults: Sequence[Finding]) -> list[Objective]:
+    """Faults of files as one objective that nothing can measure, so that every page of objectives shows them."""
+    if not faults:
+        return []
+    more = f" And {len(faults) - 1} more." if len(faults) > 1 else ""
+    why = f"{str(faults[0])[:400]}.{more} What was good before goes on."
+    budget, target = Fraction(1, 100), "99 %"
+    title = "Objectives of files"
+    return [Objective(REFUSED, PLATFORM, (), _NOTHING, budget, target, 30 * DAY_MS, title, unmeasurable=why)]
+
+
+def why_not(plan: Plan) -> str | None:
+    """Why an objective is not judged as it is asked for; None where it is."""
+    if isinstance(plan.measure, Foreign):
+        return f"Midwatch does not read sources of type {plan.measure.type}."
+    if plan.weight is not None:
+        return "Composites are checked, and not judged yet."
+    if not isinstance(plan.method, Occurrences):
+        return f"{type(plan.method).__name__} are checked, and not judged yet: Occurrences are."
+    if not SHORTEST_MS <= plan.window_ms <= LONGEST_MS:
+        return f"Windows from {duration(SHORTEST_MS)} to {duration(LONGEST_MS)} are judged."
+    if not isinstance(plan.measure, Own | EventRatio):
+        return "Its query is more than the sum of a counter: checked, and not judged yet."
+    return None
+
+
+def _asked(plan: Plan, own: Own) -> Asked:
+    return Asked(own.indicator, own.of, plan.name, _goal(plan, own), _where(plan), why_not(plan), _calendar(plan))
+
+
+def _goal(plan: Plan, own: Own) -> Goal:
+    window_ms = min(max(plan.window_ms, SHORTEST_MS), LONGEST_MS)
+    if own.per_ms is not None:
+        rate = plan.budget * HOUR_MS / own.per_ms
+        of = "instance-hour" if own.per_ms == HOUR_MS else f"instance and {duration(own.per_ms)}"
+        text = f"{number(plan.budget, 6)} {_THINGS[own.indicator]} per {of}"
+        return Goal("service", "rate", Fraction(rate), text, window_ms)
+    default = DEFAULTS[own.indicator]
+    goal = replace(default, target=1 - plan.budget, target_text=plan.target_text, window_ms=window_ms)
+    return goal if own.threshold is None else with_threshold(goal, own.threshold)
+
+
+def _objective(plan: Plan) -> Objective:
+    indicator = plan.measure if isinstance(plan.measure, EventRatio) else _NOTHING
+    window_ms = min(max(plan.window_ms, SHORTEST_MS), LONGEST_MS)
+    useless = lint(burn_rows(window_ms), window_ms, plan.budget, indicator)
+    return Objective(
+        slo=plan.name,
+        service=plan.service,
+        scope=(),
+        indicator=indicator,
+        budget=plan.budget,
+        target_text=plan.target_text,
+        window_ms=window_ms,
+        title=plan.title,
+        note="; ".join((*useless, f"asked for by {_where(plan)}")),
+        unmeasurable=why_not(plan),
+        calendar=_calendar(plan),
+    )
+
+
+def _calendar(plan: Plan) -> CalendarPeriods | None:
+    return plan.period if isinstance(plan.period, CalendarPeriods) else None
+
+
+def _where(plan: Plan) -> str:
+    return f"{plan.at.file}:{plan.at.line}"

@@ -1,0 +1,126 @@
+"""OpenSLO files on the command line: checked together, written back normalised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from cli.check import check
+from cli.slo_commands import app
+from tests.slo.openslo.support import GOOD, with_line
+from tests.slo.openslo.test_alpha import OLD
+from tests.slo.openslo.test_resolve import NAMED, SLI
+
+
+def _check(capsys: pytest.CaptureFixture[str], *files: Path, strict: bool = False) -> tuple[int, list[str]]:
+    code = check(files, {}, strict)
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_a_good_file_is_no_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    assert _check(capsys, tmp_path / "a.yaml") == (0, ["1 file, no fault"])
+
+
+def test_files_that_name_one_another_are_checked_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "slo.yaml").write_text(NAMED)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "sli.yml").write_text(SLI)
+    assert _check(capsys, tmp_path)[0] == 0
+    where, what = f"{tmp_path}/slo.yaml:7: spec.indicatorRef", "no SLI is called good-answers"
+    told = [f"{where}: {what}; add it, or the file that holds it", "1 file, 1 fault"]
+    assert _check(capsys, tmp_path / "slo.yaml") == (1, told)
+
+
+def test_all_faults_of_all_files_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(with_line("0.999", "1").replace("30d", "30s"))
+    (tmp_path / "b.yaml").write_text(with_line("name: api", "name: b c"))
+    (tmp_path / "compose.yaml").write_text("services:\n  web:\n    imgae: nginx\n    image: nginx\n")
+    (tmp_path / "c.yaml").write_bytes(b"apiVersion: openslo/v1\n\xff")
+    names = ["a.yaml", "b.yaml", "compose.yaml", "c.yaml"]
+    code, told = _check(capsys, *(tmp_path / it for it in names))
+    assert code == 1
+    starts = {line.removeprefix(f"{tmp_path}/").split(" ")[0] for line in told}
+    assert starts >= {"a.yaml:24:", "a.yaml:28:", "b.yaml:4:", "compose.yaml:3:"}
+    assert any(line.startswith("c.yaml") for line in (it.removeprefix(f"{tmp_path}/") for it in told))
+
+
+def test_warnings_are_told_and_are_no_faults_unless_strict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(with_line("target: 0.999", "target: 0.999\n      op: lt"))
+    code, told = _check(capsys, tmp_path / "a.yaml")
+    assert (code, told[-1]) == (0, "1 file, no fault")
+    assert "a.yaml:28: spec.objectives[0].op: warning: says nothing where the metric is a ratio" in told[0]
+    assert _check(capsys, tmp_path / "a.yaml", strict=True)[0] == 1
+
+
+def test_a_row_that_can_not_fire_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(with_line("0.999", "0.1"))
+    code, told = _check(capsys, tmp_path / "a.yaml")
+    assert code == 0
+    assert any("warning: row fast can never fire" in it for it in told)
+
+
+def test_a_manifest_of_another_kind_is_told_what_is_read_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n")
+    assert _check(capsys, tmp_path / "pod.yaml") == (
+        1,
+        [f"{tmp_path}/pod.yaml:1: apiVersion: 'v1' is not known; write openslo/v1", "1 file, 1 fault"],
+    )
+
+
+def test_a_folder_stands_for_its_files_of_whatever_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "compose.yaml").write_text("services:\n  web:\n    image: nginx\n")
+    (tmp_path / "slo.yml").write_text(GOOD)
+    (tmp_path / "readme.txt").write_text("nothing")
+    assert _check(capsys, tmp_path) == (0, ["2 files, no fault"])
+    (tmp_path / "slo.yml").write_text(with_line("apiVersion:", "apiversion:"))
+    code, told = _check(capsys, tmp_path)
+    assert code == 1
+    assert any("slo.yml:1: apiversion: the field is not known; did you mean apiVersion?" in it for it in told)
+
+
+def test_export_writes_old_documents_as_v1(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text(OLD)
+    (tmp_path / "sli.yaml").write_text(SLI)
+    ran = CliRunner().invoke(app, ["--format", "openslo", str(tmp_path)])
+    assert ran.exit_code == 0
+    slo, sli = yaml.safe_load_all(ran.stdout)
+    assert (slo["apiVersion"], slo["kind"], sli["kind"]) == ("openslo/v1", "SLO", "SLI")
+    assert slo["spec"]["timeWindow"] == [{"duration": "30d", "isRolling": True}]
+
+
+def test_export_of_a_faulty_file_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(with_line("0.999", "1"))
+    ran = CliRunner().invoke(app, [str(tmp_path)])
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert "b.yaml:28: spec.objectives[0].target" in ran.stderr
+    missing = CliRunner().invoke(app, [str(tmp_path / "none.yaml")])
+    assert (missing.exit_code, "is no file" in missing.stderr) == (1, True)
+
+
+@pytest.mark.source
+def test_the_example_is_without_fault_to_the_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(__file__).resolve().parents[2] / "examples" / "slos"
+    code, told = _check(capsys, folder, strict=True)
+    assert code == 0
+    assert not [it for it in told if "warning" in it]
+
+
+def test_files_that_a_configuration_names_are_checked_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slos").mkdir()
+    (tmp_path / "slos" / "a.yaml").write_text(with_line("0.999", "1"))
+    (tmp_path / "midwatch.yaml").write_text("service:\n  slos: [slos, none.yaml]\n")
+    code, told = _check(capsys, tmp_path / "midwatch.yaml")
+    assert code == 1
+    assert {line.removeprefix(f"{tmp_path}/").split(" ")[0] for line in told[:-1]} == {
+        "slos/a.yaml:28:",
+        "none.yaml:1:",
+    }

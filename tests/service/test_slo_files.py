@@ -1,0 +1,57 @@
+"""Files of objectives on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from service import slo_files
+from service.slo_files import read_texts
+from slo.openslo.read import read
+from slo.openslo.tree import MAX_BYTES
+
+
+def test_folders_patterns_and_files_are_read_each_once_and_in_order(tmp_path: Path) -> None:
+    for name in ("b.yaml", "a.yml", "c.txt", "in/d.yaml"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    found = read_texts([str(tmp_path), f"{tmp_path}/*.yaml", f"{tmp_path}/c.txt"])
+    assert [text for _, text in found.texts] == ["a.yml", "b.yaml", "in/d.yaml", "c.txt"]
+    assert found.faults == ()
+
+
+def test_what_can_not_be_read_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xff")
+    (tmp_path / "b.yaml").write_text("x")
+    found = read_texts([str(tmp_path), str(tmp_path / "none.yaml"), f"{tmp_path}/*.none"])
+    assert [text for _, text in found.texts] == ["x"]
+    assert [str(it).removeprefix(f"{tmp_path}/") for it in found.faults] == [
+        "none.yaml:1: is no file; correct the path",
+        "a.yaml:1: is not UTF-8 at byte 0; save it as UTF-8",
+    ]
+
+
+def test_a_huge_file_is_not_read_into_memory(tmp_path: Path) -> None:
+    with (tmp_path / "a.yaml").open("wb") as stream:
+        stream.truncate(1 << 34)
+    ((name, text),) = read_texts([str(tmp_path / "a.yaml")]).texts
+    assert len(text) == MAX_BYTES + 1
+    assert f"larger than {MAX_BYTES} bytes" in str(read([(name, text)]).findings[0])
+
+
+def test_too_many_files_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slo_files, "MOST_FILES", 2)
+    for name in "abcd":
+        (tmp_path / f"{name}.yaml").write_text(name)
+    found = read_texts([str(tmp_path)])
+    assert len(found.texts) == 2
+    assert "c.yaml:1: one of more than 2 files; name fewer files" in str(found.faults[0])
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    found = read_texts([str(tmp_path / "a.yaml")])
+    assert "a.yaml:1: can't be read: it is no regular file" in str(found.faults[0])
