@@ -48,11 +48,11 @@ def wire(settings: Settings, data: Path, store: Store, clock: Callable[[], int])
         new = store.directory.numbers_of(series).count(0)
         return new, settings.max_series - len(store.directory)
 
-    limits, book = ingest.limits(settings.max_body_bytes), SeriesBook(4 * settings.max_series)
+    limits, book = ingest.limits(settings.max_body_bytes), SeriesBook(2 * settings.max_series)
     quota = Quota(bounds, book, clock, unknown)
     known = MetadataBook()
     known.learn(store.metadata())
-    fast = FastWire(limits, quota, book, store.directory, 4 * settings.max_series)
+    fast = FastWire(limits, quota, book, store.directory, 2 * settings.max_series)
     return Wire(
         limits,
         Deltas(ingest.max_delta_series),
