@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 MAX_BYTES = 1024 * 1024
-MAX_NODES = 50_000
+MAX_NODES = 120_000
 MAX_DEPTH = 40
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.resolver.Resolver()
@@ -90,7 +90,7 @@ class _Frame:
     def step(self) -> str:
         """What this frame adds to a path."""
         if self.mapping:
-            return f".{self.key[0][:64]}" if self.key else ""
+            return f".{shown(self.key[0])}" if self.key else ""
         return f"[{len(self.items)}]"
 
 
@@ -118,6 +118,11 @@ def parse(text: str) -> tuple[list[Node], list[TreeFault]]:
         what = " ".join(str(error).split())
         builder.faults.append(TreeFault(1, "", f"not YAML: {what[:120]}", "save it as plain UTF-8 text"))
     return builder.documents, builder.faults
+
+
+def shown(name: str) -> str:
+    """A name as a path shows it: short, and with what a terminal would obey escaped."""
+    return name[:64] if name[:64].isprintable() else repr(name[:64])[1:-1]
 
 
 def _is_text(plain: str) -> bool:
