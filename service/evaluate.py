@@ -26,7 +26,7 @@ from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
 from slo.judge import judge, placed, windows
 from slo.model import Judgement, Objective
-from slo.openslo.objectives import FromFiles, refused
+from slo.openslo.objectives import FromFiles, refused, replaced
 
 _LOG = logging.getLogger(__name__)
 HISTORY_STEP_MS = 60_000
@@ -126,7 +126,8 @@ class Evaluator:
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
         known = catalogue.catalogue(self._store, heard, ended, now_ms)
-        asked = [*builtin(roster.facts(rows), known, files.asked), *files.objectives, *refused(self.slos.faults)]
+        built = builtin(roster.facts(rows), known, files.asked)
+        asked = replaced(built, [*files.objectives, *refused(self.slos.faults)])
         objectives = [placed(it, now_ms) for it in asked]
         judgements = self._judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms

@@ -57,6 +57,11 @@ def refused(faults: Sequence[Finding]) -> list[Objective]:
     return [Objective(REFUSED, PLATFORM, (), _NOTHING, budget, target, 30 * DAY_MS, title, unmeasurable=why)]
 
 
+def replaced(objectives: Sequence[Objective], by: Sequence[Objective]) -> list[Objective]:
+    """Objectives with those of `by` in the place of what has their name, service and scope."""
+    return list({(it.slo, it.service, it.scope): it for it in (*objectives, *by)}.values())
+
+
 def why_not(plan: Plan) -> str | None:
     """Why an objective is not judged as it is asked for; None where it is."""
     if isinstance(plan.measure, Foreign):

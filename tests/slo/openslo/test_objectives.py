@@ -11,7 +11,7 @@ import pytest
 from slo.builtin import ServiceFacts, builtin
 from slo.model import Allowance, EventRatio, Objective
 from slo.openslo.faults import At, Finding
-from slo.openslo.objectives import FromFiles, objectives_of, refused
+from slo.openslo.objectives import FromFiles, objectives_of, refused, replaced
 from slo.openslo.plans import plan
 from slo.periods import CalendarPeriods
 from tests.slo.openslo.support import GOOD, loaded, with_line
@@ -99,6 +99,24 @@ def test_a_second_objective_stands_beside_the_first() -> None:
     found = _all(_own("indicator: container-up, service: shop/api", more="    - target: 0.9\n"))
     assert found["container-up", "shop/api"].target_text == "95 %"
     assert found["up-1", "shop/api"].target_text == "90 %"
+
+
+def test_one_beside_never_takes_the_name_of_another_indicator() -> None:
+    found = _all(
+        _own("indicator: container-up, service: shop/api", "first"),
+        _own("indicator: container-up, service: shop/api", "cold-start", "0.9"),
+    )
+    assert found["container-up-cold-start", "shop/api"].target_text == "90 %"
+    assert found["cold-start", "shop/api"] == _all()["cold-start", "shop/api"]
+
+
+def test_counters_of_a_file_take_the_place_of_what_has_their_name_and_service() -> None:
+    built = builtin([replace(API, service="shop")], KNOWN)
+    (mine,) = _files(GOOD.replace("name: api", "name: container-up")).objectives
+    (other,) = _files(GOOD).objectives
+    found = replaced(built, [mine, other])
+    assert len({(it.slo, it.service, it.scope) for it in found}) == len(found) == len(built) + 1
+    assert [it for it in found if (it.slo, it.service) == ("container-up", "shop")] == [mine]
 
 
 def test_threshold_and_window_are_those_of_the_file() -> None:
