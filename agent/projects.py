@@ -42,7 +42,8 @@ class ProjectFolder:
             try:
                 handed = _JSON.validate_json(path.read_bytes())
             except (OSError, ValidationError) as error:
-                LOG.error("%s can't be read, its project is not kept: %s", path, str(error).splitlines()[0])
+                why = error.strerror if isinstance(error, OSError) else "it is not of the form that this version writes"
+                LOG.error("%s can't be read, its project is not kept: %s; hand its file over again", path, why)
                 continue
             found[handed.project.name] = handed
         return found

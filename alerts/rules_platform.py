@@ -11,7 +11,7 @@ from alerts.model import Evidence, Finding, Labels, Road, Subject
 from alerts.rules_services import many, mass_restarts, oom_storms, reached, restart_lines
 from alerts.thresholds import Thresholds
 from slo.builtin import PLATFORM, NodeName, node_scope
-from slo.text import duration, percent, utc
+from slo.text import counted, duration, percent, utc
 
 
 def of_nodes(facts: Facts, thresholds: Thresholds, now_ms: int) -> list[Finding]:
@@ -67,7 +67,7 @@ def _oom_storm(
     kills = sum(it.number for it in rest)
     lines = (
         Evidence("OOM kills", f"{kills} in {window}{_beside(storming)}"),
-        *(Evidence(it.service or "no container", f"{it.number} kills") for it in rest[:5]),
+        *(Evidence(it.service or "no container", counted(it.number, "kill")) for it in rest[:5]),
         Evidence("limit", f"{thresholds.oom_storm_node_kills} kills on one node in {window}"),
     )
     firing = reached(kills, thresholds.oom_storm_node_kills, measured)
@@ -84,7 +84,7 @@ def _mass_restarts(
     firing = True if many(restarted, state.containers, thresholds) else (False if measured else None)
     lines = (
         *restart_lines(restarted, state.containers, thresholds),
-        *(Evidence(it.service, f"{it.number} containers") for it in rest[:5]),
+        *(Evidence(it.service, counted(it.number, "container")) for it in rest[:5]),
     )
     summary = f"{state.node}: {restarted} containers restarted in {window}{_beside(restarting)}"
     return _finding("mass-restarts", scope, "page", firing, summary, lines, thresholds, now_ms)
@@ -96,7 +96,10 @@ def _elsewhere(tallies: Sequence[Tally], paging: Collection[str]) -> list[Tally]
 
 
 def _beside(paging: Collection[str]) -> str:
-    return f", beside those of {len(paging)} services that page by themselves" if paging else ""
+    if not paging:
+        return ""
+    rest = "that pages by itself" if len(paging) == 1 else "that page by themselves"
+    return f", beside those of {counted(len(paging), 'service')} {rest}"
 
 
 def _node_disk(state: NodeState, scope: Labels, measured: bool, thresholds: Thresholds, now_ms: int) -> list[Finding]:

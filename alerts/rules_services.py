@@ -5,7 +5,7 @@ from __future__ import annotations
 from alerts.facts import ContainerRestarts, ServiceState
 from alerts.model import Evidence, Finding, Road, Subject
 from alerts.thresholds import Thresholds
-from slo.text import duration, utc
+from slo.text import counted, duration, utc
 
 
 def of_service(state: ServiceState, thresholds: Thresholds, now_ms: int) -> list[Finding]:
@@ -88,7 +88,7 @@ def _crash_loop(state: ServiceState, thresholds: Thresholds, now_ms: int) -> lis
 
 def _restarts_line(it: ContainerRestarts, window: str) -> Evidence:
     last = f", last ended with {it.last_exit}" if it.last_exit else ""
-    return Evidence(f"container {it.container}", f"{it.restarts} restarts in {window}{last}")
+    return Evidence(f"container {it.container}", f"{counted(it.restarts, 'restart')} in {window}{last}")
 
 
 def _pulls(state: ServiceState, thresholds: Thresholds, now_ms: int) -> list[Finding]:

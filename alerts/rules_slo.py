@@ -6,7 +6,7 @@ from alerts.model import Evidence, Finding, Labels, Road, Subject
 from alerts.thresholds import Thresholds
 from slo.judge import present_burn
 from slo.model import Allowance, Counts, Judgement, MinuteSlices, Objective, RowResult
-from slo.text import duration, percent, times, utc
+from slo.text import counted, duration, percent, times, utc
 
 ALERTS = ("slo-burn", "budget-projected-gone")
 WATCHED_BY_A_RULE = frozenset({"node-disk"})
@@ -111,7 +111,7 @@ def _runs_out(judgement: Judgement) -> str:
 def _counted(objective: Objective, counts: Counts) -> str:
     indicator = objective.indicator
     if isinstance(indicator, Allowance):
-        return f"{counts.bad} restarts in {duration(counts.total)} of instance time"
+        return f"{counted(counts.bad, 'restart')} in {duration(counts.total)} of instance time"
     if isinstance(indicator, MinuteSlices):
         return f"{counts.bad} bad of {counts.total} minutes"
     if indicator.scale == 1000:

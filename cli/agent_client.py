@@ -57,9 +57,9 @@ def stop(data: Path, project: str) -> Mapping[str, Any]:
 
 
 def source_of(data: Path, project: str) -> Path | None:
-    """The file that a project is kept from; None where none of that name is kept."""
+    """The file that a project is kept from; None where none of that name is kept, or it is being ended."""
     kept = _asked(lambda: client.status(socket_of(data)))["projects"].get(project)
-    return Path(kept["source"]) if kept else None
+    return Path(kept["source"]) if kept and not kept["stopping"] else None
 
 
 def ps(data: Path) -> list[Mapping[str, Any]]:

@@ -88,7 +88,7 @@ def _is_rules(text: str) -> bool:
 def _is_configuration(file: Path, text: str) -> bool:
     """By its keys; what is no mapping is judged by its name."""
     try:
-        root = parse(text)
+        root = parse(text, [])
     except YamlFault:
         root = None
     if isinstance(root, YamlMapping) and ("services" in root.entries or set(root.entries) & set(SECTIONS)):

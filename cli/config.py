@@ -56,12 +56,13 @@ class _Source(NamedTuple):
 
     values: dict[str, Any]
     places: dict[Path_, str]
+    faults: tuple[str, ...] = ()
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Config:
     """The configuration of a file, if one is named, and the environment; raises ConfigFault with all faults."""
     source = _file(path) if path else _Source({}, {})
-    faults = _overlay(source, environment)
+    faults = [*source.faults, *_overlay(source, environment)]
     whole = create_model("Whole", __config__=ConfigDict(extra="forbid", strict=True), **_fields())
     try:
         valid = whole.model_validate_json(json.dumps(source.values))
@@ -105,8 +106,9 @@ def _fields() -> dict[str, Any]:
 
 
 def _file(path: Path) -> _Source:
+    broken: list[YamlFault] = []
     try:
-        root = parse(read_regular(path, MAX_BYTES).decode())
+        root = parse(read_regular(path, MAX_BYTES).decode(), broken)
     except OSError as error:
         raise ConfigFault((f"{path}: can't be read: {error.strerror}; correct the path or its permissions",)) from error
     except UnicodeDecodeError as error:
@@ -116,10 +118,10 @@ def _file(path: Path) -> _Source:
     places: dict[Path_, str] = {}
     values = _plain(root, (), str(path), places)
     if values is None:
-        return _Source({}, places)
+        values = {}
     if not isinstance(values, dict):
         raise ConfigFault((f"{path}:1: not a mapping; begin with one of {', '.join(SECTIONS)}:",))
-    return _Source(values, places)
+    return _Source(values, places, tuple(f"{path}:{it.line}: {it}" for it in broken))
 
 
 def _plain(node: Node, at: Path_, file: str, places: dict[Path_, str]) -> Any:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from cli.terminal import counted, plain
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
 ]
@@ -29,7 +31,7 @@ def backup(
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     path = to / f"midwatch-{stamp}.duckdb" if to.is_dir() else to
     size = copy(load(config, os.environ).service, path.absolute())
-    print(f"{path}: {size} bytes")
+    print(plain(f"{path}: {counted(size, 'byte')}"))
 
 
 def export(
@@ -44,7 +46,7 @@ def export(
 
     span = Span.of(since, until, time.time())
     for path, rows in write_parquet(load(config, os.environ).service, parquet.absolute(), span):
-        print(f"{path}: {rows} rows")
+        print(plain(f"{path}: {counted(rows, 'row')}"))
 
 
 def sql(
@@ -66,4 +68,4 @@ def sql(
     for line in lines(found, json):
         print(line)
     if found.more:
-        typer.echo(f"there are more than {rows} rows: ask for fewer, or set --rows", err=True)
+        typer.echo(f"there are more than {counted(rows, 'row')}: ask for fewer, or set --rows", err=True)

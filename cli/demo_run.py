@@ -21,6 +21,7 @@ def bring_up(data: Path, settings: DemoSettings, engine_url: str, tell: Callable
     ensure((*registry.PACKAGES, "busybox-static"), autostart=False, tell=tell)
     registry.start(data / "registry", settings.registry_port)
     project = demo.Project(data / "demo")
+    refuse_other(data, project, settings.project)
     if not demo.published(settings.registry_port):
         with closing(docker.DockerClient(base_url=engine_url, timeout=120)) as client:
             demo.publish_images(client, settings.registry_port, tell)
@@ -31,17 +32,17 @@ def bring_up(data: Path, settings: DemoSettings, engine_url: str, tell: Callable
 def end(data: Path) -> None:
     """Remove the shop's containers; refuses where its name is another project's by now."""
     project = _project(data)
-    refuse_other(data, project)
+    refuse_other(data, project, project.name)
     projects.stop(data, project.name)
 
 
-def refuse_other(data: Path, project: demo.Project) -> None:
+def refuse_other(data: Path, project: demo.Project, name: str) -> None:
     """Refuse where the agent keeps another file under the shop's name."""
-    source = agent_client.source_of(data, project.name)
+    source = agent_client.source_of(data, name)
     if source is not None and source != project.compose:
         raise Refusal(
-            f"project {project.name} is kept from {source}, which is not the demo's",
-            f"end it by `midwatch stop {project.name}`, or choose another demo.project",
+            f"project {name} is kept from {source}, which is not the demo's",
+            f"end it by `midwatch stop {name}`, or choose another demo.project",
         )
 
 

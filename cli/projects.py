@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from cli.terminal import plain
 from runtime.compose import load
 from runtime.errors import ComposeFault
 
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}")
+
 
 def run(data: Path, file: Path, environment: Mapping[str, str], replace: bool = False) -> None:
     """Check a Compose file, hand it to the agent and wait until its services stand; refuses where one fails."""
@@ -30,6 +33,8 @@ def run(data: Path, file: Path, environment: Mapping[str, str], replace: bool = 
 
 def stop(data: Path, project: str) -> None:
     """End a project; refuses where its containers could not all be removed in time."""
+    if not NAME.fullmatch(project):
+        raise Refusal(f"{project[:80]!r} is no project's name", "write what stands before the / in `midwatch ps`")
     answer = agent_client.stop(data, project)
     if not answer["removed"]:
         why = "; ".join(answer["failures"]) or "its containers take long to end"

@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -68,7 +69,7 @@ def expire(silence: Annotated[str, typer.Argument(help="Its id.")], config: Conf
     from cli.config import load
     from cli.service_client import ask
 
-    ask(load(config, os.environ).service, "DELETE", f"/api/silences/{silence}")
+    ask(load(config, os.environ).service, "DELETE", f"/api/silences/{quote(silence, safe='')}")
     print(f"{plain(silence)} expired")
 
 

@@ -19,6 +19,20 @@ UsageError: type[Exception] = next(it for it in typer.BadParameter.__mro__ if it
 _NO_COMMAND = re.compile(r"No such command '(.*?)'\.", re.DOTALL)
 _EXTRA = re.compile(r"Got unexpected extra arguments? \((.*)\)|Got unexpected extra argument\(s\) \((.*)\)", re.DOTALL)
 
+_VALIDATED = tuple(
+    (re.compile(form), ours)
+    for form, ours in (
+        (r"greater than or equal to (\S+)", r"is too small; write at least \1"),
+        (r"greater than (\S+)", r"is too small; write more than \1"),
+        (r"less than or equal to (\S+)", r"is too large; write at most \1"),
+        (r"less than (\S+)", r"is too large; write less than \1"),
+        (r"not in the range (\S+?)<=?x<=?(\S+)", r"is out of range; write a number from \1 to \2"),
+        (r"valid int", r"is no whole number; write one such as 10"),
+        (r"valid (number|float)", r"is no number; write one such as 10 or 0.5"),
+    )
+)
+"""What the parser says of a value that has a kind or bounds, by the words of its versions, and what we say."""
+
 
 def is_help(error: Any) -> bool:
     """True where nothing was asked at all, which help answers."""
@@ -46,8 +60,13 @@ def _what(error: Any, context: Any, see: str) -> str:
     if kind == "BadOptionUsage":
         gets = "needs a value" if "requires" in message else "takes no value"
         return f"{error.option_name} {gets}; {see}"
-    option = f"{_named(error.param)}: " if getattr(error, "param", None) is not None else ""
-    return f"{option}{message[:1].lower()}{message[1:]}" + ("" if ";" in message else f"; {see}")
+    option = "" if getattr(error, "param", None) is None else _named(error.param)
+    for form, ours in _VALIDATED:
+        if option and (told := form.search(message)):
+            return f"{option} {told.expand(ours)}"
+    return f"{f'{option}: ' if option else ''}{message[:1].lower()}{message[1:]}" + (
+        "" if ";" in message else f"; {see}"
+    )
 
 
 def _options(context: Any) -> Iterable[str]:

@@ -11,7 +11,7 @@ from dashboards.model import ContainerRow, EventQuery, Happening, Line, PanelQue
 from dashboards.page_views import BuildRow, ContainerView, DebugView, LogRow, OomRow
 from dashboards.panels import Moment, PanelLine, TimePanel, panel_lines
 from dashboards.quantile import quantile
-from dashboards.text import amount, bytes_text, duration, seconds_text
+from dashboards.text import amount, bytes_text, counted, duration, seconds_text
 from dashboards.views import Found, Meter, Option
 from slo.model import Matcher, Selector
 
@@ -47,7 +47,7 @@ def debug(desk: Desk) -> DebugView:
         ooms=tuple(_oom(desk, it) for it in ooms),
         oom_counted=_oom_counted(desk),
         logs=logs,
-        logs_note=f"newest {len(logs)} lines" if len(logs) == MOST_LOGS else f"{len(logs)} lines",
+        logs_note=f"newest {len(logs)} lines" if len(logs) == MOST_LOGS else counted(len(logs), "line"),
         builds=_builds(desk),
         registry=_registry(desk),
     )

@@ -24,7 +24,7 @@ from dashboards.page_views import DeployRow, IncidentRow, NodeView, OncallView
 from dashboards.panels import HeatPanel, Moment, PanelLine, Threshold, TimePanel, last_known, panel_lines
 from dashboards.request import HOUR_MS, MINUTE_MS
 from dashboards.slo_rows import BURN_COLUMNS, by_gravity, slo_rows, subject
-from dashboards.text import amount, bytes_text, coarse, duration, percent, seconds_text, times
+from dashboards.text import amount, bytes_text, coarse, counted, duration, percent, seconds_text, times
 from dashboards.views import Meter, Tile
 from slo.builtin import NOT_NETWORKED
 from slo.model import Counts, Judgement, Matcher, Selector
@@ -145,7 +145,9 @@ def _healthy_tile(desk: Desk) -> Tile:
     desired, healthy = sum(it[1] for it in known), sum(it[2] for it in known)
     short = [f"{row.service} {has} of {wants}" for row, wants, has in known if has < wants]
     silent = len(mine) - len(known)
-    detail = short[0] if short else f"{silent} services unmeasured" if silent else f"{len(known)} services"
+    detail = (
+        short[0] if short else f"{counted(silent, 'service')} unmeasured" if silent else counted(len(known), "service")
+    )
     state = mark("ok" if not short else "crit" if any(wants and not has for _, wants, has in known) else "warn")
     return Tile("healthy", state, "Healthy now", str(healthy), f"of {desired}", detail, desk.request.link("debug"))
 

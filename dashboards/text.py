@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from slo import text as slo_text
-from slo.text import duration
+from slo.text import counted, duration
 
 NO_DATA = "no data"
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 __all__ = [
-    "NO_DATA", "amount", "bytes_text", "coarse", "duration", "iso", "number", "percent", "percent_split",
+    "NO_DATA", "amount", "bytes_text", "coarse", "counted", "duration", "iso", "number", "percent", "percent_split",
     "seconds_text", "shown", "stamp", "times",
 ]  # fmt: skip
 MINUS = "−"

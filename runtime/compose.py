@@ -79,8 +79,11 @@ def _variables(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 def read(text: str, place: Path, environ: Mapping[str, str]) -> Project:
     """A Compose file's text as a project; `place` is its absolute path. Raises YamlFault or a gathering of faults."""
-    root = parse(text)
+    broken: list[YamlFault] = []
+    root = parse(text, broken)
     reader = Reader(place.parent, environ)
+    for fault in broken:
+        reader.fault(fault.line, "", str(fault))
     if isinstance(root, Scalar) and root.null:
         raise YamlFault(1, "the file is empty; name at least one service under services")
     top = reader.section(root, "", _TOP, _TOP_REFUSED)

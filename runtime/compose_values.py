@@ -122,7 +122,8 @@ def ports(text: str) -> tuple[Port, ...]:
     targets, address = port_range(match[3]), host_ip((match[1] or "").strip("[]"))
     published: tuple[int | None, ...] = port_range(match[2]) if match[2] else (None,) * len(targets)
     if len(published) != len(targets):
-        raise ValueError(f"{text[:60]!r} maps {len(published)} ports to {len(targets)}; make the ranges equally long")
+        counts = f"{len(published)} of the host for {len(targets)} of the container"
+        raise ValueError(f"{text[:60]!r} has {counts}; make the ranges equally long")
     return tuple(Port(target, host, address, kind) for target, host in zip(targets, published, strict=True))
 
 

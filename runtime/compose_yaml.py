@@ -15,9 +15,13 @@ import yaml
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 50_000
 MAX_DEPTH = 50
+MAX_FOUND = 100
 
 _NULLS = ("", "~", "null", "Null", "NULL")
-_PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp"))
+_PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("null", "bool", "int", "float", "str", "timestamp", "value", "merge", "map", "seq")
+)
 _MERGE = "<<"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -63,8 +67,11 @@ class YamlFault(Exception):
         self.line = line
 
 
-def parse(text: str) -> Node:
-    """The tree of one YAML document with aliases and merge keys resolved; raises YamlFault."""
+def parse(text: str, found: list[YamlFault] | None = None) -> Node:
+    """The tree of one YAML document with aliases and merge keys resolved; raises YamlFault.
+
+    With a list `found`, faults that leave the rest of the tree readable are put into it and reading goes on.
+    """
     if len(text.encode()) > MAX_BYTES:
         raise YamlFault(1, f"the file is larger than {MAX_BYTES} bytes; split it into several projects")
     try:
@@ -76,14 +83,24 @@ def parse(text: str) -> Node:
         raise YamlFault(1, f"not YAML: {' '.join(str(error).split())}; save it as plain UTF-8 text") from error
     except RecursionError as error:
         raise YamlFault(1, f"nested deeper than {MAX_DEPTH} levels; flatten it") from error
-    return Scalar("", 1) if root is None else _Builder().node(root, 0)
+    return Scalar("", 1) if root is None else _Builder(found).node(root, 0)
 
 
 class _Builder:
     """Walks the graph that YAML is into a tree, counting what aliases multiply."""
 
-    def __init__(self) -> None:
+    def __init__(self, found: list[YamlFault] | None) -> None:
         self.count = 0
+        self._found = found
+
+    def _fault(self, line: int, message: str) -> None:
+        if self._found is None:
+            raise YamlFault(line, message)
+        if (
+            all((it.line, str(it)) != (line, message) for it in self._found[-MAX_FOUND:])
+            and len(self._found) < MAX_FOUND
+        ):
+            self._found.append(YamlFault(line, message))
 
     def node(self, node: yaml.Node, depth: int) -> Node:
         line = node.start_mark.line + 1
@@ -92,14 +109,14 @@ class _Builder:
             raise YamlFault(line, f"aliases expand to more than {MAX_NODES} values; write fewer aliases")
         if depth > MAX_DEPTH:
             raise YamlFault(line, f"nested deeper than {MAX_DEPTH} levels, or an alias holds itself; flatten it")
+        if node.tag not in _PLAIN_TAGS:
+            self._fault(line, f"tag {node.tag[:60]} is not honoured; remove it")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, line, depth)
         if isinstance(node, yaml.SequenceNode):
             return Sequence(tuple(self.node(item, depth + 1) for item in node.value), line)
         if not isinstance(node, yaml.ScalarNode):
             raise YamlFault(line, "neither a value, a list nor a mapping; write one of them")
-        if node.tag not in _PLAIN_TAGS and node.tag != "tag:yaml.org,2002:value":
-            raise YamlFault(line, f"tag {node.tag[:60]} is not honoured; remove it")
         return Scalar(node.value, line, quoted=node.style is not None)
 
     def _mapping(self, node: yaml.MappingNode, line: int, depth: int) -> Mapping:
@@ -111,7 +128,7 @@ class _Builder:
             if key == _MERGE and not quoted:
                 merged += self._merged(self.node(value_node, depth + 1), at)
             elif key in own:
-                raise YamlFault(at, f"key {key[:60]} stands twice, first in line {lines[key]}; remove one")
+                self._fault(at, f"key {key[:60]} stands twice, first in line {lines[key]}; remove one")
             else:
                 own[key], lines[key] = self.node(value_node, depth + 1), at
         for mapping in merged:
@@ -125,7 +142,7 @@ class _Builder:
         if not isinstance(node, yaml.ScalarNode):
             raise YamlFault(line, "a key must be a plain text; write it as one word")
         if _CONTROL.search(node.value):
-            raise YamlFault(line, f"key {node.value[:60]!a} holds a control character; remove it")
+            self._fault(line, f"key {node.value[:60]!a} holds a control character; remove it")
         return node.value, line, node.style is not None
 
     def _merged(self, value: Node, line: int) -> list[Mapping]:

@@ -204,7 +204,8 @@ def _revival(spec: ServiceSpec, container: Container) -> Action | None:
         return None
     # The engine brings back what crashes and shows it as restarting: one that is exited was stopped, or given up.
     if spec.restart == "on-failure" and 0 < spec.max_retries <= container.restart_count:
-        return Wait(spec.name, f"the engine gave {container.name} up after {container.restart_count} restarts")
+        times = "1 restart" if container.restart_count == 1 else f"{container.restart_count} restarts"
+        return Wait(spec.name, f"the engine gave {container.name} up after {times}")
     return Start(spec.name, container, "it was stopped")
 
 

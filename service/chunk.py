@@ -18,7 +18,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from service import chunk_kernels
-from service.flat import NONE, Flat, Floats, Ints, offsets, planes, unplanes
+from service.flat import NONE, Flat, Floats, Ints, offsets, planes, unplanes, within
 
 VERSION = 1
 WIDTHS = (1, 2, 4, 8)
@@ -216,31 +216,34 @@ class Chunk:
         """What it takes in memory."""
         return 200 * 8 + 60 * len(self.series) + 8 * len(self.axis_ms) + self.row.data.nbytes + 16 * len(self.odd)
 
-    def fill(self, rows: Ints, into: Ints, ts_ms: Ints, values: Floats) -> None:
-        """Decode these rows, the samples of each from its place `into` on."""
-        counts = self.counts[rows]
+    def span(self, rows: Ints, since_ms: int, until_ms: int) -> tuple[Ints, Ints]:
+        """Of each of these rows its samples in `(since, until]`: the first one, and the one behind the last."""
         axes = self.axis[rows]
-        chunk_kernels.fill(self.row, self.axis_at[axes], self.axis_ms, counts, rows, into, ts_ms, values)
-        if len(self.odd):
-            self._fill_odd(rows, into, values)
+        if not len(self.axis_ms) or (since_ms < self.axis_ms.min() and self.axis_ms.max() <= until_ms):
+            return np.zeros(len(rows), np.int64), self.counts[rows]
+        low, high = np.zeros((2, len(self.axis_at) - 1), np.int64)
+        for axis in np.unique(axes).tolist():
+            mine = self.axis_ms[self.axis_at[axis] : self.axis_at[axis + 1]]
+            low[axis], high[axis] = np.searchsorted(mine, (since_ms, until_ms), side="right")
+        return low[axes], high[axes]
 
-    def starts(self, rows: Ints) -> Ints:
-        """Counters' starts of every sample of these rows, row after row."""
+    def fill(self, part: chunk_kernels.Part, ts_ms: Ints, values: Floats) -> None:
+        """Decode these samples to their places."""
+        chunk_kernels.fill(self.row, self.axis_at[self.axis[part.rows]], self.axis_ms, part, ts_ms, values)
+        if len(self.odd):
+            self._fill_odd(part, values)
+
+    def starts(self, rows: Ints, low: Ints, high: Ints) -> Ints:
+        """Counters' starts of these samples of these rows, row after row."""
         at = np.concatenate([[0], np.cumsum(self.counts)])
         every = np.full(int(at[-1]), NONE, np.int64)
         if len(self.start):
             row = np.searchsorted(at, self.start, side="right") - 1
-            ends = np.append(self.start[1:], at[-1])
-            ends = np.minimum(ends, at[row + 1])
-            pieces = np.zeros(len(every), np.int64)
+            ends = np.minimum(np.append(self.start[1:], at[-1]), at[row + 1])
             lengths = ends - self.start
-            place = np.repeat(self.start, lengths) + _within(lengths)
-            pieces[place] = np.repeat(self.start_ms, lengths)
-            told = np.zeros(len(every), np.bool_)
-            told[place] = True
-            every = np.where(told, pieces, every)
-        lengths = self.counts[rows]
-        return every[np.repeat(at[rows], lengths) + _within(lengths)]
+            every[np.repeat(self.start, lengths) + within(lengths)] = np.repeat(self.start_ms, lengths)
+        found: Ints = every[np.repeat(at[rows] + low, high - low) + within(high - low)]
+        return found
 
     def flat(self, rows: Ints | None = None) -> Flat:
         """The samples of these rows, or of all."""
@@ -249,22 +252,20 @@ class Chunk:
         into = np.cumsum(counts) - counts
         size = int(counts.sum())
         ts_ms, values = np.empty(size, np.int64), np.empty(size)
-        self.fill(rows, into, ts_ms, values)
-        return Flat(np.repeat(self.series[rows], counts), ts_ms, values, self.starts(rows))
+        nothing = np.zeros(len(rows), np.int64)
+        self.fill(chunk_kernels.Part(rows, nothing, counts, into), ts_ms, values)
+        return Flat(np.repeat(self.series[rows], counts), ts_ms, values, self.starts(rows, nothing, counts))
 
-    def _fill_odd(self, rows: Ints, into: Ints, values: Floats) -> None:
+    def _fill_odd(self, part: chunk_kernels.Part, values: Floats) -> None:
         at = np.concatenate([[0], np.cumsum(self.counts)])
         row = np.searchsorted(at, self.odd, side="right") - 1
-        place = np.full(len(self.series), -1, np.int64)
-        place[rows] = into
-        mine = place[row] >= 0
-        values.view(np.uint64)[(place[row] + self.odd - at[row])[mine]] = self.odd_bits[mine]
-
-
-def _within(lengths: Ints) -> Ints:
-    """0, 1, 2 … of each length, one after the other."""
-    total = int(lengths.sum())
-    return np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        asked = np.full(len(self.series), -1, np.int64)
+        asked[part.rows] = np.arange(len(part.rows))
+        number, place = asked[row], self.odd - at[row]
+        mine = number >= 0
+        mine[mine] = (place[mine] >= part.low[number[mine]]) & (place[mine] < part.high[number[mine]])
+        number, place = number[mine], place[mine]
+        values.view(np.uint64)[part.into[number] + place - part.low[number]] = self.odd_bits[mine]
 
 
 class _Reader:
@@ -302,6 +303,6 @@ def decode(frame: bytes) -> Chunk:
     for width in WIDTHS:
         mine = each == width
         off[mine] = reader.take(f"<i{width}", int(mine.sum()))
-    axis_ms = off + np.repeat(first, length) + _within(length) * np.repeat(step, length)
+    axis_ms = off + np.repeat(first, length) + within(length) * np.repeat(step, length)
     axis_at = np.concatenate([[0], np.cumsum(length)])
     return Chunk(series, axis, axis_at, axis_ms, table, odd, odd_bits, start, start_ms)

@@ -44,14 +44,24 @@ def table(data: NDArray[np.uint8], at: int, widths: Ints, exponents: Ints, first
     return RowTable(data, place, stride, widths, exponents, firsts)
 
 
-def fill(
-    row: RowTable, axis_at: Ints, axis_ms: Ints, counts: Ints, rows: Ints, into: Ints, ts_ms: Ints, values: Floats
-) -> None:
-    """Decode `rows`: times from their axes, values from their planes; `axis_at`, `counts`, `into` are per asked row."""
+class Part(NamedTuple):
+    """Which samples of which rows are asked for, and where they go."""
+
+    rows: Ints
+    low: Ints
+    """The first sample of each row that is asked for."""
+    high: Ints
+    """The one behind the last."""
+    into: Ints
+    """Where the first goes; the others follow it."""
+
+
+def fill(row: RowTable, axis_at: Ints, axis_ms: Ints, part: Part, ts_ms: Ints, values: Floats) -> None:
+    """Decode a part: times from their axes, values from their planes; `axis_at` is per asked row."""
     run = _compiled.run or twin
     run(
         row.data, row.place, row.stride, row.width, row.exponent, row.first, POWERS,
-        axis_at, axis_ms, counts, rows, into, ts_ms, values,
+        axis_at, axis_ms, part.rows, part.low, part.high, part.into, ts_ms, values,
     )  # fmt: skip
 
 
@@ -96,23 +106,27 @@ def _compile() -> Kernel:
     one = np.zeros(1, np.int64)
     data = np.frombuffer(bytes(8), np.uint8)
     for width in (0, 1, 2, 4, 8):
-        kernel(data, one, one + 1, one + width, one, one, POWERS, one, one, one + 1, one, one, one.copy(), np.zeros(1))
+        kernel(
+            data, one, one + 1, one + width, one, one, POWERS,
+            one, one, one, one, one + 1, one, one.copy(), np.zeros(1),
+        )  # fmt: skip
     return kernel
 
 
 def twin(
     data: NDArray[np.uint8], place: Ints, stride: Ints, width: Ints, exponent: Ints, first: Ints, powers: Floats,
-    axis_at: Ints, axis_ms: Ints, counts: Ints, rows: Ints, into: Ints, ts_ms: Ints, values: Floats,
+    axis_at: Ints, axis_ms: Ints, rows: Ints, low: Ints, high: Ints, into: Ints, ts_ms: Ints, values: Floats,
 ) -> None:  # fmt: skip
     """The same in numpy."""
     bits = values.view(np.int64)
     for k, row in enumerate(rows.tolist()):
-        n, to, begin, size = int(counts[k]), int(into[k]), int(place[row]), int(width[row])
-        ts_ms[to : to + n] = axis_ms[axis_at[k] : axis_at[k] + n]
+        since, until, to, begin, size = int(low[k]), int(high[k]), int(into[k]), int(place[row]), int(width[row])
+        n, axis = until - since, int(axis_at[k])
+        ts_ms[to : to + n] = axis_ms[axis + since : axis + until]
         if size:
-            cells = [data[begin + b * stride[row] :][:n] for b in range(size)]
+            cells = [data[begin + b * stride[row] :][:until] for b in range(size)]
             steps = np.ascontiguousarray(np.stack(cells, axis=1)).view(f"<i{size}").reshape(-1).astype(np.int64)
-            whole = np.cumsum(steps) + first[row]
+            whole = (np.cumsum(steps) + first[row])[since:]
         else:
             whole = np.full(n, first[row])
         if exponent[row] < 0:
@@ -122,16 +136,18 @@ def twin(
 
 
 def _decode(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    data, place, stride, width, exponent, first, powers, axis_at, axis_ms, counts, rows, into, ts_ms, values
-):
+    data, place, stride, width, exponent, first, powers,
+    axis_at, axis_ms, rows, low, high, into, ts_ms, values,
+):  # fmt: skip
     bits = values.view(np.int64)
     for k in range(len(rows)):
-        row, n, to = rows[k], counts[k], into[k]
-        at, gap, size, whole, axis = place[row], stride[row], width[row], first[row], axis_at[k]
+        row, since, until = rows[k], low[k], high[k]
+        to, axis = into[k] - since, axis_at[k]
+        at, gap, size, whole = place[row], stride[row], width[row], first[row]
         raw, power = exponent[row] < 0, powers[max(exponent[row], 0)]
-        for j in range(n):
+        for j in range(since, until):
             ts_ms[to + j] = axis_ms[axis + j]
-        for j in range(n):
+        for j in range(until):
             if size == 1:
                 whole += np.int64(np.int8(data[at + j]))
             elif size == 2:
@@ -141,7 +157,8 @@ def _decode(  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
                 for b in range(size):
                     step |= np.uint64(data[at + b * gap + j]) << np.uint64(8 * b)
                 whole += np.int64(np.int32(np.uint32(step))) if size == 4 else np.int64(step)
-            if raw:
-                bits[to + j] = whole
-            else:
-                values[to + j] = whole / power
+            if j >= since:
+                if raw:
+                    bits[to + j] = whole
+                else:
+                    values[to + j] = whole / power

@@ -82,6 +82,18 @@ def ordered(flat: Flat) -> Flat:
     return found if first.all() else found.where(first)
 
 
+def picked(flat: Flat, ids: Ints) -> Flat:
+    """The samples of these series (ascending) alone, of ordered samples."""
+    low = np.searchsorted(flat.series, ids, side="left")
+    counts = np.searchsorted(flat.series, ids, side="right") - low
+    return flat.where(np.repeat(low, counts) + within(counts))
+
+
+def within(lengths: Ints) -> Ints:
+    """0, 1, 2 … of each length, one after the other."""
+    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
 def heads(series: Ints) -> Ints:
     """Where each series of ordered samples begins."""
     begins = np.ones(len(series), np.bool_)

@@ -17,8 +17,8 @@ class MetadataBook:
         self._types: dict[str, MetricType] = {}
         self._lock = threading.Lock()
 
-    def learn(self, told: Iterable[Metadata]) -> None:
-        """Take what a batch told."""
+    def learn(self, told: Iterable[Metadata]) -> bool:
+        """Take what a batch told; whether any of it is new."""
         new = [it for it in told if self._known.get(it.metric) != it]
         with self._lock:
             self._known.update((it.metric, it) for it in new)
@@ -27,6 +27,7 @@ class MetadataBook:
                 gone = next(iter(self._known))
                 del self._known[gone]
                 self._types.pop(gone, None)
+        return bool(new)
 
     def get(self, metric: str) -> Metadata | None:
         """What is known of a family."""

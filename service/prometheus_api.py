@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from service import prometheus_json as wire
 from service.prometheus_params import Form, PrometheusFault, invalid
@@ -19,6 +20,7 @@ FOREVER_MS: Final = 1 << 62
 TRUNCATED: Final = "results truncated due to limit"
 
 Labels = Mapping[str, str]
+T = TypeVar("T")
 
 
 class Listing(Protocol):
@@ -131,31 +133,29 @@ def exemplars(form: Form) -> bytes:
     return wire.envelope([])
 
 
-def series(api: Queries, form: Form) -> bytes:
+def series(api: Queries, form: Form, canceled: Callable[[], bool]) -> bytes:
     """`/series`: the label sets of what matches, each once."""
     if not form.all("match[]"):
         raise PrometheusFault("bad_data", "no match[] parameter provided")
-    asked = _asked(form)
-    parts = [api.listing.series_of(it, asked.since_ms, asked.until_ms) for it in asked.selectors]
+    parts = _each(api, form, canceled, lambda it, since, until: api.listing.series_of(it, since, until))
     if len(parts) == 1:
         return _told(parts[0], api, form)
     found = {tuple(sorted(one.items())): one for part in parts for one in part}
     return _told([found[key] for key in sorted(found)], api, form)
 
 
-def labels(api: Queries, form: Form) -> bytes:
+def labels(api: Queries, form: Form, canceled: Callable[[], bool]) -> bytes:
     """`/labels`: every label name."""
-    asked = _asked(form)
-    parts = [api.listing.names_of(it, asked.since_ms, asked.until_ms) for it in asked.selectors]
+    parts = _each(api, form, canceled, lambda it, since, until: api.listing.names_of(it, since, until))
     return _told(parts[0] if len(parts) == 1 else sorted({name for part in parts for name in part}), api, form)
 
 
-def label_values(api: Queries, name: str, form: Form) -> bytes:
+def label_values(api: Queries, name: str, form: Form, canceled: Callable[[], bool]) -> bytes:
     """`/label/NAME/values`: every value of a label."""
-    found, asked = _unescaped(name), _asked(form)
+    found = _unescaped(name)
     if not found:
         raise PrometheusFault("bad_data", f'invalid label name: "{name[:80]}"')
-    parts = [api.listing.values_of(found, it, asked.since_ms, asked.until_ms) for it in asked.selectors]
+    parts = _each(api, form, canceled, lambda it, since, until: api.listing.values_of(found, it, since, until))
     return _told(parts[0] if len(parts) == 1 else sorted({value for part in parts for value in part}), api, form)
 
 
@@ -165,19 +165,24 @@ def _told(found: Sequence[Any], api: Queries, form: Form) -> bytes:
     return wire.envelope(list(found[:limit]), (TRUNCATED,) if cut else ())
 
 
-class _Asked(NamedTuple):
-    """Which series are listed: those of any of the selectors, in `(since, until]`."""
-
-    selectors: Sequence[tuple[Matcher, ...]]
-    since_ms: int
-    until_ms: int
-
-
-def _asked(form: Form) -> _Asked:
-    span = form.span()
+def _each(
+    api: Queries,
+    form: Form,
+    canceled: Callable[[], bool],
+    ask: Callable[[tuple[Matcher, ...], int, int], Sequence[T]],
+) -> list[Sequence[T]]:
+    """What is found for each of the selectors, in the time of a query."""
+    span, deadline = form.span(), time.monotonic() + api.limits.max_seconds
     since = -FOREVER_MS if span.start_ms is None else span.start_ms - 1
     until = FOREVER_MS if span.end_ms is None else span.end_ms
-    return _Asked([matchers_of(it) for it in form.all("match[]")] or [()], since, until)
+    parts = []
+    for it in [matchers_of(text) for text in form.all("match[]")] or [()]:
+        if canceled():
+            raise PrometheusFault("canceled", "nobody waits for the answer any more")
+        if time.monotonic() > deadline:
+            raise PrometheusFault("timeout", "query timed out (service.query.timeout_seconds): ask for fewer selectors")
+        parts.append(ask(it, since, until))
+    return parts
 
 
 def matchers_of(text: str) -> tuple[Matcher, ...]:

@@ -86,13 +86,28 @@ class RemoteApi:
 
     def series(self, selector: str, since_ms: int, until_ms: int) -> list[dict[str, str]]:
         """The label sets, with names, of series that match and may have a sample in the range."""
-        # VictoriaMetrics finds nothing where the end is far off, so that an open end is not said
-        end = {"end": _seconds(until_ms)} if until_ms < LATEST_MS else {}
-        asked = {"match[]": selector, "start": _seconds(max(since_ms, 0)), **end}
-        found = self._ask("series", asked).get("data")
-        if not isinstance(found, list) or not all(isinstance(it, dict) for it in found):
+        found = self._listed("series", selector, since_ms, until_ms)
+        if not all(isinstance(it, dict) for it in found):
             raise RemoteUnavailable(f"{self._base}: answered /series with no label sets")
         return [{str(name): str(value) for name, value in it.items()} for it in found]
+
+    def labels(self, selector: str, since_ms: int, until_ms: int) -> list[str]:
+        """The label names of these series."""
+        return [str(it) for it in self._listed("labels", selector, since_ms, until_ms)]
+
+    def label_values(self, name: str, selector: str, since_ms: int, until_ms: int) -> list[str]:
+        """The values that a label has in these series; none where a label can't have that name."""
+        if not _NAME.fullmatch(name):
+            return []
+        return [str(it) for it in self._listed(f"label/{name}/values", selector, since_ms, until_ms)]
+
+    def _listed(self, path: str, selector: str, since_ms: int, until_ms: int) -> list[Any]:
+        # VictoriaMetrics finds nothing where the end is far off, so that an open end is not said
+        end = {"end": _seconds(until_ms)} if until_ms < LATEST_MS else {}
+        found = self._ask(path, {"match[]": selector, "start": _seconds(max(since_ms, 0)), **end}, "GET").get("data")
+        if not isinstance(found, list):
+            raise RemoteUnavailable(f"{self._base}: answered /{path} with no list")
+        return found
 
     def _query(self, path: str, asked: Mapping[str, str], kind: str) -> list[Any]:
         # VictoriaMetrics else hides the last 30 s, and answers from a cache of rounded times; others ignore it
@@ -102,10 +117,11 @@ class RemoteApi:
             raise RemoteUnavailable(f"{self._base}: answered /{path} with something else than a {kind}")
         return list(data["result"])
 
-    def _ask(self, path: str, asked: Mapping[str, str]) -> dict[str, Any]:
+    def _ask(self, path: str, asked: Mapping[str, str], method: str = "POST") -> dict[str, Any]:
         url = f"{self._base}/api/v1/{path}"
+        carried: dict[str, Any] = {"data": dict(asked)} if method == "POST" else {"params": dict(asked)}
         try:
-            with self._client.stream("POST", url, data=dict(asked)) as response:
+            with self._client.stream(method, url, **carried) as response:
                 content = self._content(response)
             body = from_json(content)
         except httpx.HTTPError as fault:
@@ -138,8 +154,8 @@ def text(selector: Selector) -> str:
 
 
 def matchers_text(matchers: Sequence[Condition]) -> str:
-    """Matchers, that of the name among them, as a selector in PromQL."""
-    return _braces(matchers)
+    """Matchers, that of the name among them, as a selector in PromQL; without any all series match."""
+    return _braces(matchers) if matchers else '{__name__=~".+"}'
 
 
 def _braces(matchers: Sequence[Condition]) -> str:

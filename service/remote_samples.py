@@ -38,8 +38,8 @@ class RemoteSamples:
 
     def names_of(self, matchers: Sequence[Matcher], since_ms: int, until_ms: int) -> Sequence[str]:
         """The label names of these series, in order."""
-        return sorted({name for one in self.series_of(matchers, since_ms, until_ms) for name in one})
+        return sorted(self._api.labels(matchers_text(matchers), since_ms, until_ms))
 
     def values_of(self, name: str, matchers: Sequence[Matcher], since_ms: int, until_ms: int) -> Sequence[str]:
         """The values that a label has in these series, in order."""
-        return sorted({one[name] for one in self.series_of(matchers, since_ms, until_ms) if one.get(name)})
+        return sorted(self._api.label_values(name, matchers_text(matchers), since_ms, until_ms))

@@ -96,12 +96,17 @@ def decode(plain: bytes, version: Version, limits: Limits, known: Mapping[str, M
 
 
 def kind_of(name: str, told: MetricType | None) -> Kind:
-    """Whether a series counts: by its family's type, else by its name."""
+    """Whether a series counts: by its family's type, else by its name.
+
+    A sum of observations may fall and may be NaN, which no counter may: what is written must not be lost for it.
+    """
     match told:
-        case "counter" | "histogram":
+        case "counter":
             return "counter"
+        case "histogram":
+            return "gauge" if name.endswith("_sum") else "counter"
         case "summary":
-            return "counter" if name.endswith(("_count", "_sum")) else "gauge"
+            return "counter" if name.endswith("_count") else "gauge"
         case "gauge" | "gaugehistogram" | "info" | "stateset":
             return "gauge"
         case _:

@@ -48,8 +48,8 @@ def add(app: FastAPI, parts: Parts) -> None:
     _add(app, gate, "query_range", lambda form, off: api.query_range(queries, form, off), both)
     _add(app, gate, "query_exemplars", lambda form, off: api.exemplars(form), both)
     _add(app, gate, "format_query", lambda form, off: api.format_query(form), both)
-    _add(app, gate, "series", lambda form, off: api.series(queries, form), both)
-    _add(app, gate, "labels", lambda form, off: api.labels(queries, form), both)
+    _add(app, gate, "series", lambda form, off: api.series(queries, form, off), both)
+    _add(app, gate, "labels", lambda form, off: api.labels(queries, form, off), both)
     _add(app, gate, "rules", lambda form, off: wire.envelope(rules(parts.rules, form)))
     _add(app, gate, "alerts", lambda form, off: wire.envelope(alerts(parts.rules)))
     for path, told in about.all().items():
@@ -57,7 +57,7 @@ def add(app: FastAPI, parts: Parts) -> None:
 
     @app.api_route("/api/v1/label/{name}/values", methods=["GET"], include_in_schema=False)
     async def label_values(name: str, request: Request) -> Response:
-        return await gate.answer(request, lambda form, off: api.label_values(queries, name, form))
+        return await gate.answer(request, lambda form, off: api.label_values(queries, name, form, off))
 
     @app.api_route("/api/v1/{path:path}", methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False)
     async def unknown(path: str) -> Response:

@@ -79,13 +79,12 @@ def _take(parts: Parts, sender: str, body: bytes, encoding: str | None, version:
         wire.quota.series(sender, written.batch.series)
     batch = written.batch
     refused = Counter(batch.refused)
-    if len(batch.ts_ms):
+    if wire.metadata.learn(batch.metadata) or len(batch.ts_ms):
         stored = parts.store.append_counted(batch)
         refused += Counter(stored.refused)
         wire.quota.spend(sender, len(batch.ts_ms))
         parts.live.changed()
         parts.pace.ask()
     count(parts, SIGNAL, True, refused)
-    wire.metadata.learn(batch.metadata)
     lost = sum(number for reason, number in refused.items() if reason not in HARMLESS)
     return _Taken(written, len(batch.ts_ms) + sum(batch.refused.values()) - lost, refused)

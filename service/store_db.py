@@ -71,6 +71,8 @@ class Database:
         self._connection = _connect(path, resources)
         self._work: queue.Queue[_Work | None] = queue.Queue(resources.waiting_writes)
         self._closed = False
+        self._lost = False
+        """True while the file could not be opened anew after DuckDB gave it up: each write tries."""
         self._thread = threading.Thread(target=self._serve, name="store-write", daemon=True)
         self._thread.start()
 
@@ -96,10 +98,7 @@ class Database:
 
         `look` must read something of the database, which pins the moment; meanwhile no write becomes visible.
         """
-        with self._lock:
-            if self._closed:
-                raise StoreUnavailable("the store is closed")
-            cursor = self._connection.cursor()
+        cursor = self._cursor()
         try:
             with self._settling:
                 cursor.execute("BEGIN")
@@ -119,10 +118,7 @@ class Database:
     @contextmanager
     def cursor(self) -> Iterator[Cursor]:
         """A cursor of which every query sees what is there when it runs."""
-        with self._lock:
-            if self._closed:
-                raise StoreUnavailable("the store is closed")
-            cursor = self._connection.cursor()
+        cursor = self._cursor()
         try:
             yield cursor
         except duckdb.Error as fault:
@@ -150,6 +146,14 @@ class Database:
             except duckdb.Error as fault:
                 _LOG.info("%s: not folded now: %s", self.path, _sentence(fault))
 
+    def _cursor(self) -> Cursor:
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            if self._lost:
+                raise StoreUnavailable(f"{self.path}: can't be read now: {self.fault}")
+            return self._connection.cursor()
+
     def waiting(self) -> int:
         """Writes that wait for their turn."""
         return self._work.qsize()
@@ -174,6 +178,8 @@ class Database:
                 work.done.set_exception(fault)
 
     def _transaction(self, work: _Work) -> Any:
+        if self._lost and not self._reopen():
+            raise StoreUnavailable(f"{self.path}: nothing can be stored: {_remedy(str(self.fault))}")
         cursor = self._connection.cursor()
         try:
             cursor.execute("BEGIN")
@@ -209,7 +215,8 @@ class Database:
         cursor.close()
         self._reopen()
 
-    def _reopen(self) -> None:
+    def _reopen(self) -> bool:
+        """Open the file anew; False where that fails too."""
         with self._lock:
             try:
                 self._connection.close()
@@ -218,11 +225,18 @@ class Database:
             try:
                 self._connection = _connect(self.path, self._resources)
             except StoreFault as fault:
-                self.fault = str(fault)
+                self._lost, self.fault = True, str(fault)
                 _LOG.error("%s", fault)
-                return
-        with self._settling:
-            self.reopened(self._connection.cursor())
+                return False
+        try:
+            with self._settling:
+                self.reopened(self._connection.cursor())
+        except duckdb.Error as fault:
+            self._lost, self.fault = True, _sentence(fault)
+            _LOG.error("%s: %s", self.path, self.fault)
+            return False
+        self._lost = False
+        return True
 
 
 def _connect(path: Path, resources: Resources) -> Cursor:

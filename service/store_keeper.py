@@ -31,13 +31,15 @@ from service.store_schema import BLOCK_MS, BLOCKS_PER_DAY, DAY_MS
 from service.store_seal import (
     SEAL_AFTER_MS,
     Sheaf,
+    begin_seal,
     cut_head,
     days_due,
+    end_seal,
     make_anew,
     put_anew,
     rewritten,
     seal,
-    write_sealed,
+    write_sheaf,
 )  # fmt: skip
 from service.store_series import Ids
 from service.store_slices import SliceBook
@@ -134,10 +136,12 @@ class Keeper:
         with head.hold():
             with self._database.still():
                 runs, frames, groups = head.runs(), head.frames, memory.directory.groups
-            sheaf = seal(block, runs, groups)
+            self._database.write(lambda cursor: begin_seal(cursor, memory.layout, block), memory.set_layout)
+            for sheaf in seal(block, runs, groups):
+                self._database.write(lambda cursor, it=sheaf: write_sheaf(cursor, block, it))  # type: ignore[misc]
 
             def write(cursor: Cursor) -> Layout:
-                layout = write_sealed(cursor, memory.layout, block, sheaf, frames)
+                layout = end_seal(cursor, memory.layout, block, frames)
                 self.note(cursor, layout)
                 return layout
 

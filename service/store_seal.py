@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from service.chunk import Chunk, decode, encode
-from service.flat import NONE, Flat, Floats, Ints, heads, joined, ordered
+from service.flat import NONE, Flat, Floats, Ints, heads, joined, ordered, picked, within
 from service.store_db import Cursor
 from service.store_layout import Layout, Sealed, drop, ensure
 from service.store_schema import BLOCK_MS, BLOCKS_PER_DAY, create, table
@@ -58,12 +58,17 @@ class Sheaf:
             cursor.unregister("incoming")
 
 
-def seal(block: int, runs: Sequence[Flat], groups: Ints) -> Sheaf:
-    """A block's samples as chunks; `groups` is by the series' numbers."""
-    sheaf = Sheaf()
-    for group, flat in by_group(ordered(joined(runs)), groups):
-        sheaf.add(block, group, flat, LIVE_LEVEL)
-    return sheaf
+def seal(block: int, runs: Sequence[Flat], groups: Ints) -> Iterator[Sheaf]:
+    """A block's samples as chunks, some groups at a time; `groups` is by the series' numbers."""
+    ids = np.unique(np.concatenate([run.series[heads(run.series)] for run in runs])) if runs else np.zeros(0, np.int64)
+    of_id = groups[ids]
+    every = np.unique(of_id)
+    for at in range(0, len(every), _AT_ONCE):
+        mine = ids[np.isin(of_id, every[at : at + _AT_ONCE])]
+        sheaf = Sheaf()
+        for group, flat in by_group(ordered(joined([picked(run, mine) for run in runs])), groups):
+            sheaf.add(block, group, flat, LIVE_LEVEL)
+        yield sheaf
 
 
 def by_group(flat: Flat, groups: Ints) -> Iterator[tuple[int, Flat]]:
@@ -77,15 +82,26 @@ def by_group(flat: Flat, groups: Ints) -> Iterator[tuple[int, Flat]]:
             yield group, flat.where(slice(at[mine[0]], ends[mine[-1]]))
         else:
             lengths = (ends - at)[mine]
-            within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            yield group, flat.where(np.repeat(at[mine], lengths) + within)
+            yield group, flat.where(np.repeat(at[mine], lengths) + within(lengths))
 
 
-def write_sealed(cursor: Cursor, layout: Layout, block: int, sheaf: Sheaf, frames: int) -> Layout:
-    """Write a sealed block in place of the first `frames` rows of its head; the layout after it."""
+def begin_seal(cursor: Cursor, layout: Layout, block: int) -> Layout:
+    """Make room for a block's chunks, which nobody reads before `end_seal`; the layout after it."""
     day = block // BLOCKS_PER_DAY
     layout = ensure(cursor, ensure(cursor, layout, "chunks", day), "stats", day)
+    for kind in ("chunks", "stats"):
+        cursor.execute(f"DELETE FROM {table(kind, day)} WHERE block = ?", [block])  # noqa: S608 - of a seal that failed
+    return layout
+
+
+def write_sheaf(cursor: Cursor, block: int, sheaf: Sheaf) -> None:
+    """Write some chunks of a block."""
+    day = block // BLOCKS_PER_DAY
     sheaf.write(cursor, table("chunks", day), table("stats", day))
+
+
+def end_seal(cursor: Cursor, layout: Layout, block: int, frames: int) -> Layout:
+    """Set the chunks of a block in the place of the first `frames` rows of its head; the layout after it."""
     place = Sealed(block, 1)
     cursor.execute("INSERT INTO sealed VALUES (?, ?, ?)", [block, *place])
     return cut_head(cursor, replace(layout, sealed={**layout.sealed, block: place}), block, frames)

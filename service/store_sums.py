@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from service.flat import within
 from service.increments import NANO, Rules
 from service.store_layout import Layout
 from service.store_rises import Rises, rises
@@ -106,8 +107,7 @@ def _add(table: list[list[int]], members: Members, found: Rises, edges_ms: Seque
     """Add increments to the slots of the parts that their series belong to; no sum overflows."""
     low = np.searchsorted(members.series, found.series, side="left")
     counts = np.searchsorted(members.series, found.series, side="right") - low
-    within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    part = members.part[np.repeat(low, counts) + within]
+    part = members.part[np.repeat(low, counts) + within(counts)]
     slot = np.repeat(np.searchsorted(np.asarray(edges_ms), found.ts_ms, side="left") - 1, counts)
     key = part * (len(edges_ms) - 1) + slot
     used, at = np.unique(key, return_inverse=True)

@@ -10,14 +10,17 @@ import numpy as np
 import pyarrow as pa
 
 from service.chunk import Chunk, decode
+from service.chunk_kernels import Part
 from service.errors import TooManySamples
-from service.flat import NONE, Flat, Floats, Ints, empty, joined, ordered
+from service.flat import NONE, Flat, Floats, Ints, empty, joined, ordered, within
 from service.store_db import Cursor
 from service.store_layout import Layout
 from service.store_planes import Key, PlaneCache
 from service.store_schema import BLOCK_MS, BLOCKS_PER_DAY, DAY_MS, period_of, table
 from service.store_state import SeriesState
 
+_LONG = 64
+"""From so many samples of a series on, those of each series are copied at once."""
 _MANY = 64
 """From so many series on, a run is first cut to the time that is asked."""
 
@@ -43,33 +46,46 @@ class _FromRun:
 
     def fill(self, into: Ints, ts_ms: Ints, values: Floats, starts: Ints | None) -> None:
         """Write those of each asked series from its place on."""
-        within = np.arange(int(self.counts.sum())) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
-        to, of = np.repeat(into, self.counts) + within, np.repeat(self._low, self.counts) + within
+        if int(self.counts.sum()) > _LONG * int((self.counts > 0).sum()):
+            self._copy(into, ts_ms, values, starts)
+            return
+        each = within(self.counts)
+        to, of = np.repeat(into, self.counts) + each, np.repeat(self._low, self.counts) + each
         ts_ms[to], values[to] = self._run.ts_ms[of], self._run.value[of]
         if starts is not None:
             starts[to] = self._run.start_ms[of]
 
+    def _copy(self, into: Ints, ts_ms: Ints, values: Floats, starts: Ints | None) -> None:
+        """The same, series by series."""
+        run, asked = self._run, np.flatnonzero(self.counts)
+        rows = zip(self._low[asked].tolist(), self.counts[asked].tolist(), into[asked].tolist(), strict=True)
+        for at, n, to in rows:
+            ts_ms[to : to + n], values[to : to + n] = run.ts_ms[at : at + n], run.value[at : at + n]
+            if starts is not None:
+                starts[to : to + n] = run.start_ms[at : at + n]
+
 
 class _FromChunk:
-    """Samples of a sealed chunk."""
+    """Samples of a sealed chunk, of the asked time alone."""
 
-    def __init__(self, chunk: Chunk, ids: Ints, mine: Ints) -> None:
+    def __init__(self, chunk: Chunk, ids: Ints, mine: Ints, since_ms: int, until_ms: int) -> None:
         """`mine`: which of the asked series are of the chunk's group."""
         at = np.searchsorted(chunk.series, ids[mine])
         there = at < len(chunk.series)
         there[there] = chunk.series[at[there]] == ids[mine[there]]
         self._chunk, self._rows, self._asked = chunk, at[there], mine[there]
+        self._low, self._high = chunk.span(self._rows, since_ms, until_ms)
         self.counts: Ints = np.zeros(len(ids), np.int64)
-        self.counts[self._asked] = chunk.counts[self._rows]
+        self.counts[self._asked] = self._high - self._low
 
     def fill(self, into: Ints, ts_ms: Ints, values: Floats, starts: Ints | None) -> None:
         """Write those of each asked series from its place on."""
         places = into[self._asked]
-        self._chunk.fill(self._rows, places, ts_ms, values)
+        self._chunk.fill(Part(self._rows, self._low, self._high, places), ts_ms, values)
         if starts is not None:
-            lengths = self.counts[self._asked]
-            within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            starts[np.repeat(places, lengths) + within] = self._chunk.starts(self._rows)
+            lengths = self._high - self._low
+            told = self._chunk.starts(self._rows, self._low, self._high)
+            starts[np.repeat(places, lengths) + within(lengths)] = told
 
 
 @dataclass(frozen=True)
@@ -126,9 +142,9 @@ class Moment:
         for it in sources:
             it.fill(into, ts_ms, values, start_ms)
             into += it.counts
-        found = _trimmed(Gathered(offsets, ts_ms, values, start_ms), since_ms, until_ms)
+        found = Gathered(offsets, ts_ms, values, start_ms)
         if any(isinstance(it, _FromRun) for it in sources):
-            found = _in_order(found)
+            found = _in_order(_trimmed(found, since_ms, until_ms))
         if len(found.ts_ms) > limit:
             raise TooManySamples(_too_many(len(ids), limit))
         return found
@@ -189,7 +205,11 @@ class Moment:
             return None
         sources: list[_Source] = []
         by_group = _by_group(self._groups(ids))
-        sources += [_FromChunk(chunk, ids, by_group[key.group]) for key, chunk in chunks if chunk is not None]
+        sources += [
+            _FromChunk(chunk, ids, by_group[key.group], since_ms, until_ms)
+            for key, chunk in chunks
+            if chunk is not None
+        ]
         for block in blocks:
             for run in self.heads.get(block, ()):
                 mine = run.between(since_ms, until_ms) if len(ids) > _MANY and _cuts(block, since_ms, until_ms) else run
@@ -285,11 +305,10 @@ def _trimmed(found: Gathered, since_ms: int, until_ms: int) -> Gathered:
 
 def _in_order(found: Gathered) -> Gathered:
     """By time within each series, of several samples at one moment the first that came."""
-    number = np.arange(len(found.offsets) - 1)
-    flat = found.flat(number)
-    tidy = ordered(flat)
-    if tidy is flat:
+    back = np.flatnonzero(found.ts_ms[1:] <= found.ts_ms[:-1]) + 1
+    if np.isin(back, found.offsets).all():
         return found
+    tidy = ordered(found.flat(np.arange(len(found.offsets) - 1)))
     offsets = np.searchsorted(tidy.series, np.arange(len(found.offsets)))
     return Gathered(offsets, tidy.ts_ms, tidy.value, None if found.starts is None else tidy.start_ms)
 

@@ -48,11 +48,13 @@ def wire(settings: Settings, data: Path, store: Store, clock: Callable[[], int])
 
     limits, book = ingest.limits(settings.max_body_bytes), SeriesBook(4 * settings.max_series)
     quota = Quota(bounds, book, clock, unknown)
+    known = MetadataBook()
+    known.learn(store.metadata())
     fast = FastWire(limits, quota, book, store.directory, 4 * settings.max_series)
     return Wire(
         limits,
         Deltas(ingest.max_delta_series),
-        MetadataBook(),
+        known,
         quota,
         TokenBook(token_file(data)),
         OtlpReader(fast),

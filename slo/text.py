@@ -26,6 +26,11 @@ def percent(ratio: Fraction, places: int = 2) -> str:
     return f"{text} %"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count that agrees with its noun: `1 restart`, `2 restarts`; `many` where an s does not make it."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def times(burn: Fraction | None) -> str:
     """A burn rate as `14.44x`, or `no traffic`."""
     return "no traffic" if burn is None else f"{number(burn)}x"

@@ -16,12 +16,10 @@ class FOLD(IntEnum):
     PRESENT = 5
     STDDEV = 6
     STDVAR = 7
-    CHANGES = 8
-    RESETS = 9
-    TS_LAST = 10
-    TS_FIRST = 11
-    TS_MIN = 12
-    TS_MAX = 13
+    TS_LAST = 8
+    TS_FIRST = 9
+    TS_MIN = 10
+    TS_MAX = 11
 
 
 class AGGREGATE(IntEnum):

@@ -18,6 +18,7 @@ TWINS: Final[Mapping[str, Kernel]] = {
         twins.extrapolated,
         twins.pair,
         twins.fold,
+        twins.turns,
         twins_order.extremes,
         twins.trend,
         twins_order.ordered,

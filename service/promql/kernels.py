@@ -29,9 +29,11 @@ from service.samples import STALE_BITS
 
 F_COUNT, F_SUM, F_AVG = int(FOLD.COUNT), int(FOLD.SUM), int(FOLD.AVG)
 F_LAST, F_FIRST, F_PRESENT = int(FOLD.LAST), int(FOLD.FIRST), int(FOLD.PRESENT)
-F_STDDEV, F_STDVAR, F_CHANGES, F_RESETS = int(FOLD.STDDEV), int(FOLD.STDVAR), int(FOLD.CHANGES), int(FOLD.RESETS)
+F_STDDEV, F_STDVAR = int(FOLD.STDDEV), int(FOLD.STDVAR)
 F_TS_LAST, F_TS_FIRST, F_TS_MIN = int(FOLD.TS_LAST), int(FOLD.TS_FIRST), int(FOLD.TS_MIN)
 STALE: Final = int(STALE_BITS)
+BLOCK: Final = 64
+"""Samples that are added up once for all windows that hold them."""
 
 
 @compiled
@@ -169,13 +171,66 @@ def _variance(values: Any, low: int, high: int) -> float:
 
 
 @register_jitable
-def _compared(op: int, values: Any, low: int, high: int) -> float:
-    found = 0
-    for k in range(low + 1, high):
-        now, before = values[k], values[k - 1]
-        if now < before or (op == F_CHANGES and now != before and not (np.isnan(now) and np.isnan(before))):
-            found += 1
-    return float(found)
+def _are_long(ts: Any, first: int, past: int, range_ms: int) -> bool:
+    """Whether windows hold blocks at all, by the mean distance of samples."""
+    n = past - first
+    return n > 2 * BLOCK and range_ms * (n - 1) > 2 * BLOCK * (ts[past - 1] - ts[first])
+
+
+@register_jitable
+def _block_sums(values: Any, first: int, past: int) -> Any:
+    """Compensated sums of each whole block of a series, and what they lost: (2, blocks)."""
+    found = np.zeros((2, (past - first) // BLOCK))
+    for block in range(found.shape[1]):
+        total, rest = 0.0, 0.0
+        for k in range(first + block * BLOCK, first + (block + 1) * BLOCK):
+            total, rest = compensated(values[k], total, rest)
+        found[0, block], found[1, block] = total, rest
+    return found
+
+
+@register_jitable
+def _long_sum(values: Any, low: int, high: int, first: int, sums: Any) -> float:
+    """The sum of a window from the sums of its blocks; sample by sample where it is short or not finite."""
+    begins, ends = (low - first + BLOCK - 1) // BLOCK, (high - first) // BLOCK
+    if ends - begins < 2 or ends > sums.shape[1]:
+        return _sum(values, low, high)
+    total, rest = 0.0, 0.0
+    for k in range(low, first + begins * BLOCK):
+        total, rest = compensated(values[k], total, rest)
+    for block in range(begins, ends):
+        total, rest = compensated(sums[0, block], total, rest)
+        rest += sums[1, block]
+    for k in range(first + ends * BLOCK, high):
+        total, rest = compensated(values[k], total, rest)
+    return total + rest if np.isfinite(total + rest) else _sum(values, low, high)
+
+
+@compiled
+def turns(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, falls: bool, out: Any, ok: Any) -> None:
+    """changes and resets: counted as the window moves."""
+    for i in range(len(offsets) - 1):
+        past = offsets[i + 1]
+        low = high = begin(ts, offsets[i], past, ends[0] - range_ms)
+        found = 0
+        for t in range(len(ends)):
+            while high < past and ts[high] <= ends[t]:
+                if high > low and _turns(values[high - 1], values[high], falls):
+                    found += 1
+                high += 1
+            while low < high and ts[low] <= ends[t] - range_ms:
+                if low + 1 < high and _turns(values[low], values[low + 1], falls):
+                    found -= 1
+                low += 1
+            ok[i, t] = high > low
+            out[i, t] = found
+
+
+@register_jitable
+def _turns(before: float, now: float, falls: bool) -> bool:
+    if falls:
+        return now < before
+    return now != before and not (np.isnan(now) and np.isnan(before))
 
 
 @compiled
@@ -183,6 +238,8 @@ def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, 
     """The functions that fold a window, by their code."""
     for i in range(len(offsets) - 1):
         low = high = begin(ts, offsets[i], offsets[i + 1], ends[0] - range_ms)
+        adds = op in (F_SUM, F_AVG) and _are_long(ts, offsets[i], offsets[i + 1], range_ms)
+        sums = _block_sums(values, offsets[i], offsets[i + 1] if adds else offsets[i])
         for t in range(len(ends)):
             low, high = moved(ts, low, high, offsets[i + 1], ends[t], range_ms)
             ok[i, t] = high > low
@@ -201,15 +258,15 @@ def fold(offsets: Any, ts: Any, values: Any, ends: Any, range_ms: int, op: int, 
                 elif op == F_TS_FIRST:
                     found = ts[low] / 1000
                 elif op == F_SUM:
-                    found = _sum(values, low, high)
+                    found = _long_sum(values, low, high, offsets[i], sums)
                 elif op == F_AVG:
-                    found = _average(values, low, high)
+                    found = _long_sum(values, low, high, offsets[i], sums) / (high - low)
+                    if high - low < 2 * BLOCK or not np.isfinite(found):
+                        found = _average(values, low, high)
                 elif op == F_STDVAR:
                     found = _variance(values, low, high)
                 elif op == F_STDDEV:
                     found = np.sqrt(_variance(values, low, high))
-                elif op in (F_CHANGES, F_RESETS):
-                    found = _compared(op, values, low, high)
                 else:
                     found = _extreme_at(op, ts, values, low, high)
             out[i, t] = found
@@ -292,6 +349,7 @@ COMPILED: Final[tuple[tuple[Any, tuple[Any, ...]], ...]] = (
     (extrapolated, (*WINDOWED, BOOL, BOOL, OUT, OK)),
     (latest, (INTS, INTS, INTS, FLOATS, INTS, INT, OUT, OK)),
     (fold, (*WINDOWED, INT, OUT, OK)),
+    (turns, (*WINDOWED, BOOL, OUT, OK)),
     (pair, (*WINDOWED, BOOL, OUT, OK)),
     (trend, (*WINDOWED, INTS, FLOATS, BOOL, OUT, OK)),
     (smoothed, (*WINDOWED, FLOATS, FLOATS, OUT, OK)),

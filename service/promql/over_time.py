@@ -34,8 +34,6 @@ _FOLDS: Final = {
     "present_over_time": FOLD.PRESENT,
     "stddev_over_time": FOLD.STDDEV,
     "stdvar_over_time": FOLD.STDVAR,
-    "changes": FOLD.CHANGES,
-    "resets": FOLD.RESETS,
     "ts_of_last_over_time": FOLD.TS_LAST,
     "ts_of_first_over_time": FOLD.TS_FIRST,
     "ts_of_min_over_time": FOLD.TS_MIN,
@@ -105,6 +103,10 @@ def _folded(ev: Evaluator, call: Call) -> Frame:
 
 def _extremes(least: bool) -> Function:
     return lambda ev, call: run(ev, call, ev.ranged(call.args[0]), "extremes", least)
+
+
+def _turns(falls: bool) -> Function:
+    return lambda ev, call: run(ev, call, ev.ranged(call.args[0]), "turns", falls)
 
 
 def _mad(ev: Evaluator, call: Call) -> Frame:
@@ -181,6 +183,8 @@ OVER_TIME: Final[dict[str, Function]] = {
     "idelta": _pair(rate=False),
     "min_over_time": _extremes(least=True),
     "max_over_time": _extremes(least=False),
+    "changes": _turns(falls=False),
+    "resets": _turns(falls=True),
     "mad_over_time": _mad,
     "quantile_over_time": _quantile,
     "deriv": _deriv,

@@ -76,7 +76,7 @@ def instant(query: Query, grid: Grid, selector: Selector, lookback_ms: int, mome
     source = found.ts_ms / 1000 if moments else found.values
     values, present = np.empty((n, len(ends))), np.empty((n, len(ends)), np.bool_)
     ts, bits = found.ts_ms, np.ascontiguousarray(found.values).view(np.int64)
-    for part, _ in blocks(query, n, len(ends), 1):
+    for part, _ in blocks(query, n, len(ends), 8):
         slots = found.offsets[part.start : part.stop + 1]
         kernel("latest")(slots, ts, bits, source, ends, lookback_ms, values[part], present[part])
     drop = np.full(n, moments)

@@ -145,10 +145,6 @@ def _folded(op: int, low: Ints, high: Ints, ts: Ints, values: Floats) -> Any:
         case FOLD.STDVAR | FOLD.STDDEV:
             found = _variance(low, high, values)
             return np.sqrt(found) if op == FOLD.STDDEV else found
-        case FOLD.CHANGES:
-            return _compared(low, high, values, np.not_equal)
-        case FOLD.RESETS:
-            return _compared(low, high, values, np.less)
     raise ValueError(op)
 
 
@@ -197,12 +193,18 @@ def _variance(low: Ints, high: Ints, values: Floats) -> Floats:
     return (aux + aux_rest) / (high - low)
 
 
-def _compared(low: Ints, high: Ints, values: Floats, compare: Any) -> Floats:
+def turns(
+    offsets: Ints, ts: Ints, values: Floats, ends: Ints, range_ms: int, falls: bool, out: Floats, ok: Flags
+) -> None:
+    """changes and resets: how often a value differs from the one before, or is less."""
+    low, high = bounds(offsets, ts, ends, range_ms)
+    there = np.flatnonzero(high > low)
+    low, high = low[there], high[there]
     found = np.zeros(len(low))
     for _, which, at in walk(low, high, 1):
         now, before = values[at], values[at - 1]
-        found[which] += compare(now, before) & ~(np.isnan(now) & np.isnan(before))
-    return found
+        found[which] += now < before if falls else (now != before) & ~(np.isnan(now) & np.isnan(before))
+    put(out, ok, there, found)
 
 
 def trend(

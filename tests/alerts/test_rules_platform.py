@@ -27,7 +27,7 @@ def test_five_kills_on_one_node_are_a_storm_even_where_no_service_has_three() ->
     found = of_node("oom-storm", "page", oom_kills=kills)
     assert found.firing is True
     assert found.subject == Subject("platform", (("node", "n1"),))
-    assert ("no container", "1 kills") in [(it.label, it.text) for it in found.evidence]
+    assert ("no container", "1 kill") in [(it.label, it.text) for it in found.evidence]
     assert of_node("oom-storm", "page", oom_kills=kills[:2]).firing is False
 
 

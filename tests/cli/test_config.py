@@ -161,3 +161,13 @@ def test_every_fault_is_in_our_words_with_its_place_its_key_and_what_to_do(tmp_p
         said = fault.partition(": ")[2].partition(": ")[2]
         assert re.search(r"; |: (set|make|rename) |did you mean", said), fault
         assert not re.search(r"[Ii]nput should|[Vv]alue error|[Ff]ield required|Extra inputs|pydantic|None\b", fault)
+
+
+def test_a_key_that_stands_twice_hides_no_other_fault(tmp_path: Path) -> None:
+    text = "service:\n  lisen: x\n  evaluate_seconds: 5\n  evaluate_seconds: 6\nagent: !x {nod: y}\n"
+    assert [fault.partition(" ")[0] for fault in _faults(tmp_path, text)] == [
+        "midwatch.yaml:2:",
+        "midwatch.yaml:4:",
+        "midwatch.yaml:5:",
+        "midwatch.yaml:5:",
+    ]

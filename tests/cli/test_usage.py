@@ -35,6 +35,10 @@ def answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
             "query up --at 0001-01-01",
             "midwatch query: '0001-01-01' is no moment; write 2026-01-31T12:00:00Z, seconds, or -1h",
         ),
+        ("sql x --seconds 0", "midwatch sql: --seconds is too small; write at least 0.1"),
+        ("sql x --seconds 9999", "midwatch sql: --seconds is too large; write at most 3600"),
+        ("sql x --seconds x", "midwatch sql: --seconds is no number; write one such as 10 or 0.5"),
+        ("sql x --rows 1.5", "midwatch sql: --rows is no whole number; write one such as 10"),
         ("ps --\u202exyz", "midwatch ps: there is no option --\\u202exyz; see `midwatch ps --help`"),
     ],
 )  # fmt: skip
@@ -44,8 +48,8 @@ def test_it_is_one_sentence_without_a_box(
     assert answer(capsys, monkeypatch, *words.split(" ")) == f"{said}\n"
 
 
-@pytest.mark.parametrize("words", [["ps", "--data", "/dev/null/x"], ["silence"]])
-def test_neither_a_path_that_is_none_nor_no_command_is_a_traceback(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+def test_a_path_that_is_none_is_one_line_and_no_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "Traceback" not in answer(capsys, monkeypatch, *words)
+    said = answer(capsys, monkeypatch, "up", "--data", "/dev/null/x")
+    assert said == "midwatch: /dev/null/x: Not a directory; correct the path, or choose another folder with --data\n"

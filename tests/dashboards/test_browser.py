@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from dashboards.assets import STATIC, assets
+from dashboards.text import shown
 from tests.dashboards.fake import FakeSource
 from tests.dashboards.rich import HOSTILE, NOW
 from tests.dashboards.serve import Site, serving
@@ -118,17 +119,17 @@ def test_the_scripts_are_small(browser: Browser) -> None:
 def test_a_hostile_name_is_text_in_tooltip_legend_and_search(visit: Open) -> None:
     opened = visit("/debug")
     page = opened.page
-    expect(page.locator("[data-legend=cpu]")).to_contain_text(HOSTILE)
+    expect(page.locator("[data-legend=cpu]")).to_contain_text(shown(HOSTILE))
     page.locator("[data-panel=cpu]").focus()
     page.keyboard.press("ArrowLeft")
-    expect(page.locator(".tip")).to_contain_text(HOSTILE)
+    expect(page.locator(".tip")).to_contain_text(shown(HOSTILE))
     page.keyboard.press("Tab")
     page.keyboard.press("/")
     page.keyboard.type("onerror")
-    expect(page.locator("#search li").first).to_contain_text(HOSTILE)
+    expect(page.locator("#search li").first).to_contain_text(shown(HOSTILE))
     page.keyboard.press("Enter")
     page.wait_for_url("**/oncall?service=%3Cimg*")
-    expect(page.locator(".chip").first).to_contain_text(HOSTILE)
+    expect(page.locator(".chip").first).to_contain_text(shown(HOSTILE))
     _no_fault(opened)
 
 

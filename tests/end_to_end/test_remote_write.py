@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import uvicorn
 from service.app import create_app
 from service.main import running, system_clock
 from service.parts import Parts
+from service.samples import Matcher
 from service.settings import Settings
 from slo.model import Selector
 from tests.support.ports import free_port
@@ -43,8 +43,12 @@ def served(data: Path) -> Iterator[tuple[str, Parts]]:
 def test_what_prometheus_wrote_is_what_prometheus_has(tmp_path: Path) -> None:
     (tmp_path / "prometheus").mkdir()
     with served(tmp_path / "data") as (url, parts):
-        targets = {"prometheus": "127.0.0.1:{port}", "service": url.removeprefix("http://")}
-        written = {"url": f"{url}/api/v1/write", "queue_config": {"batch_send_deadline": "1s"}}
+        targets = {"prometheus": "127.0.0.1:{port}"}
+        written = {
+            "url": f"{url}/api/v1/write",
+            "queue_config": {"batch_send_deadline": "1s"},
+            "metadata_config": {"send_interval": "1s"},
+        }
         prometheus = Prometheus(tmp_path / "prometheus", targets, write_to=written)
         try:
             prometheus_ready = until(lambda: prometheus.get("query", query="up"), 30.0)
@@ -53,7 +57,8 @@ def test_what_prometheus_wrote_is_what_prometheus_has(tmp_path: Path) -> None:
             began = system_clock()
             until(lambda: newest(parts, "up") > began + 3000, 30.0)
             assert differences(prometheus, parts, began + 2000) == {}
-            assert failed(prometheus) == 0.0
+            assert [total(prometheus, it) for it in ("retried", "failed", "dropped")] == [0.0, 0.0, 0.0]
+            until(lambda: "go_goroutines" in {it.metric for it in parts.store.metadata()}, 30.0)
         finally:
             prometheus.stop()
 
@@ -64,24 +69,21 @@ def newest(parts: Parts, metric: str) -> int:
 
 
 def differences(prometheus: Prometheus, parts: Parts, at_ms: int) -> dict[str, tuple[object, object]]:
-    """Metrics of which the two hold other values at a moment; those that hold a NaN are not compared."""
-    found: dict[str, tuple[object, object]] = {}
+    """Metrics of which the two hold other values at a moment."""
     vector = prometheus.get("query", query='{__name__=~".+"}', time=f"{at_ms / 1000}")["result"]
-    theirs: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
-    for it in vector:
-        name = it["metric"].pop("__name__")
-        theirs.setdefault(name, {})[tuple(sorted(it["metric"].items()))] = float(it["value"][1])
-    assert len([name for name in theirs if not name.startswith("midwatch_")]) > 100
-    for name, values in theirs.items():
-        mine = {it.series.labels: it.value for it in parts.store.instant(Selector(name), at_ms)}
-        if mine != values and not any(math.isnan(it) for it in values.values()) and not name.startswith("midwatch_"):
-            found[name] = (mine, values)
-    return found
+    theirs = {tuple(sorted(it["metric"].items())): repr(float(it["value"][1])) for it in vector}
+    found = parts.store.select([Matcher("job", "=", "prometheus")], at_ms - 300_000, at_ms, 10**6)
+    lasts = found.offsets[1:] - 1
+    mine = {
+        tuple(sorted(labels.items())): repr(float(found.values[last]))
+        for labels, last in zip(found.labels, lasts, strict=True)
+    }
+    assert len(theirs) > 300
+    return {str(key): (mine.get(key), value) for key, value in theirs.items() if mine.get(key) != value}
 
 
-def failed(prometheus: Prometheus) -> float:
-    """Samples that could not be delivered to be tried again."""
-    (found,) = prometheus.get("query", query="sum(prometheus_remote_storage_samples_retried_total) or vector(0)")[
-        "result"
-    ]
+def total(prometheus: Prometheus, outcome: str) -> float:
+    """Samples of which the sender says that they came to this."""
+    query = f"sum(prometheus_remote_storage_samples_{outcome}_total) or vector(0)"
+    (found,) = prometheus.get("query", query=query)["result"]
     return float(found["value"][1])

@@ -158,6 +158,8 @@ W = "services: {web: {image: a%s}}"
     [
         ("", "the file is empty"),
         ("[]", "a list stands where a mapping belongs"),
+        ("services: {a: {image: a, ports: !reset []}}", "tag !reset is not honoured"),
+        ("services: !override {a: {image: a}}", "tag !override is not honoured"),
         ("services: {}", "there is no service"),
         ("name: '---'\nservices: {a: {image: a}}", "holds no letter"),
         ("services: {'a b': {image: a}}", "is no service's name"),
@@ -241,6 +243,19 @@ services:
         "3: services.a b", "4: services.a b.image", "5: services.a b.user",
         "7: services.other", "7: services.other.cap_drop[0]", "8: services.other.restart",
     ]  # fmt: skip
+
+
+def test_a_key_that_stands_twice_and_a_tag_hide_no_other_fault(tmp_path: Path) -> None:
+    text = (
+        "services:\n  a:\n    image: a\n    image: b\n    user: !x a:b:c\n    cap_drop: [NOPE]\n    cap_drop: [ALL]\n"
+    )
+    assert [fault.partition(";")[0] for fault in faults(tmp_path, text)] == [
+        "4: key image stands twice, first in line 3",
+        "5: tag !x is not honoured",
+        "5: services.a.user: 'a:b:c' is no user",
+        "6: services.a.cap_drop[0]: 'NOPE' is no capability",
+        "7: key cap_drop stands twice, first in line 6",
+    ]
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", ".env", "web.env"])

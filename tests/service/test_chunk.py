@@ -63,6 +63,27 @@ def test_rows_that_are_asked_for_alone_are_the_same(told: Flat, data: st.DataObj
     assert same(mine, told.where(np.isin(told.series, found.series[asked])))
 
 
+@settings(max_examples=80, deadline=None)
+@given(rows(), st.booleans(), st.data())
+def test_a_stretch_of_time_alone_is_the_same(told: Flat, compiled: bool, data: st.DataObject) -> None:
+    chunk_kernels.warm()
+    found = chunk.decode(chunk.encode(told))
+    moments = st.sampled_from([T0 - 1, *told.ts_ms.tolist(), T0 + 10**6])
+    since, until = sorted((data.draw(moments), data.draw(moments)))
+    every = np.arange(len(found.series))
+    low, high = found.span(every, since, until)
+    counts = high - low
+    ts_ms, values = np.empty(int(counts.sum()), np.int64), np.empty(int(counts.sum()))
+    kernel, chunk_kernels._compiled.run = chunk_kernels._compiled.run, None
+    chunk_kernels._compiled.run = kernel if compiled else None
+    try:
+        found.fill(chunk_kernels.Part(every, low, high, np.cumsum(counts) - counts), ts_ms, values)
+    finally:
+        chunk_kernels._compiled.run = kernel
+    mine = Flat(np.repeat(found.series, counts), ts_ms, values, found.starts(every, low, high))
+    assert same(mine, told.between(since, until))
+
+
 @settings(max_examples=60, deadline=None)
 @given(rows())
 def test_a_frame_gives_back_every_sample_bit_for_bit(told: Flat) -> None:

@@ -27,8 +27,8 @@ def settings(**given: object) -> Settings:
 @pytest.mark.parametrize(
     ("store", "why"),
     [
-        ("postgres://x", "not an address"),
-        ("prometheus+https://", "not an address"),
+        ("postgres://x", "write an address"),
+        ("prometheus+https://", "write an address"),
         ("prometheus+https://me:secret@host", "credentials"),
         ("prometheus+https://host/?token=secret", "credentials"),
     ],

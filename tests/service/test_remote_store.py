@@ -222,6 +222,10 @@ def test_the_service_works_whole_on_a_remote_store(engines: Sequence[Engine], tm
         assert answer.json()["data"]["result"][0]["value"][1] == "2000"
         values = ask(create_app(parts), "GET", "/api/v1/label/code/values?match[]=http_requests_total").json()["data"]
         assert values == ["200", "500"]
+        names = ask(create_app(parts), "GET", "/api/v1/labels").json()["data"]
+        assert {"__name__", "code", "service"} <= set(names)
+        metrics = ask(create_app(parts), "GET", "/api/v1/label/__name__/values").json()["data"]
+        assert "http_requests_total" in metrics
         told = ask(create_app(parts), "GET", "/metrics").text
         assert 'midwatch_server_forwarded_samples_total{outcome="sent"} 26.0' in told
         assert "midwatch_server_forward_queue_bytes 0.0" in told

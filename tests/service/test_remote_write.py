@@ -51,7 +51,8 @@ def test_a_staleness_marker_keeps_its_bits(version: Version) -> None:
     ("name", "told", "kind"),
     [
         ("x_total", None, "counter"), ("x_bucket", None, "counter"), ("x_count", None, "counter"), ("x", None, "gauge"),
-        ("x_sum", None, "gauge"), ("x_sum", "histogram", "counter"), ("x_sum", "summary", "counter"),
+        ("x_sum", None, "gauge"), ("x_sum", "histogram", "gauge"), ("x_sum", "summary", "gauge"),
+        ("x_count", "summary", "counter"), ("x_bucket", "histogram", "counter"),
         ("x", "summary", "gauge"), ("x_total", "gauge", "gauge"), ("x", "counter", "counter"), ("x", "info", "gauge"),
         ("x_bucket", "gaugehistogram", "gauge"),
     ],
@@ -61,9 +62,9 @@ def test_a_series_counts_by_its_type_or_its_name(name: str, told: MetricType | N
 
 
 def test_types_that_were_told_before_hold_for_requests_of_1_0() -> None:
-    request = first(({"__name__": "x_sum"}, [(T0, 1.0)]), ({"__name__": "c"}, [(T0, 1.0)]))
-    found = decode(request.SerializeToString(), "1.0", LIMITS, {"x": "histogram", "c": "counter"}).batch
-    assert found.kinds == ("counter", "counter")
+    request = first(({"__name__": "x_bucket"}, [(T0, 1.0)]), ({"__name__": "c"}, [(T0, 1.0)]))
+    found = decode(request.SerializeToString(), "1.0", LIMITS, {"x": "gaugehistogram", "c": "counter"}).batch
+    assert found.kinds == ("gauge", "counter")
 
 
 def test_created_timestamps_of_2_0_are_starts_of_counters_alone() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.promql.engine import Engine
+from service.promql.model import Vector
 from service.rules import RuleBook, moment
 from service.store import Store
 from service.store_samples import StoreSamples
@@ -70,6 +71,12 @@ class Bench:
         found = self.store.instant(Selector(metric), self.clock.now_ms, MINUTE)
         return {dict(it.series.labels).get("alertstate", ""): it.value for it in found}
 
+    def count(self, query: str) -> int:
+        """How many series a query gives now."""
+        result = Engine(StoreSamples(self.store)).instant(query, self.clock.now_ms).result
+        assert isinstance(result, Vector)
+        return len(result.labels)
+
     def states(self) -> list[str]:
         return [one.state for it in self.book.groups for status in it.rules for one in status.alerts]
 
@@ -111,6 +118,17 @@ def test_alerts_go_on_after_a_restart(bench: Bench) -> None:
     assert bench.value("ALERTS")["firing"] == 1.0
     bench.turn(7, y=1.0)
     assert bench.states() == ["inactive"]
+
+
+def test_series_that_a_rule_gives_no_more_end_at_once(bench: Bench) -> None:
+    bench.book.tick()
+    bench.turn(x=0.0)
+    assert (bench.count("ALERTS"), bench.count("job:up:sum")) == (1, 1)
+    bench.turn(x=1.0)
+    assert (bench.count("ALERTS"), bench.count("ALERTS_FOR_STATE")) == (0, 0)
+    bench.file.write_text("groups: []")
+    bench.turn(x=1.0)
+    assert bench.count("job:up:sum") == 0
 
 
 def test_alerts_of_long_ago_begin_anew(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from random import Random
 import duckdb
 import pytest
 
+from service import store_db
 from service.errors import StoreFault, StoreUnavailable
 from service.model import MetricBatch
 from service.store import Store
@@ -342,6 +343,29 @@ def test_a_database_that_gave_up_is_opened_anew_with_all_that_was_acknowledged(s
     assert store.append(batch([Point(ERRORS, T0 + 105_000, 3.0, T0 + 104_000)], 2))
     assert store.database.fault is None
     assert store.counts(RATIO, [60_000], T0 + 105_000)[0].bad == 3
+
+
+def test_a_database_that_can_not_be_opened_anew_at_once_is_tried_again_with_each_write(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(cursor: duckdb.DuckDBPyConnection) -> None:
+        cursor.execute("DELETE FROM series")
+        raise duckdb.FatalException("the database has been invalidated")
+
+    def fails(*_: object) -> duckdb.DuckDBPyConnection:
+        raise StoreFault("No space left")
+
+    store.append(batch(rising(20), 1))
+    with monkeypatch.context() as patched:
+        patched.setattr(store_db, "_connect", fails)
+        with pytest.raises(StoreUnavailable, match="free some space"):
+            store.database.write(give_up)
+        with pytest.raises(StoreUnavailable, match="free some space"):
+            store.append(batch(rising(21), 2))
+        with pytest.raises(StoreUnavailable, match="can't be read now"):
+            store.range(ALL, T0, T0 + 60_000, 60_000)
+    assert store.append(batch(rising(21), 2))
+    assert total(store) == 210
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from slo.text import duration, number, percent, times, utc
+from slo.text import counted, duration, number, percent, times, utc
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,8 @@ def test_burns_and_numbers_keep_two_decimals_at_most() -> None:
 def test_a_moment_reads_in_utc_and_the_far_future_is_never() -> None:
     assert utc(1_767_225_600_000) == "2026-01-01 00:00:00 UTC"
     assert utc(10**18) == "never"
+
+
+def test_counts_agree_with_their_nouns() -> None:
+    assert [counted(it, "restart") for it in (0, 1, 2)] == ["0 restarts", "1 restart", "2 restarts"]
+    assert counted(2, "entry", "entries") == "2 entries"

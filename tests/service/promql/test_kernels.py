@@ -69,12 +69,30 @@ def test_folds(compiled: Mapping[str, Any], case: Case, op: FOLD) -> None:
     both(compiled, "fold", (*case, int(op)), (len(case.offsets) - 1, len(case.ends)))
 
 
+@pytest.mark.parametrize("op", [FOLD.SUM, FOLD.AVG])
+@pytest.mark.parametrize("special", [0.0, 1e17, float("inf"), float("nan"), 1.7e308])
+def test_long_windows_are_added_up_from_blocks(compiled: Mapping[str, Any], op: FOLD, special: float) -> None:
+    random = np.random.default_rng(11)
+    values = random.normal(0, 1e3, 3_000)
+    values[1_500], values[1_700] = special, special
+    ts, ends = np.arange(3_000) * 10, np.arange(0, 40_000, 130)
+    case = Case(np.array([0, 1_400, 1_400, 3_000]), ts, values, ends, 9_000)
+    found = []
+    for work in (jit.TWINS["fold"], compiled["fold"]):
+        out, ok = np.zeros((3, len(ends))), np.zeros((3, len(ends)), np.bool_)
+        with np.errstate(all="ignore"):
+            work(*case, int(op), out, ok)
+        found.append(np.where(ok, out, 0))
+    np.testing.assert_allclose(*found, rtol=1e-14, atol=1e-12)
+
+
 @SETTINGS
 @given(case=columns(), rate=st.booleans())
 def test_pairs_and_distances(compiled: Mapping[str, Any], case: Case, rate: bool) -> None:
     shape = (len(case.offsets) - 1, len(case.ends))
     both(compiled, "pair", (*case, rate), shape)
     both(compiled, "mad", case, shape)
+    both(compiled, "turns", (*case, rate), shape)
     both(compiled, "extremes", (*case, rate), shape)
 
 

@@ -1,4 +1,4 @@
-"""Three servers on the same samples, over HTTP: `python -m tests.benchmarks.bench_peers [containers] [hours]`.
+"""Three servers on the same samples, over HTTP: `python -m tests.benchmarks.bench_http [containers] [hours]`.
 
 The service, Prometheus and VictoriaMetrics, each a process of its own, take the same requests of remote write, one tick
 of all series each, one server after the other; then they are asked the same. CPU is that of their processes.
@@ -30,6 +30,8 @@ from tests.support.waiting import until
 
 RUNS = 15
 QUIET_SECONDS = 10.0
+SEALED_SECONDS = 330.0
+"""After so long the service has put away what came at once: it does so every five minutes."""
 MANY = 'http_requests_total{code="200"}'
 QUERIES = (
     ("sum by (service) (rate(x[5m])), 200 series, 60 s", f"sum by (service) (rate({MANY}[5m]))"),
@@ -158,7 +160,7 @@ def main(containers: int, hours: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, bodies = Path(name), list(requests(data, end_ms - ticks * STEP_MS, ticks))
         print(f"{sum(map(len, bodies)) / samples:.1f} bytes per sample of remote write")
-        servers = [ours(folder / "midwatch")]
+        servers, began = [ours(folder / "midwatch")], time.monotonic()
         servers += [peer(it, folder / it) for it in ("prometheus", "victoria-metrics") if shutil.which(it)]
         try:
             for it in servers:
@@ -171,6 +173,10 @@ def main(containers: int, hours: int) -> None:
                     f"on disk now",
                     flush=True,
                 )
+            time.sleep(max(0.0, SEALED_SECONDS - (time.monotonic() - began)))
+            print(
+                f"after {SEALED_SECONDS:g} s: {size(servers[0].folder) / samples:.2f} bytes per sample of ours on disk"
+            )
             print("ms: first, least, median of", RUNS)
             ask(servers, end_ms, hours)
         finally:
