@@ -66,7 +66,7 @@ def plan(slos: tuple[Slo, ...], strict: bool = False) -> Planned:
             for it in found:
                 _lint(it, report)
         findings += report.findings
-    return Planned(tuple(plans), tuple(findings))
+    return Planned(tuple(plans), tuple(dict.fromkeys(findings)))
 
 
 def why_not(plan: Plan) -> str | None:

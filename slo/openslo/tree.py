@@ -125,7 +125,7 @@ def shown(name: str) -> str:
     return name[:64] if name[:64].isprintable() else repr(name[:64])[1:-1]
 
 
-def _is_text(plain: str) -> bool:
+def is_text(plain: str) -> bool:
     """True for what is a text even without quotes."""
     return bool(_RESOLVER.resolve(yaml.ScalarNode, plain, (True, False)) == "tag:yaml.org,2002:str")
 
@@ -156,7 +156,7 @@ class _Builder:
                 self._close()
             case yaml.ScalarEvent():
                 self._tag(event.tag, line)
-                node = Scalar(event.value, line, not event.implicit[0] and not _is_text(event.value))
+                node = Scalar(event.value, line, not event.implicit[0] and not is_text(event.value))
                 self._done(node, 1, 0, event.anchor)
             case yaml.AliasEvent():
                 self._alias(str(event.anchor), line)

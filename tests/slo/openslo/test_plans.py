@@ -208,6 +208,11 @@ def test_the_minute_that_was_meant_as_a_month_is_shorter_than_two_slices() -> No
     assert "the window is shorter than two slices" in [it.what for it in found.findings]
 
 
+def test_what_is_wrong_with_the_indicator_of_all_is_told_once() -> None:
+    found = _planned(GOOD.replace("type: Prometheus", "type: Datadog") + "    - target: 0.9999\n").findings
+    assert sorted(it.at.line for it in found) == [14, 19]
+
+
 def test_every_slo_of_the_peers_has_a_plan() -> None:
     for path in peer_file("openslo").glob("*.yaml"):
         found = loaded(path.read_text())
