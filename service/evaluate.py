@@ -200,17 +200,17 @@ def fast_burn(judgement: Judgement) -> float | None:
 
 
 def _write_history(cursor: Cursor, judgements: Sequence[Judgement], now_ms: int) -> None:
-    for it in judgements:
-        remaining = None if it.budget_remaining is None else float(it.budget_remaining)
-        cursor.execute(
-            "INSERT INTO judgements VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                now_ms,
-                it.objective.slo,
-                it.objective.service,
-                json.dumps(it.objective.scope),
-                it.state,
-                fast_burn(it),
-                remaining,
-            ],
-        )
+    """One statement for all, column by column: a row at a time cost a millisecond each."""
+    columns = [
+        [it.objective.slo for it in judgements],
+        [it.objective.service for it in judgements],
+        [json.dumps(it.objective.scope) for it in judgements],
+        [it.state for it in judgements],
+        [fast_burn(it) for it in judgements],
+        [None if it.budget_remaining is None else float(it.budget_remaining) for it in judgements],
+    ]
+    cursor.execute(
+        "INSERT INTO judgements SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),"
+        " unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::DOUBLE[])",
+        [now_ms, *columns],
+    )
