@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slo.builtin import ServiceFacts, builtin
 from slo.model import Allowance, EventRatio, Objective
 from slo.openslo.faults import At, Finding
 from slo.openslo.objectives import FromFiles, objectives_of, refused, replaced
 from slo.openslo.plans import plan
+from slo.overrides import DEFAULTS, Asked
 from slo.periods import CalendarPeriods
 from tests.slo.openslo.support import GOOD, loaded, with_line
 from tests.slo.openslo.test_plans import OWN_SLO
@@ -93,6 +97,17 @@ def test_a_name_goes_before_a_label_and_a_label_before_a_pattern() -> None:
         found = _all(*texts)
         assert found["container-up", "shop/api"].target_text == "95 %"
         assert found["container-up", "shop/web"].target_text == "50 %"
+
+
+@given(st.text("ab*", max_size=6), st.text("ab", max_size=8))
+def test_a_pattern_covers_what_the_same_regular_expression_matches(pattern: str, name: str) -> None:
+    asked = Asked("container-up", pattern, "x", DEFAULTS["container-up"], "f:1")
+    assert asked.covers(name) == (re.fullmatch(pattern.replace("*", ".*"), name) is not None)
+
+
+def test_a_hostile_pattern_is_quick() -> None:
+    asked = Asked("container-up", "*a" * 4000 + "b", "x", DEFAULTS["container-up"], "f:1")
+    assert not asked.covers("a" * 100_000)
 
 
 def test_a_second_objective_stands_beside_the_first() -> None:
