@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,6 +41,8 @@ class Parts:
     wire: Wire
     queries: Queries
     rules: RuleBook
+    ended: Counter[str]
+    """Connections that were ended at a bound, by which."""
 
     def faults(self) -> list[str]:
         """Why the service is not ready, one sentence each; empty where it is."""
