@@ -49,6 +49,8 @@ class Parts:
         found = []
         if self.store.database.fault is not None:
             found.append(f"the store takes nothing: {self.store.database.fault}")
+        if self.pace.fault is not None:
+            found.append(f"the last evaluation failed: {self.pace.fault}")
         last = self.evaluator.last
         if last is None:
             found.append("nothing has been evaluated yet")
