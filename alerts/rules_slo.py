@@ -40,7 +40,7 @@ def _burn(
 ) -> Finding:
     subject, labels = identity(judgement.objective)
     firing = True if fired else (False if known else None)
-    evidence = (*(_row_line(it) for it in fired), *_lines(judgement, fired or list(judgement.rows[:1])))
+    evidence = (*(_row_line(it) for it in fired), *_lines(judgement, fired)) if fired else ()
     what = judgement.objective.slo
     summary = f"{subject.service}: the error budget of {what} burns {times(fired[0].long_burn)}" if fired else (
         f"{subject.service}: the error budget of {what} does not burn too fast"
@@ -53,15 +53,16 @@ def _burn(
 def _projected(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> Finding:
     subject, labels = identity(judgement.objective)
     what = judgement.objective.slo
+    firing = _projection_fires(judgement)
     return Finding(
         alert="budget-projected-gone",
         subject=subject,
         labels=labels,
         road="ticket" if what in WATCHED_BY_A_RULE else "page",
-        firing=_projection_fires(judgement),
+        firing=firing,
         at_ms=now_ms,
         summary=f"{subject.service}: at the present burn the error budget of {what} is gone soon",
-        evidence=_lines(judgement, list(judgement.rows[:1])),
+        evidence=_lines(judgement, list(judgement.rows[:1])) if firing else (),
         hold_ms=thresholds.hold_ms,
     )
 

@@ -92,6 +92,7 @@ class Evaluator:
         self._lock = threading.Lock()
         self._up_since_ms = clock()
         self._history_ms = 0
+        self._book = desk.KeptBook()
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""
@@ -112,12 +113,11 @@ class Evaluator:
         with self._lock:
             now_ms = self._clock()
 
-            def run(cursor: Cursor) -> None:
-                book = acknowledge(desk.read_book(cursor), incident_id, by, now_ms)
-                desk.write_book(cursor, book, now_ms)
-                desk.write_incidents(cursor, [it for it in book.incidents if it.id == incident_id])
+            def run(cursor: Cursor) -> desk.Kept:
+                before = self._book.read(cursor)
+                return self._book.write(cursor, before, acknowledge(before, incident_id, by, now_ms), now_ms)
 
-            self._store.database.write(run)
+            self._book.keep(self._store.database.write(run))
 
     def _evaluate(self, now_ms: int) -> Evaluated:
         rows, ended, state = ask(
@@ -154,10 +154,8 @@ class Evaluator:
         measurable = [it for it in objectives if it.unmeasurable is None]
         wanted = [windows(it) for it in measurable]
         found = self._store.counts_of([it.indicator for it in measurable], wanted, now_ms)
-        counts = {
-            it: dict(zip(spans, row, strict=True)) for it, spans, row in zip(measurable, wanted, found, strict=True)
-        }
-        return tuple(judge(it, counts.get(it, {}), now_ms) for it in objectives)
+        counts = iter([dict(zip(spans, row, strict=True)) for spans, row in zip(wanted, found, strict=True)])
+        return tuple(judge(it, {} if it.unmeasurable is not None else next(counts), now_ms) for it in objectives)
 
     def _settle(
         self,
@@ -168,21 +166,19 @@ class Evaluator:
     ) -> None:
         """Step the alerts and store what follows; what is undone with the transaction has not happened."""
 
-        def run(cursor: Cursor) -> tuple[list[Change], int]:
-            book = desk.read_book(cursor)
+        def run(cursor: Cursor) -> tuple[list[Change], int, desk.Kept]:
+            book = self._book.read(cursor)
             after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone_of(book))
-            if after != book:
-                desk.write_book(cursor, after, now_ms)
+            kept = self._book.write(cursor, book, after, now_ms)
             ended = [it.incident for it in changes if it.incident.status == "resolved"]
-            before = {it.id: it for it in book.incidents}
-            fresh = [it for it in after.incidents if before.get(it.id) != it]
-            desk.write_incidents(cursor, [*fresh, *ended])
-            posted = sum(desk.post(cursor, it, self._receivers, self._base_url, now_ms) for it in changes)
+            desk.write_incidents(cursor, ended)
+            posted = desk.post(cursor, changes, self._receivers, self._base_url, now_ms)
             if judgements and now_ms - self._history_ms >= HISTORY_STEP_MS:
                 _write_history(cursor, judgements, now_ms)
-            return changes, posted
+            return changes, posted, kept
 
-        changes, posted = self._store.database.write(run)
+        changes, posted, kept = self._store.database.write(run)
+        self._book.keep(kept)
         if judgements and now_ms - self._history_ms >= HISTORY_STEP_MS:
             self._history_ms = now_ms
         for change in changes:

@@ -32,7 +32,9 @@ def covered(counts: Counts, policy: Policy = DEFAULT) -> bool:
     """True where enough of the window was observed for its counts to be believed."""
     if counts.observed_ms <= 0 or counts.expected_ms <= 0:
         return False
-    return counts.observed_ms + policy.coverage_grace_ms >= policy.coverage_floor * counts.expected_ms
+    floor = policy.coverage_floor
+    seen_ms = counts.observed_ms + policy.coverage_grace_ms
+    return seen_ms * floor.denominator >= floor.numerator * counts.expected_ms
 
 
 def judge_row(row: BurnRow, long: Counts, short: Counts, budget: Fraction, policy: Policy = DEFAULT) -> RowResult:
@@ -74,7 +76,11 @@ def _exceeds(
     """
     if not covered(counts, policy):
         return None
-    rate = burn(counts, budget)
-    if rate is None:
+    if counts.total <= 0:
         return silent
-    return rate * (Fraction(counts.expected_ms, row.long_ms) if young else 1) > row.factor
+    if not counts.bad:
+        return False
+    seen, whole = (counts.expected_ms, row.long_ms) if young else (1, 1)
+    limit = row.factor
+    left = counts.bad * seen * budget.denominator * limit.denominator
+    return left > limit.numerator * counts.total * whole * budget.numerator

@@ -58,7 +58,7 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
         counts=own,
         sli=None if isinstance(objective.indicator, Allowance) else budgets.sli(own),
         budget_remaining=left,
-        burns=_burns(objective, counts, rows),
+        burns=_burns(rows),
         coverage=own.coverage,
         exhausted_at_ms=None if gone_in is None else now_ms + int(gone_in),
         rows=rows,
@@ -109,11 +109,9 @@ def _projected(own: Counts, rows: tuple[RowResult, ...], left: Fraction | None, 
     return budgets.whole_window_gone_in_ms(left, rate, own.expected_ms, window_ms) <= policy.projection_ms
 
 
-def _burns(
-    objective: Objective, counts: Mapping[int, Counts], rows: tuple[RowResult, ...]
-) -> tuple[tuple[int, Fraction | None], ...]:
-    needed = sorted({ms for it in rows for ms in (it.row.long_ms, it.row.short_ms)})
-    return tuple((ms, budgets.burn(counts[ms], objective.budget)) for ms in needed)
+def _burns(rows: tuple[RowResult, ...]) -> tuple[tuple[int, Fraction | None], ...]:
+    burns = {it.row.long_ms: it.long_burn for it in rows} | {it.row.short_ms: it.short_burn for it in rows}
+    return tuple(sorted(burns.items(), key=lambda it: it[0]))
 
 
 def _state(
