@@ -115,6 +115,9 @@ def _counted(objective: Objective, counts: Counts) -> str:
         return f"{counted(counts.bad, 'restart')} in {duration(counts.total)} of instance time"
     if isinstance(indicator, MinuteSlices):
         return f"{counts.bad} bad of {counts.total} minutes"
+    if objective.slices is not None:
+        bad, events = counts.events or (counts.bad, counts.total)
+        return f"slices of {duration(objective.slices.slice_ms)}; {bad} bad of {events} events in them"
     if indicator.scale == 1000:
         return f"{duration(counts.bad)} bad of {duration(counts.total)} of container time"
     return f"{counts.bad} bad of {counts.total} events"

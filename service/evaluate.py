@@ -21,6 +21,7 @@ from service.facts import gather
 from service.ports import Readings, ask
 from service.roster import Heard, Row
 from service.slo_book import SloBook
+from service.slo_slices import SlicedCounts, revisions_of
 from service.store_db import Cursor
 from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
@@ -93,6 +94,7 @@ class Evaluator:
         self._up_since_ms = clock()
         self._history_ms = 0
         self._book = desk.KeptBook()
+        self._sliced = SlicedCounts(store, revisions_of(store))
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""
@@ -154,7 +156,11 @@ class Evaluator:
         measurable = [it for it in objectives if it.unmeasurable is None]
         wanted = [windows(it) for it in measurable]
         found = self._store.counts_of([it.indicator for it in measurable], wanted, now_ms)
-        counts = iter([dict(zip(spans, row, strict=True)) for spans, row in zip(wanted, found, strict=True)])
+        rows = [
+            row if it.slices is None else self._sliced.of(it, spans, row, now_ms)
+            for it, spans, row in zip(measurable, wanted, found, strict=True)
+        ]
+        counts = iter([dict(zip(spans, row, strict=True)) for spans, row in zip(wanted, rows, strict=True)])
         return tuple(judge(it, {} if it.unmeasurable is not None else next(counts), now_ms) for it in objectives)
 
     def _settle(

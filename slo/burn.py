@@ -37,15 +37,19 @@ def covered(counts: Counts, policy: Policy = DEFAULT) -> bool:
     return seen_ms * floor.denominator >= floor.numerator * counts.expected_ms
 
 
-def judge_row(row: BurnRow, long: Counts, short: Counts, budget: Fraction, policy: Policy = DEFAULT) -> RowResult:
+def judge_row(
+    row: BurnRow, long: Counts, short: Counts, budget: Fraction, policy: Policy = DEFAULT, *, whole: bool = False
+) -> RowResult:
     """One row: it fires where both windows burn faster than its factor, strictly.
+
+    `whole`: totals are those of whole windows already, however young the history is.
 
     Either window at or below the factor settles it, whatever the other's coverage. `measured` is False where the row
     can't be known, which freezes its alert: coverage below the floor; or, for a page, no traffic in the short window
     while the long one burns, for silence proves no recovery.
     """
     fires = _both(
-        _exceeds(long, budget, row, policy, young=True, silent=False),
+        _exceeds(long, budget, row, policy, young=not whole, silent=False),
         _exceeds(short, budget, row, policy, young=False, silent=None if row.road == "page" else False),
     )
     return RowResult(
@@ -56,7 +60,7 @@ def judge_row(row: BurnRow, long: Counts, short: Counts, budget: Fraction, polic
         short_counts=short,
         fired=fires is True,
         measured=fires is not None,
-        guarded=fires is True and row.road == "page" and long.bad < policy.min_bad,
+        guarded=fires is True and row.road == "page" and long.bad_events < policy.min_bad,
     )
 
 

@@ -14,6 +14,7 @@ from slo.openslo.plans import LONGEST_MS, SHORTEST_MS, Plan, why_not
 from slo.overrides import DEFAULTS, Asked, Goal, with_threshold
 from slo.periods import CalendarPeriods
 from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint
+from slo.slices import Occurrences
 from slo.text import duration, number
 
 REFUSED = "slo-files"
@@ -91,6 +92,7 @@ def _objective(plan: Plan) -> Objective:
         note="; ".join((*useless, f"asked for by {_where(plan)}")),
         unmeasurable=why_not(plan),
         calendar=_calendar(plan),
+        slices=None if isinstance(plan.method, Occurrences) else plan.method,
     )
 
 
