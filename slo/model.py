@@ -68,6 +68,21 @@ class Allowance:
     """Counters in seconds; scaled to milliseconds."""
 
 
+@dataclass(frozen=True)
+class QueryIndicator:
+    """What queries of PromQL answer at the end of each slice; `[{{.window}}]` is filled when they are asked.
+
+    `good` and `bad`: the share of `part` in `total`. `raw-good` and `raw-bad`: `part` is the share itself. `threshold`:
+    each series' value of `part` is good where it satisfies `op` and `value`.
+    """
+
+    kind: Literal["good", "bad", "raw-good", "raw-bad", "threshold"]
+    part: str
+    total: str = ""
+    op: Literal["lt", "lte", "gt", "gte"] = "lt"
+    value: Fraction = Fraction(0)
+
+
 Indicator = EventRatio | MinuteSlices | Allowance
 
 
@@ -98,6 +113,8 @@ class Objective:
     """Length of a calendar's present period, of which `window_ms` have passed; None for a window that rolls."""
     slices: Timeslices | RatioTimeslices | None = None
     """How slices of time are judged, where the budget is one of slices and not of events."""
+    query: QueryIndicator | None = None
+    """What is asked in place of counting `indicator`."""
 
     @property
     def period_ms(self) -> int:

@@ -78,14 +78,12 @@ def why_not(plan: Plan) -> str | None:
     if plan.weight is not None:
         return "Composites are checked, and not judged yet."
     if not isinstance(plan.method, Occurrences):
-        if not isinstance(plan.measure, EventRatio):
-            return f"{type(plan.method).__name__} are judged of counters, and of nothing else yet."
+        if isinstance(plan.measure, Own):
+            return f"{type(plan.method).__name__} are judged of counters and queries, and not of built-in indicators."
         if not SHORTEST_SLICE_MS <= plan.method.slice_ms <= plan.window_ms:
             return f"Slices from {duration(SHORTEST_SLICE_MS)} to the whole window are judged."
     if not SHORTEST_MS <= plan.window_ms <= LONGEST_MS:
         return f"Windows from {duration(SHORTEST_MS)} to {duration(LONGEST_MS)} are judged."
-    if not isinstance(plan.measure, Own | EventRatio):
-        return "Its query is more than the sum of a counter: checked, and not judged yet."
     return None
 
 

@@ -154,3 +154,19 @@ def test_without_traffic_there_is_nothing_to_judge(store: Store) -> None:
     found = judge(of, dict(zip(spans, counts, strict=True)), T0 + 11 * MINUTE)
     assert (found.state, found.sli) == ("no-traffic", None)
     store.close()
+
+
+def test_a_late_sample_moves_what_was_bad_into_the_minute_in_which_it_happened(store: Store) -> None:
+    def tell(*rows: tuple[int, float]) -> None:
+        name = series("requests_total", code="500")
+        store.append(batch([Point(name, T0 + second * 1000, value, T0) for second, value in rows]))
+
+    tell((10, 0.0), (50, 0.0), (110, 10.0), (170, 10.0), (230, 10.0))
+    sliced, of = SlicedCounts(store, revisions_of(store)), objective(RULES[0])
+    spans = [MINUTE, 2 * MINUTE]
+    assert [it.bad for it in ask(store, sliced, of, T0 + 2 * MINUTE, spans)] == [1, 1]
+    assert [it.bad for it in ask(store, sliced, of, T0 + MINUTE, spans)] == [0, 0]
+    tell((58, 10.0))
+    assert [it.bad for it in ask(store, sliced, of, T0 + MINUTE, spans)] == [1, 1]
+    assert [it.bad for it in ask(store, sliced, of, T0 + 2 * MINUTE, spans)] == [0, 1]
+    store.close()
