@@ -26,6 +26,8 @@ from service.slo_slices import SlicedCounts, revisions_of
 from service.store_db import Cursor
 from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
+from slo.burn import DEFAULT, Policy
+from slo.held import HeldConditions
 from slo.judge import judge, placed, windows
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced
@@ -81,8 +83,10 @@ class Evaluator:
         most_bytes: int | None = None,
         slos: SloBook | None = None,
         engine: Engine | None = None,
+        policy: Policy = DEFAULT,
     ) -> None:
         """`most_bytes` is what the database may use; `engine` answers the queries of objectives."""
+        self._policy, self._held = policy, HeldConditions()
         self.slos = slos or SloBook()
         """The objectives of files."""
         self._store = store
@@ -97,7 +101,7 @@ class Evaluator:
         self._history_ms = 0
         self._book = desk.KeptBook()
         self._queried = None if engine is None else QueriedCounts(engine)
-        self._sliced = SlicedCounts(store, revisions_of(store))
+        self._sliced = SlicedCounts(store, revisions_of(store), policy)
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""
@@ -157,7 +161,7 @@ class Evaluator:
     def _judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
         """All judgements; those of what is counted from counts of one reading."""
         counted = [it for it in objectives if it.unmeasurable is None and it.query is None]
-        wanted = [windows(it) for it in counted]
+        wanted = [windows(it, self._policy) for it in counted]
         found = self._store.counts_of([it.indicator for it in counted], wanted, now_ms)
         rows = iter([
             row if it.slices is None else self._sliced.of(it, spans, row, now_ms)
@@ -169,8 +173,9 @@ class Evaluator:
         for it in objectives:
             counts = self._asked(it, now_ms) if it.query is not None or it.unmeasurable is not None else next(rows)
             of, mine = (counts, []) if isinstance(counts, Objective) else (it, counts)
-            judged.append(judge(of, dict(zip(windows(of), mine, strict=False)), now_ms))
-        return tuple(judged)
+            spans = windows(of, self._policy)
+            judged.append(judge(of, dict(zip(spans, mine, strict=False)), now_ms, self._policy))
+        return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
 
     def _asked(self, objective: Objective, now_ms: int) -> list[Counts] | Objective:
         """What queries count, or the objective with why they don't."""
@@ -178,7 +183,7 @@ class Evaluator:
             return objective
         if self._queried is None:
             return replace(objective, unmeasurable="Nobody answers queries here.")
-        return self._queried.of(objective, windows(objective), now_ms)
+        return self._queried.of(objective, windows(objective, self._policy), now_ms)
 
     def _settle(
         self,
