@@ -128,6 +128,18 @@ class Evaluator:
 
             self._book.keep(self._store.database.write(run))
 
+    def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
+        """Counts of contiguous steps of each objective, as it is judged."""
+        counted = [it for it in objectives if it.query is None]
+        found = iter(self._store.slices([it.indicator for it in counted], edges_ms))
+        with self._lock:
+            return [self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives]
+
+    def _steps(self, objective: Objective, edges_ms: Sequence[int], counts: list[Counts]) -> list[Counts]:
+        if objective.query is not None:
+            return [] if self._queried is None else self._queried.steps(objective, edges_ms)
+        return counts if objective.slices is None else self._sliced.steps(objective, edges_ms, counts)
+
     def _evaluate(self, now_ms: int) -> Evaluated:
         rows, ended, state = ask(
             self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from slo.periods import CalendarPeriods
-from slo.slices import RatioTimeslices, Timeslices
+from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices
 
 Labels = tuple[tuple[str, str], ...]
 """Sorted (name, value) pairs."""
@@ -172,6 +172,17 @@ class Counts:
     def coverage(self) -> Fraction | None:
         """Observed over expected time, None where nothing was expected."""
         return Fraction(self.observed_ms, self.expected_ms) if self.expected_ms else None
+
+
+QUERY_UNIT = 10**9
+"""What queries answer is counted in parts of this."""
+
+
+def unit(objective: Objective) -> int | None:
+    """The parts in which an objective's slices or queries are counted; None where its counts are whole events."""
+    if objective.slices is not None:
+        return 1 if isinstance(objective.slices, Timeslices) else RATIO_UNIT
+    return None if objective.query is None else QUERY_UNIT
 
 
 State = Literal["ok", "burning", "exhausted", "no-traffic", "unmeasured", "learning"]
