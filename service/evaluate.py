@@ -140,6 +140,15 @@ class Evaluator:
             return [] if self._queried is None else self._queried.steps(objective, edges_ms)
         return counts if objective.slices is None else self._sliced.steps(objective, edges_ms, counts)
 
+    def asked_by(self, files: FromFiles) -> list[Objective]:
+        """The objectives that these files ask for, as they would be now."""
+        now_ms = self._clock()
+        rows, ended = ask(self._store.database, lambda it: (roster.present(it), roster.gone(it)))
+        known = catalogue.catalogue(self._store, catalogue.nodes(self._store, now_ms), ended, now_ms)
+        facts = roster.facts(rows)
+        plain = set(builtin(facts, known))
+        return [*(it for it in builtin(facts, known, files.asked) if it not in plain), *files.objectives]
+
     def _evaluate(self, now_ms: int) -> Evaluated:
         rows, ended, state = ask(
             self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))
@@ -176,26 +185,28 @@ class Evaluator:
         wanted = [windows(it, self._policy) for it in counted]
         found = self._store.counts_of([it.indicator for it in counted], wanted, now_ms)
         rows = iter([
-            row if it.slices is None else self._sliced.of(it, spans, row, now_ms)
+            (spans, row if it.slices is None else self._sliced.of(it, spans, row, now_ms))
             for it, spans, row in zip(counted, wanted, found, strict=True)
         ])  # fmt: skip
         if self._queried is not None:
             self._queried.begin()
         judged = []
         for it in objectives:
-            counts = self._asked(it, now_ms) if it.query is not None or it.unmeasurable is not None else next(rows)
-            of, mine = (counts, []) if isinstance(counts, Objective) else (it, counts)
-            spans = windows(of, self._policy)
-            judged.append(judge(of, dict(zip(spans, mine, strict=False)), now_ms, self._policy))
+            of, counts = it, dict[int, Counts]()
+            if it.query is None and it.unmeasurable is None:
+                counts = dict(zip(*next(rows), strict=True))
+            elif it.unmeasurable is None:
+                of, counts = self._asked(it, now_ms)
+            judged.append(judge(of, counts, now_ms, self._policy))
         return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
 
-    def _asked(self, objective: Objective, now_ms: int) -> list[Counts] | Objective:
-        """What queries count, or the objective with why they don't."""
-        if objective.unmeasurable is not None:
-            return objective
+    def _asked(self, objective: Objective, now_ms: int) -> tuple[Objective, dict[int, Counts]]:
+        """What queries count by window; nothing, and an objective that says why, where they don't."""
         if self._queried is None:
-            return replace(objective, unmeasurable="Nobody answers queries here.")
-        return self._queried.of(objective, windows(objective, self._policy), now_ms)
+            return replace(objective, unmeasurable="Nobody answers queries here."), {}
+        spans = windows(objective, self._policy)
+        found = self._queried.of(objective, spans, now_ms)
+        return (found, {}) if isinstance(found, Objective) else (objective, dict(zip(spans, found, strict=True)))
 
     def _settle(
         self,

@@ -76,7 +76,8 @@ class Backtest:
     coverage: Fraction | None
     alerts: tuple[Alert, ...]
     suggested: Fraction | None
-    """The strictest of NICE of which history spent at most three quarters; None without traffic."""
+    """The strictest of NICE of which history spent at most three quarters; None without traffic, and where there
+    is none."""
 
 
 class _Sums:
@@ -302,7 +303,6 @@ def _expected(history: History, since_ms: int) -> int:
     return max(0, int(history.ends_ms[-1]) - max(since_ms, history.first_ms, history.since_ms))
 
 
-def _suggested(share: Fraction) -> Fraction:
+def _suggested(share: Fraction) -> Fraction | None:
     """The strictest target of NICE of whose budget this share of bad events is at most three quarters."""
-    fitting = [it for it in NICE if share * 4 <= (1 - it) * 3]
-    return max(fitting, default=NICE[0])
+    return max((it for it in NICE if share * 4 <= (1 - it) * 3), default=None)
