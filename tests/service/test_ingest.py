@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from service.decode import MOST_PARTS
 from service.ingest import (
     IngestRefused,
     Limits,
@@ -110,6 +111,14 @@ def test_a_bomb_is_refused_after_no_more_than_the_bound_was_decompressed() -> No
 def test_a_bomb_in_many_small_members_is_refused_too() -> None:
     member = gzip.compress(bytes(60_000))
     assert status_of(member * 100, "gzip", limits=Limits(decompressed_bytes=1 << 16)) == 413
+
+
+@pytest.mark.parametrize(("encoding", "part"), [("gzip", gzip.compress(b"")), ("zstd", zstandard.compress(b""))])
+def test_a_body_of_more_parts_than_are_taken_is_refused_however_little_they_hold(encoding: str, part: bytes) -> None:
+    assert not decode_metrics(part * MOST_PARTS, encoding, None).series
+    with pytest.raises(IngestRefused, match=f"more than the {MOST_PARTS} {encoding}") as refused:
+        decode_metrics(part * (MOST_PARTS + 1), encoding, None)
+    assert refused.value.status == 400
 
 
 @pytest.mark.parametrize(
