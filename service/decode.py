@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import zstandard
 from google.protobuf.message import DecodeError, Message
@@ -26,6 +26,8 @@ _ZSTD_PIECE_BYTES = 512
 """What is fed at once: its blocks give at most 16 MiB, so that no body gives much more than its bound."""
 MOST_PARTS = 64
 """Members of a gzip body or frames of a zstd one: each has a cost of its own, however little is in it."""
+HARMLESS: Final = frozenset({"same_moment"})
+"""Reasons for which a sample is left out and yet nothing is lost: counted, and no refusal to its sender."""
 _JSON_BYTES_PER_OBJECT = 20
 _MAX_SEQUENCE = 2**63 - 1
 

@@ -145,9 +145,10 @@ class _Scope:
         if not isfinite(value):
             self._refuse("not_finite")
             return
-        running = self._added(Series(name, label_set.labels), value, point)
+        series = Series(name, label_set.labels)
+        running = self._added(series, value, point)
         if running is None or isinstance(running.total, Buckets):
-            self._refuse("delta_out_of_order")
+            self._refuse(self.turn.refusal(series, point.time_unix_nano // _NS_PER_MS))
             return
         start_ms = running.start_ms if kind == "counter" else None
         self.columns.add(name, label_set, kind, running.until_ms, running.total, start_ms)
@@ -221,9 +222,11 @@ class _Scope:
 
     def _delta_histogram(self, name: str, own: _Own, buckets: Buckets, point: _Point) -> None:
         label_set = self._label_set(own)
-        running = None if label_set is None else self._added(Series(name, label_set.labels), buckets, point)
+        series = None if label_set is None else Series(name, label_set.labels)
+        running = None if series is None else self._added(series, buckets, point)
         if running is None or not isinstance(running.total, Buckets):
-            self._refuse("labels" if label_set is None else "delta_out_of_order")
+            at = point.time_unix_nano // _NS_PER_MS
+            self._refuse("labels" if series is None else self.turn.refusal(series, at))
         elif len(running.total.counts) > 2 * self.columns.limits.buckets:
             self._refuse("bad_histogram")
         else:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 import cramjam
 from google.protobuf.message import DecodeError
 
-from service.decode import PROTOBUF, IngestRefused, Limits, inflate
+from service.decode import HARMLESS, PROTOBUF, IngestRefused, Limits, inflate
 from service.decode_columns import Columns, Kind, LabelSet
 from service.model import Metadata, MetricBatch, MetricType, Series
 from service.remote_write_proto import Request, WriteRequest
@@ -22,8 +22,6 @@ from service.samples import NAME
 Version = Literal["1.0", "2.0"]
 RESERVED: Final = "midwatch_"
 """Metrics that our agents ship themselves: a second copy by way of a Prometheus would count twice."""
-HARMLESS: Final = frozenset({"same_moment"})
-"""Reasons for which a sample is left out and yet nothing is lost."""
 _PROTO: Final[Mapping[str, Version]] = {"prometheus.WriteRequest": "1.0", "io.prometheus.write.v2.Request": "2.0"}
 _TYPES: Final[tuple[MetricType, ...]] = (
     "unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset",

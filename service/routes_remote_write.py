@@ -14,11 +14,12 @@ from fastapi.responses import Response
 
 from service.api import ApiFault
 from service.bodies import Lane, body_of
+from service.decode import HARMLESS
 from service.errors import StoreUnavailable
 from service.ingest import IngestRefused
 from service.parts import Parts
 from service.quota import OverQuota
-from service.remote_write import HARMLESS, Version, Written, decode, left_out, unpacked, version_of
+from service.remote_write import Version, Written, decode, left_out, unpacked, version_of
 from service.routes_ingest import RETRY_SECONDS, count
 from service.wire import sender_of
 

@@ -203,6 +203,13 @@ def test_a_full_answer_is_empty_and_a_partial_one_says_how_many_and_why() -> Non
     assert traces.rejected_spans == 1
 
 
+def test_what_comes_again_is_no_refusal_and_target_info_is_no_point_of_the_senders() -> None:
+    assert (answer("metrics", {"same_moment": 3}), answer("metrics", {"same_moment": 3}, "json")) == (b"", b"{}")
+    told = ExportMetricsServiceResponse.FromString(answer("metrics", {"same_moment": 3, "labels": 2, "target_info": 1}))
+    assert told.partial_success.rejected_data_points == 2
+    assert told.partial_success.error_message == "left out: 2 labels, 1 target_info"
+
+
 def test_who_sent_json_is_answered_in_json() -> None:
     assert answer("logs", {}, "json") == b"{}"
     assert json.loads(answer("metrics", {"labels": 2}, "json")) == {

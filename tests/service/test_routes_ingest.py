@@ -60,6 +60,32 @@ def test_deltas_are_stored_as_a_running_sum_once_however_often_they_come(app: Fa
     assert parts.wire.metadata.get("d_total") is not None
 
 
+def test_a_batch_without_an_identity_that_comes_again_is_no_refusal(app: FastAPI) -> None:
+    now_ms = system_clock()
+    gauge = ExportMetricsServiceRequest()
+    gauge.resource_metrics.add().scope_metrics.add().metrics.add(name="again").gauge.data_points.add(
+        time_unix_nano=now_ms * MS, as_double=1.0
+    )
+    for body in (gauge.SerializeToString(), delta("again_delta", 2.0, now_ms)):
+        assert [ask(app, "POST", "/v1/metrics", PROTOBUF, body).content for _ in range(2)] == [b"", b""]
+    earlier = ask(app, "POST", "/v1/metrics", PROTOBUF, delta("again_delta", 2.0, now_ms - 500)).content
+    told = ExportMetricsServiceResponse.FromString(earlier).partial_success
+    assert told.error_message == "left out: 1 delta_out_of_order"
+
+
+def test_requests_of_one_resource_and_moment_reject_nothing(app: FastAPI) -> None:
+    now_ms = system_clock()
+    for name in ("piece_a", "piece_b"):
+        request = ExportMetricsServiceRequest()
+        group = request.resource_metrics.add()
+        group.resource.attributes.add(key="cloud.region").value.string_value = "x"
+        group.scope_metrics.add().metrics.add(name=name).gauge.data_points.add(
+            time_unix_nano=now_ms * MS, as_double=1.0
+        )
+        answer = ask(app, "POST", "/v1/metrics", PROTOBUF, request.SerializeToString())
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_what_is_left_out_is_told_in_the_form_of_the_request(app: FastAPI) -> None:
     request = ExportMetricsServiceRequest()
     request.resource_metrics.add().scope_metrics.add().metrics.add(name="empty")
