@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from service.app import create_app
 from service.main import running, system_clock
 from service.parts import Parts
+from service.samples import Matcher
 from service.settings import Settings
 from service.settings_ingest import IngestSettings
 from slo.model import Selector
@@ -148,6 +149,16 @@ def test_remote_write_keeps_a_sample_that_comes_again_once_and_takes_late_ones(a
     assert written(ask(app, "POST", "/api/v1/write", V1, up(now_ms, -5000))) == (204, "1")
     found = parts.store.range(Selector("rw"), now_ms - 6000, now_ms, 1000)
     assert [it for row in found for it in row.values] == [-5000.0, None, None, -2000.0, -1000.0, None]
+
+
+def test_remote_write_keeps_what_a_name_that_looks_like_a_counters_brings(app: FastAPI, parts: Parts) -> None:
+    now_ms = system_clock()
+    values = [-1.0, float("inf"), 3.0, -0.5]
+    rows = [(now_ms - 4_000 + 1_000 * at, value) for at, value in enumerate(values)]
+    body = packed(first(({"__name__": "queue_delta_count"}, rows)).SerializeToString())
+    assert written(ask(app, "POST", "/api/v1/write", V1, body)) == (204, "4")
+    found = parts.store.select((Matcher("__name__", "=", "queue_delta_count"),), now_ms - 10_000, now_ms, 10)
+    assert found.values.tolist() == values
 
 
 def test_remote_write_2_0_says_how_much_was_written(app: FastAPI) -> None:
