@@ -168,10 +168,10 @@ class _Scope:
         """Whether a point's attributes are few enough to be looked at."""
         return len(point.attributes) <= 4 * self.columns.limits.labels
 
-    def _labels(self, own: _Own, **more: str) -> LabelSet | None:
-        """Sorted labels of a series with its identity, None beyond the bounds."""
+    def _labels(self, own: _Own, apart: str = "", **more: str) -> LabelSet | None:
+        """Sorted labels of a series with its identity, None beyond the bounds; `apart` is a name that is ours here."""
         named = labels(own)
-        for name, _ in self.base:
+        for name in (*(name for name, _ in self.base), apart):
             if name in named:
                 named[f"exported_{name}"] = named.pop(name)
         named.update(more)
@@ -245,13 +245,15 @@ class _Scope:
         totals: _Values = [(f"{name}_count", STALE if gone else float(point.count), {})]
         totals.append((f"{name}_sum", STALE if gone else point.sum, {}))
         own = _own(point.attributes)
-        self._family(own, quantiles, None, point, "gauge")
-        self._family(own, totals, _start_ms(point), point, "counter")
+        self._family(own, quantiles, None, point, "gauge", "quantile")
+        self._family(own, totals, _start_ms(point), point, "counter", "quantile")
 
-    def _family(self, own: _Own, values: _Values, start_ms: int | None, point: _Point, kind: Kind) -> None:
+    def _family(
+        self, own: _Own, values: _Values, start_ms: int | None, point: _Point, kind: Kind, apart: str = "le"
+    ) -> None:
         """Several series of one point: all of them, or none where labels are beyond the bounds."""
         ts_ms = point.time_unix_nano // _NS_PER_MS
-        found = [(metric, value, self._labels(own, **more)) for metric, value, more in values]
+        found = [(metric, value, self._labels(own, apart, **more)) for metric, value, more in values]
         if any(label_set is None for _, _, label_set in found):
             self._refuse("labels")
             return

@@ -93,6 +93,15 @@ def decode(plain: bytes, version: Version, limits: Limits, known: Mapping[str, M
     return Written(batch, histograms, exemplars)
 
 
+def check_message(plain: bytes, version: Version) -> None:
+    """400 where a body holds nothing that its version knows: it is one of the other version."""
+    known = ("timeseries", "metadata") if version == "1.0" else ("timeseries", "symbols")
+    message = (WriteRequest if version == "1.0" else Request).FromString(plain)
+    if plain and not any(len(getattr(message, name)) for name in known):
+        said = "does the content type name the version that is sent?"
+        raise IngestRefused(400, f"the body has nothing that remote write {version} knows: {said}")
+
+
 def kind_of(name: str, told: MetricType | None) -> Kind:
     """Whether a series counts: by its family's type, else by its name.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -159,6 +160,16 @@ def test_remote_write_keeps_what_a_name_that_looks_like_a_counters_brings(app: F
     assert written(ask(app, "POST", "/api/v1/write", V1, body)) == (204, "4")
     found = parts.store.select((Matcher("__name__", "=", "queue_delta_count"),), now_ms - 10_000, now_ms, 10)
     assert found.values.tolist() == values
+
+
+@pytest.mark.parametrize(("headers", "other"), [(V2, first), (V1, second)])
+def test_a_body_of_the_other_version_is_refused(
+    app: FastAPI, headers: dict[str, str], other: Callable[..., Any]
+) -> None:
+    body = packed(other(({"__name__": "mistaken"}, [(system_clock(), 1.0)])).SerializeToString())
+    answer = ask(app, "POST", "/api/v1/write", headers, body)
+    assert (written(answer), "content type" in answer.text) == ((400, "0"), True)
+    assert written(ask(app, "POST", "/api/v1/write", headers, packed(b""))) == (204, "0")
 
 
 def test_remote_write_2_0_says_how_much_was_written(app: FastAPI) -> None:
