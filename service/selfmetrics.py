@@ -18,7 +18,10 @@ from slo.model import Allowance, Judgement, State
 IDENTITY = ("slo", "service", "node", "node_id", "registry")
 STATES: tuple[str, ...] = get_args(State)
 OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "midwatch_server_batches_total": ("Batches by signal and what became of them.", ("signal", "outcome")),
+    "midwatch_server_batches_total": (
+        "Batches by signal and what became of them; `behind`: not stored, for a later one of its stream was.",
+        ("signal", "outcome"),
+    ),
     "midwatch_server_refused_total": ("Points, records and spans that were left out.", ("signal", "reason")),
     "midwatch_server_limited_total": (
         "Batches told to come again later, by the bound they are over.",

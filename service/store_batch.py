@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.flat import NONE, Flat
-from service.increments import HIGHEST, Floats, Ints, Rules, split
+from service.increments import Floats, Ints, Rules, countable, split
 from service.model import MetricBatch
-from service.samples import STALE_BITS
 from service.store_rises import is_rolled
 from service.store_state import Columns
 
@@ -64,27 +63,13 @@ def rows_of(batch: MetricBatch, numbers: Ints, counter: Bools) -> Rows:
 def screened(rows: Rows, oldest_ms: int, now_ms: int) -> tuple[Rows, dict[str, int]]:
     """The rows that can be stored, and how many can't, by reason.
 
-    A counter counts from 0 on and has no infinities; what marks that a series is gone is taken of every kind.
+    Every value is taken, also one that no counter has: whether a series counts may be a guess by its name.
     """
-    odd = rows.counter & ~((rows.value >= 0) & (rows.value < HIGHEST))
     old, ahead = rows.ts_ms <= oldest_ms, rows.ts_ms > now_ms + FUTURE_MS
-    if not (odd.any() or old.any() or ahead.any()):
+    if not (old.any() or ahead.any()):
         return rows, {}
-    finite = np.isfinite(rows.value)
-    odd &= rows.value.view(np.int64) != STALE_BITS
-    faults: Mapping[str, Bools] = {
-        "not_finite": odd & ~finite,
-        "not_a_count": odd & finite,
-        "too_old": old,
-        "in_future": ahead,
-    }
-    left = np.ones(len(rows), np.bool_)
-    refused = {}
-    for reason, bad in faults.items():
-        if count := int((left & bad).sum()):
-            refused[reason] = count
-        left &= ~bad
-    return rows.where(left), refused
+    found = {"too_old": int(old.sum()), "in_future": int(ahead.sum())}
+    return rows.where(~(old | ahead)), {reason: count for reason, count in found.items() if count}
 
 
 def ordered(rows: Rows) -> tuple[Rows, int]:
@@ -126,15 +111,14 @@ def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules,
         if found is not None:
             return found
     before_ms = _shifted(ts, head, state.last_ms[ids])
-    before_value = _shifted(rows.value, head, state.last_value[ids])
+    value = countable(rows.value)
+    before_value = _shifted(value, head, countable(state.last_value[ids]))
     before_start = _shifted(rows.start_ms, head, state.last_start_ms[ids])
     first = before_ms == NONE
     age = ts - rows.start_ms
     near = (rows.start_ms != NONE) & (age >= 0)
     counts = near & (age <= rules.first_ms)
-    anew = (rows.value < before_value) | (
-        (rows.start_ms != NONE) & (before_start != NONE) & (rows.start_ms > before_start)
-    )
+    anew = (value < before_value) | ((rows.start_ms != NONE) & (before_start != NONE) & (rows.start_ms > before_start))
     broken = ~first & (ts - before_ms > rules.gap_ms)
     begun = np.where(first & near & (age <= rules.gap_ms), rows.start_ms, ts)
     runs = _runs(head, first | broken, begun, _overridden(ids, state.run_from_ms[ids], run_from))
@@ -190,7 +174,7 @@ def _overridden(ids: Ints, values: Ints, by: Mapping[int, int]) -> Ints:
 
 
 def _increments(rows: Rows, before: Floats, first: Bools, counts: Bools, anew: Bools) -> tuple[Ints, Ints]:
-    units, nanos = split(np.where(rows.counter, rows.value, 0.0))
+    units, nanos = split(np.where(rows.counter, countable(rows.value), 0.0))
     from_zero = np.where(first, counts, anew)
     before_units, before_nanos = split(np.where(rows.counter & ~first & ~anew, before, 0.0))
     nothing = first & ~from_zero
