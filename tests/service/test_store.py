@@ -147,8 +147,8 @@ def test_what_can_not_be_stored_is_left_out_and_counted(store: Store, clock: Clo
             Point(gauge, T0, float("inf"), None, "gauge"), Point(gauge, T0 + 1, -40.0, None, "gauge"),
         ])
     )  # fmt: skip
-    assert stored.refused == {"not_a_count": 2, "not_finite": 1, "in_future": 1, "too_old": 1, "same_moment": 1}
-    assert [it.value for it in store.instant(ALL, clock.now_ms, 4_000_000)] == [3.0]
+    assert stored.refused == {"not_a_count": 2, "not_finite": 1, "in_future": 1, "too_old": 1, "conflict": 1}
+    assert [it.value for it in store.instant(ALL, clock.now_ms, 4_000_000)] == [2.0]
     assert [it.value for it in store.instant(select("temperature"), clock.now_ms, 4_000_000)] == [-40.0]
 
 
