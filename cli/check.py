@@ -71,12 +71,13 @@ def _within(named: Path) -> list[Path]:
 
 
 def _is_openslo(file: Path) -> bool:
-    """By the keys that no other file begins with."""
+    """By the keys that no other file begins with, in YAML or in JSON."""
     try:
         text = read_regular(file, MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError):
         return False
-    return re.search(r"^(- )?(apiVersion|kind|metadata)\s*:", text, re.MULTILINE) is not None
+    json = text.lstrip()[:1] in ("{", "[") and '"apiVersion"' in text
+    return json or re.search(r"^(- )?(apiVersion|kind|metadata)\s*:", text, re.MULTILINE) is not None
 
 
 def _is_rules(text: str) -> bool:

@@ -28,7 +28,7 @@ def serve(data: Path, config: Config) -> None:
     """Run the service until it is told to stop."""
     try:
         from service.errors import ServiceFault
-        from service.main import run
+        from service.serve import run
     except ModuleNotFoundError as error:
         raise Refusal(f"the service needs {error.name}, which is not installed", "install midwatch[server]") from error
     _private()

@@ -53,6 +53,7 @@ def judgement(it: Judgement) -> dict[str, Any]:
         "title": it.objective.title,
         "target": it.objective.target_text,
         "window_ms": it.objective.window_ms,
+        "period_ms": it.objective.period_ms,
         "state": it.state,
         "reason": it.reason,
         "note": it.objective.note,

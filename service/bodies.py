@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -36,14 +37,47 @@ class Lane:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
 
-async def body_of(request: Request, most: int) -> bytes:
-    """The body, at most `most` bytes; raises ApiFault 413, and 408 where it takes too long to come."""
+class Held:
+    """Bytes of bodies that are in memory at once, while they come and while they wait to be read; of one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self.bytes = 0
+        self._most = most
+
+    @asynccontextmanager
+    async def body(self, request: Request, most: int) -> AsyncIterator[bytes]:
+        """The body, held until the context ends; raises as `body_of`, and ApiFault 503 where too much is held."""
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            if self.bytes + size > self._most:
+                raise ApiFault(503, "too much is being sent at once: send it again later")
+            mine += size
+            self.bytes += size
+
+        try:
+            yield await body_of(request, most, take)
+        finally:
+            self.bytes -= mine
+
+
+def _nothing(_: int) -> None:
+    return
+
+
+async def body_of(request: Request, most: int, take: Callable[[int], None] = _nothing) -> bytes:
+    """The body, at most `most` bytes; raises ApiFault 413, and 408 where it takes too long to come.
+
+    `take` is told of each piece before it is kept.
+    """
     if _announced(request) > most:
         raise ApiFault(413, f"the body is longer than {most} bytes")
     found = bytearray()
     try:
         with anyio.fail_after(BODY_SECONDS):
             async for chunk in request.stream():
+                take(len(chunk))
                 found += chunk
                 if len(found) > most:
                     raise ApiFault(413, f"the body is longer than {most} bytes")

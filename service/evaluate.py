@@ -26,7 +26,7 @@ from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
 from slo.judge import judge, placed, windows
 from slo.model import Judgement, Objective
-from slo.openslo.objectives import FromFiles, refused
+from slo.openslo.objectives import FromFiles, refused, replaced
 
 _LOG = logging.getLogger(__name__)
 HISTORY_STEP_MS = 60_000
@@ -126,7 +126,8 @@ class Evaluator:
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
         known = catalogue.catalogue(self._store, heard, ended, now_ms)
-        asked = [*builtin(roster.facts(rows), known, files.asked), *files.objectives, *refused(self.slos.faults)]
+        built = builtin(roster.facts(rows), known, files.asked)
+        asked = replaced(built, [*files.objectives, *refused(self.slos.faults)])
         objectives = [placed(it, now_ms) for it in asked]
         judgements = self._judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
@@ -199,17 +200,17 @@ def fast_burn(judgement: Judgement) -> float | None:
 
 
 def _write_history(cursor: Cursor, judgements: Sequence[Judgement], now_ms: int) -> None:
-    for it in judgements:
-        remaining = None if it.budget_remaining is None else float(it.budget_remaining)
-        cursor.execute(
-            "INSERT INTO judgements VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                now_ms,
-                it.objective.slo,
-                it.objective.service,
-                json.dumps(it.objective.scope),
-                it.state,
-                fast_burn(it),
-                remaining,
-            ],
-        )
+    """One statement for all, column by column: a row at a time cost a millisecond each."""
+    columns = [
+        [it.objective.slo for it in judgements],
+        [it.objective.service for it in judgements],
+        [json.dumps(it.objective.scope) for it in judgements],
+        [it.state for it in judgements],
+        [fast_burn(it) for it in judgements],
+        [None if it.budget_remaining is None else float(it.budget_remaining) for it in judgements],
+    ]
+    cursor.execute(
+        "INSERT INTO judgements SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),"
+        " unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::DOUBLE[])",
+        [now_ms, *columns],
+    )

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import socket
-import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import uvicorn
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from service.app import create_app
+from service.connections import counted
 from service.desk import Receiver, outbox_state
-from service.errors import PortInUse
 from service.evaluate import Evaluator
 from service.live import Live
 from service.outbox import Courier
@@ -31,85 +27,23 @@ from service.remote_open import opened
 from service.remote_store import RemoteStore
 from service.rules import RuleBook
 from service.selfmetrics import Own, ServiceCollector, gauges, registry
-from service.settings import Settings, host_and_port
+from service.settings import Settings
 from service.slo_book import SloBook
 from service.source import StoreSource
 from service.store import Store
 from service.store_append import Bounds
 from service.store_records import Records
-from service.tls import Certificates, certificates
-from service.warm import warming
 from service.wire import Wire, wire
 
 _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 KEEP_SECONDS = 300
 CLOSE_SECONDS = 10
-SWITCH_SECONDS = 0.001
-TICKS_A_MINUTE = 600
 
 
 def system_clock() -> int:
     """Milliseconds UTC."""
     return time.time_ns() // 1_000_000
-
-
-def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda address: None) -> None:
-    """Serve until SIGTERM or SIGINT; `started` is told the address. Raises ServiceFault where it can't begin."""
-    # the thread that makes batches durable must not wait long for others that compute
-    sys.setswitchinterval(SWITCH_SECONDS)
-    shown = certificates(settings.tls)
-    listener = _listen(*host_and_port(settings.listen))
-    with listener, running(settings, data, system_clock) as parts, warming(data / "server" / "kernels"):
-        config = uvicorn.Config(
-            create_app(parts), log_level="warning", access_log=False, timeout_graceful_shutdown=CLOSE_SECONDS,
-            server_header=False, h11_max_incomplete_event_size=1 << 16,
-            ssl_certfile=settings.tls.certificate, ssl_keyfile=settings.tls.key,
-        )  # fmt: skip
-        config.load()
-        if shown is not None:
-            config.ssl = shown.context
-        server = _Server(config, parts.live, shown)
-        started(f"{settings.scheme}://{settings.listen}")
-        server.run(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """Ends live streams first, so that a stop takes no longer than what is under way; renews certificates."""
-
-    def __init__(self, config: uvicorn.Config, live: Live, shown: Certificates | None) -> None:
-        super().__init__(config)
-        self._live, self._shown = live, shown
-
-    async def on_tick(self, counter: int) -> bool:
-        """Ten times a second; each minute a renewed certificate is looked for."""
-        if self._shown is not None and counter % TICKS_A_MINUTE == 0:
-            self._shown.renew()
-        return await super().on_tick(counter)
-
-    def handle_exit(self, sig: int, frame: object) -> None:
-        """Take a signal to end."""
-        self._live.closed = True
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends small parts at once only where the protocol is named; else an answer waits 40 ms for an ACK
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        found.bind((host, port))
-        found.listen(128)
-    except OSError as fault:
-        found.close()
-        if fault.errno == errno.EADDRINUSE:
-            raise PortInUse(
-                f"{host}:{port} is in use by another process: end it, or set service.listen to another port"
-            ) from fault
-        raise PortInUse(f"{host}:{port} can't be listened on: {fault.strerror}; set service.listen") from fault
-    return found
 
 
 @dataclass
@@ -179,15 +113,19 @@ def _assemble(
     queries = queries_of(settings, store, clock)
     rules = rules_of(settings, store, queries, clock)
     way_in = wire(settings, data, store, clock)
+    ended: Counter[str] = Counter()
     collector = ServiceCollector(
         lambda: evaluator.last,
-        lambda: _counted(own, store, evaluator, courier, rules, way_in),
+        lambda: {
+            **_counted(own, store, evaluator, courier, rules, way_in),
+            "midwatch_server_connections_ended_total": counted(ended),
+        },
         lambda: _gauges(store, evaluator, rules),
     )
     records = Records(store.database, store.streams, clock, store.bounds.raw_ms)
     parts = Parts(
         settings, store, records, evaluator, pace, source, live, own, registry(collector), clock, way_in, queries,
-        rules,
+        rules, ended,
     )  # fmt: skip
     delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
     working = threading.Thread(target=rules.run, name="rules", daemon=True)

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from service.errors import ServiceFault
+
 _LOG = logging.getLogger(__name__)
 LEAST_SECONDS = 1.0
 
@@ -22,6 +24,8 @@ class Pace:
         self._urgent = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="evaluate", daemon=True)
+        self.fault: str | None = None
+        """Why the last evaluation failed; None where it did not."""
 
     def start(self) -> None:
         """Begin; the first evaluation is at once."""
@@ -40,6 +44,14 @@ class Pace:
         self.ask(urgent=True)
         self._thread.join(30.0)
 
+    def _note(self, fault: Exception) -> None:
+        """What goes on for hours is in the log once, not once for each second."""
+        said = str(fault) or type(fault).__name__
+        if said != self.fault:
+            told = not isinstance(fault, ServiceFault)
+            _LOG.error("an evaluation failed, further ones that fail so are counted only: %s", said, exc_info=told)
+        self.fault = said
+
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._asked.wait()
@@ -51,7 +63,8 @@ class Pace:
             try:
                 self._evaluate()
                 self._after()
-            except Exception:  # noqa: BLE001 - the watch must not end for one failed evaluation: counted, and shown by /readyz
-                _LOG.exception("an evaluation failed")
+                self.fault = None
+            except Exception as fault:  # noqa: BLE001 - the watch must not end for one failed evaluation: counted, and shown by /readyz
+                self._note(fault)
                 self._failed()
             self._urgent.wait(max(0.0, LEAST_SECONDS - (time.monotonic() - began)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,12 +41,16 @@ class Parts:
     wire: Wire
     queries: Queries
     rules: RuleBook
+    ended: Counter[str]
+    """Connections that were ended at a bound, by which."""
 
     def faults(self) -> list[str]:
         """Why the service is not ready, one sentence each; empty where it is."""
         found = []
         if self.store.database.fault is not None:
             found.append(f"the store takes nothing: {self.store.database.fault}")
+        if self.pace.fault is not None:
+            found.append(f"the last evaluation failed: {self.pace.fault}")
         last = self.evaluator.last
         if last is None:
             found.append("nothing has been evaluated yet")

@@ -10,9 +10,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from service.api import ApiFault
-from service.bodies import Lane, body_of
+from service.bodies import Lane
 from service.decode import Form, batch_identity, inflate
-from service.errors import StoreUnavailable
+from service.errors import StoreFault
 from service.ingest import (
     JSON,
     PROTOBUF,
@@ -33,6 +33,7 @@ from service.wire import sender_of
 URGENT = frozenset({"container.oom_kill", "container.restart", "image.pull"})
 """Events after which a page may be due at once."""
 RETRY_SECONDS = 5
+_BUSY = 503
 
 
 class _Sent(NamedTuple):
@@ -69,19 +70,27 @@ def add(app: FastAPI, parts: Parts) -> None:
             sender = sender_of(request)
             parts.wire.quota.ask(sender)
             form = form_of(content_type)
-            body = await body_of(request, parts.settings.max_body_bytes)
-            sent = _Sent(kind, sender, body, request.headers, form)
-            found = await lane.run(lambda: _take(parts, sent))
+            async with parts.wire.held.body(request, parts.settings.max_body_bytes) as body:
+                sent = _Sent(kind, sender, body, request.headers, form)
+                found = await lane.run(lambda: _take(parts, sent))
         except OverQuota as over:
             parts.own.add("midwatch_server_limited_total", (signal, over.limit))
             return refusal(429, str(over), content_type, over.retry_seconds)
         except (IngestRefused, ApiFault) as refused:
-            parts.own.add("midwatch_server_batches_total", (signal, "refused"))
-            return refusal(refused.status, str(refused), content_type)
-        except StoreUnavailable as fault:
+            return refusal(refused.status, str(refused), content_type, put_off(parts, signal, refused.status))
+        except StoreFault as fault:
             parts.own.add("midwatch_server_batches_total", (signal, "postponed"))
             return refusal(503, str(fault), content_type, RETRY_SECONDS)
         return Response(found, 200, media_type=JSON if form == "json" else PROTOBUF)
+
+
+def put_off(parts: Parts, signal: str, status: int) -> int | None:
+    """Count a body that is not taken; in how many seconds it may come again, None where never."""
+    later = status == _BUSY
+    if later:
+        parts.own.add("midwatch_server_limited_total", (signal, "memory"))
+    parts.own.add("midwatch_server_batches_total", (signal, "postponed" if later else "refused"))
+    return RETRY_SECONDS if later else None
 
 
 def refusal(status: int, message: str, content_type: str | None, retry_seconds: int | None = None) -> Response:

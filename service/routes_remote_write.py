@@ -13,13 +13,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from service.api import ApiFault
-from service.bodies import Lane, body_of
-from service.errors import StoreUnavailable
+from service.bodies import Lane
+from service.errors import StoreFault
 from service.ingest import IngestRefused
 from service.parts import Parts
 from service.quota import OverQuota
 from service.remote_write import HARMLESS, Version, Written, decode, left_out, unpacked, version_of
-from service.routes_ingest import RETRY_SECONDS, count
+from service.routes_ingest import RETRY_SECONDS, count, put_off
 from service.wire import sender_of
 
 SIGNAL = "remote_write"
@@ -44,16 +44,17 @@ def add(app: FastAPI, parts: Parts) -> None:
             sender = sender_of(request)
             parts.wire.quota.ask(sender)
             version = version_of(headers.get("content-type"))
-            body = await body_of(request, parts.settings.max_body_bytes)
             encoding = headers.get("content-encoding")
-            taken = await lane.run(lambda: _take(parts, sender, body, encoding, version))
+            async with parts.wire.held.body(request, parts.settings.max_body_bytes) as body:
+                taken = await lane.run(lambda: _take(parts, sender, body, encoding, version))
         except OverQuota as over:
             parts.own.add("midwatch_server_limited_total", (SIGNAL, over.limit))
             return Response(f"{over}\n", 429, {**_counts(0), "Retry-After": str(over.retry_seconds)}, "text/plain")
         except (IngestRefused, ApiFault) as refused:
-            parts.own.add("midwatch_server_batches_total", (SIGNAL, "refused"))
-            return Response(f"{refused}\n", refused.status, _counts(0), "text/plain")
-        except StoreUnavailable as fault:
+            seconds = put_off(parts, SIGNAL, refused.status)
+            again = {} if seconds is None else {"Retry-After": str(seconds)}
+            return Response(f"{refused}\n", refused.status, {**_counts(0), **again}, "text/plain")
+        except StoreFault as fault:
             parts.own.add("midwatch_server_batches_total", (SIGNAL, "postponed"))
             return Response(f"{fault}\n", 503, {**_counts(0), "Retry-After": str(RETRY_SECONDS)}, "text/plain")
         said = left_out(taken.written, taken.refused)

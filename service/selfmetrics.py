@@ -38,6 +38,10 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_evaluation_failures_total": ("Evaluations that failed.", ()),
     "midwatch_server_alert_changes_total": ("Incidents opened, joined, resolved, suppressed.", ("kind", "road")),
     "midwatch_server_deliveries_total": ("Attempts to deliver a message.", ("receiver", "outcome")),
+    "midwatch_server_connections_ended_total": (
+        "Connections that were one too many, or whose request's headers took too long.",
+        ("reason",),
+    ),
     "midwatch_server_errors_total": ("Errors caught at the top of a loop.", ("loop",)),
 }
 OWN_GAUGES: dict[str, str] = {

@@ -152,6 +152,7 @@ class Settings(BaseModel):
     slos_strict: bool = Field(False, description="OpenSLO to the letter: what its own examples get wrong is refused.")
     evaluate_seconds: float = Field(15.0, ge=1, le=300, description="Time between two evaluations at most.")
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")
+    max_connections: int = Field(1_000, ge=16, le=60_000, description="Most connections at once; the next is ended.")
     max_body_bytes: int = Field(16 << 20, ge=1 << 16, le=1 << 28, description="Longest body of a request.")
 
     ingest: IngestSettings = Field(

@@ -17,6 +17,9 @@ class IngestSettings(BaseModel):
     max_decompressed_bytes: int = Field(
         16 * _MIB, ge=1 << 16, le=1 << 30, description="Longest body once it is decompressed; beyond it is 413."
     )
+    max_waiting_bytes: int = Field(
+        256 * _MIB, ge=1 << 20, le=1 << 36, description="Bodies that are in memory at once; beyond it is 503."
+    )
     max_json_bytes: int = Field(
         4 * _MIB, ge=1 << 14, le=1 << 28, description="Longest body in JSON, which takes much memory."
     )

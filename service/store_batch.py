@@ -138,6 +138,10 @@ def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules,
     ids, ts = rows.series, rows.ts_ms
     head = np.ones(len(ids), np.bool_)
     head[1:] = ids[1:] != ids[:-1]
+    if not run_from and (rolled_ms is None or (len(ts) and int(ts.min()) > rolled_ms)) and bool(head.all()):
+        found = _steady(rows, state, rules)
+        if found is not None:
+            return found
     before_ms = _shifted(ts, head, state.last_ms[ids])
     before_value = _shifted(rows.value, head, state.last_value[ids])
     before_start = _shifted(rows.start_ms, head, state.last_start_ms[ids])
@@ -169,6 +173,20 @@ def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules,
     units, nanos = _increments(late, before_value[moved], first[moved], counts[moved], anew[moved])
     closed = list(zip(ids[broken].tolist(), before_run[broken].tolist(), before_ms[broken].tolist(), strict=True))
     return Added(late.series, late.ts_ms, units, nanos, closed, ids[at], columns)
+
+
+def _steady(rows: Rows, state: Columns, rules: Rules) -> Added | None:
+    """The same where each series has one row and goes on without a gap, as nearly all do; None where one doesn't."""
+    ids = rows.series
+    before_ms = state.last_ms[ids]
+    if not len(ids) or int(before_ms.min()) == NONE or int((rows.ts_ms - before_ms).max()) > rules.gap_ms:
+        return None
+    nothing = np.zeros(0, np.int64)
+    columns = Columns(
+        state.first_ms[ids], state.first_from_ms[ids], state.baseline[ids], rows.ts_ms, rows.value, rows.start_ms,
+        state.run_from_ms[ids],
+    )  # fmt: skip
+    return Added(nothing, nothing, nothing, nothing, (), ids, columns)
 
 
 def _shifted(values: NDArray[Number], head: Bools, at_head: NDArray[Number]) -> NDArray[Number]:

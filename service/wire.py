@@ -8,6 +8,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from service.bodies import Held
 from service.decode import Limits
 from service.deltas import Deltas
 from service.metadata_book import MetadataBook
@@ -33,6 +34,7 @@ class Wire:
     tokens: TokenBook
     otlp: OtlpReader
     write: WriteReader
+    held: Held
 
 
 def wire(settings: Settings, data: Path, store: Store, clock: Callable[[], int]) -> Wire:
@@ -46,11 +48,11 @@ def wire(settings: Settings, data: Path, store: Store, clock: Callable[[], int])
         new = store.directory.numbers_of(series).count(0)
         return new, settings.max_series - len(store.directory)
 
-    limits, book = ingest.limits(settings.max_body_bytes), SeriesBook(4 * settings.max_series)
+    limits, book = ingest.limits(settings.max_body_bytes), SeriesBook(2 * settings.max_series)
     quota = Quota(bounds, book, clock, unknown)
     known = MetadataBook()
     known.learn(store.metadata())
-    fast = FastWire(limits, quota, book, store.directory, 4 * settings.max_series)
+    fast = FastWire(limits, quota, book, store.directory, 2 * settings.max_series)
     return Wire(
         limits,
         Deltas(ingest.max_delta_series),
@@ -59,6 +61,7 @@ def wire(settings: Settings, data: Path, store: Store, clock: Callable[[], int])
         TokenBook(token_file(data)),
         OtlpReader(fast),
         WriteReader(fast),
+        Held(ingest.max_waiting_bytes),
     )
 
 

@@ -114,7 +114,8 @@ def _of_files(
             goal = goals(service, labels, {**DEFAULTS, it.indicator: it.goal})[0][it.indicator]
             draft = _draft(it.indicator, name, goal, facts, known)
             draft = draft._replace(unmeasurable=it.unmeasurable or draft.unmeasurable)
-            slo = it.indicator if key not in found else it.name
+            beside = it.name if it.name not in DEFAULTS else f"{it.indicator}-{it.name}"
+            slo = it.indicator if key not in found else beside
             objective = _objective(slo, service, scope, goal, draft, ())
             note = "; ".join(filter(None, (objective.note, f"asked for by {it.where}")))
             found[slo, service, scope] = replace(objective, note=note, calendar=it.calendar)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from slo.model import Allowance, BurnRow, Indicator, MinuteSlices
@@ -85,8 +86,9 @@ TABLES = (
 """Tables by name; objectives are judged by the workbook's."""
 
 
+@lru_cache(maxsize=1024)
 def burn_rows(
-    window_ms: int, shares: Sequence[RowShare] = WORKBOOK, made_for_ms: int = WORKBOOK_MS
+    window_ms: int, shares: tuple[RowShare, ...] = WORKBOOK, made_for_ms: int = WORKBOOK_MS
 ) -> tuple[BurnRow, ...]:
     """The rows for a period of `window_ms`: as they are from 28/30 of the period that they were made for on.
 

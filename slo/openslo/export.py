@@ -30,7 +30,7 @@ from slo.openslo.model import (
 )
 from slo.openslo.read import VERSION
 from slo.openslo.resolve import kind_of
-from slo.openslo.tree import Items, Mapping, Node, Scalar
+from slo.openslo.tree import Items, Mapping, Node, Scalar, is_text
 
 Fields = dict[str, Any]
 
@@ -229,7 +229,7 @@ def _number(value: Fraction | None) -> _Plain | None:
 def _any(node: Node) -> Any:
     match node:
         case Scalar():
-            return node.text if node.quoted else _Plain(node.text)
+            return node.text if node.quoted or is_text(node.text) else _Plain(node.text)
         case Items():
             return [_any(it) for it in node.items]
         case Mapping():

@@ -64,6 +64,13 @@ class Report:
         """Faults so far."""
         return sum(it.level == "error" for it in self.findings) + self.left_out
 
+    def full(self) -> bool:
+        """True where nothing more is told; one more fault is counted then."""
+        if len(self.findings) < MAX_FINDINGS:
+            return False
+        self.left_out += 1
+        return True
+
     def told(self, at: At) -> bool:
         """True where a fault of this very field stands already."""
         return any(it.at.path == at.path and it.level == "error" for it in self.findings)

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from slo.openslo.faults import At, Report
-from slo.openslo.tree import Items, Mapping, Node, Scalar
+from slo.openslo.tree import Items, Mapping, Node, Scalar, shown
 from slo.openslo.values import Duration, Refused, decimal, duration
 
 T = TypeVar("T")
@@ -31,13 +31,12 @@ class Fields:
     def __post_init__(self) -> None:
         """Tell of unknown fields, with the nearest known."""
         for name in self.node.entries:
-            if name not in self.known:
+            if name not in self.known and not self.report.full():
                 self.report.error(self.place(name), "the field is not known", remedy_for(name, self.known))
 
     def place(self, name: str) -> At:
         """Where a field stands, or would."""
-        shown = name[:64].replace("\n", " ")
-        path = f"{self.at.path}.{shown}" if self.at.path else shown
+        path = f"{self.at.path}.{shown(name)}" if self.at.path else shown(name)
         return At(self.at.file, self.node.lines.get(name, self.at.line), path)
 
     def has(self, name: str) -> bool:

@@ -9,16 +9,13 @@ from typing import NamedTuple
 
 from slo.model import EventRatio, Objective, Selector
 from slo.openslo.faults import Finding
-from slo.openslo.measures import Foreign, Own
-from slo.openslo.plans import Plan
+from slo.openslo.measures import Own
+from slo.openslo.plans import LONGEST_MS, SHORTEST_MS, Plan, why_not
 from slo.overrides import DEFAULTS, Asked, Goal, with_threshold
 from slo.periods import CalendarPeriods
 from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint
-from slo.slices import Occurrences
 from slo.text import duration, number
 
-SHORTEST_MS, LONGEST_MS = HOUR_MS, 366 * DAY_MS
-"""Windows that are judged; shorter ones hold too little, longer ones more than is kept."""
 REFUSED = "slo-files"
 """The name under which faults of files are shown."""
 PLATFORM = "platform"
@@ -57,19 +54,9 @@ def refused(faults: Sequence[Finding]) -> list[Objective]:
     return [Objective(REFUSED, PLATFORM, (), _NOTHING, budget, target, 30 * DAY_MS, title, unmeasurable=why)]
 
 
-def why_not(plan: Plan) -> str | None:
-    """Why an objective is not judged as it is asked for; None where it is."""
-    if isinstance(plan.measure, Foreign):
-        return f"Midwatch does not read sources of type {plan.measure.type}."
-    if plan.weight is not None:
-        return "Composites are checked, and not judged yet."
-    if not isinstance(plan.method, Occurrences):
-        return f"{type(plan.method).__name__} are checked, and not judged yet: Occurrences are."
-    if not SHORTEST_MS <= plan.window_ms <= LONGEST_MS:
-        return f"Windows from {duration(SHORTEST_MS)} to {duration(LONGEST_MS)} are judged."
-    if not isinstance(plan.measure, Own | EventRatio):
-        return "Its query is more than the sum of a counter: checked, and not judged yet."
-    return None
+def replaced(objectives: Sequence[Objective], by: Sequence[Objective]) -> list[Objective]:
+    """Objectives with those of `by` in the place of what has their name, service and scope."""
+    return list({(it.slo, it.service, it.scope): it for it in (*objectives, *by)}.values())
 
 
 def _asked(plan: Plan, own: Own) -> Asked:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
 from slo.model import Allowance, EventRatio
 from slo.openslo.faults import At, Finding, Report
-from slo.openslo.measures import Measure, Own, measure
+from slo.openslo.measures import Foreign, Measure, Own, measure
 from slo.openslo.model import ObjectiveSpec, Slo, TimeWindow
 from slo.openslo.values import Duration
 from slo.periods import CalendarPeriods, Period, Rolling, Unit
-from slo.rows import burn_rows, lint, projection_lint
+from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint, projection_lint
 from slo.slices import Method, Occurrences, RatioTimeslices, Timeslices
+from slo.text import duration
 
 DEFAULT_WINDOW = Duration(30, "d")
 """The window where a file names none."""
+SHORTEST_MS, LONGEST_MS = HOUR_MS, 366 * DAY_MS
+"""Windows that are judged; shorter ones hold too little, longer ones more than is kept."""
 _UNITS: dict[str, Unit] = {"m": "m", "h": "h", "d": "d", "w": "w", "M": "M", "Q": "Q", "Y": "Y"}
 
 
@@ -58,10 +62,26 @@ def plan(slos: tuple[Slo, ...], strict: bool = False) -> Planned:
         found = _plans(slo, report)
         if not report.errors:
             plans += found
+            _unjudged(slo, found, report)
             for it in found:
                 _lint(it, report)
         findings += report.findings
-    return Planned(tuple(plans), tuple(findings))
+    return Planned(tuple(plans), tuple(dict.fromkeys(findings)))
+
+
+def why_not(plan: Plan) -> str | None:
+    """Why an objective is not judged as it is asked for; None where it is."""
+    if isinstance(plan.measure, Foreign):
+        return f"Midwatch does not read sources of type {plan.measure.type}."
+    if plan.weight is not None:
+        return "Composites are checked, and not judged yet."
+    if not isinstance(plan.method, Occurrences):
+        return f"{type(plan.method).__name__} are checked, and not judged yet: Occurrences are."
+    if not SHORTEST_MS <= plan.window_ms <= LONGEST_MS:
+        return f"Windows from {duration(SHORTEST_MS)} to {duration(LONGEST_MS)} are judged."
+    if not isinstance(plan.measure, Own | EventRatio):
+        return "Its query is more than the sum of a counter: checked, and not judged yet."
+    return None
 
 
 def _plans(slo: Slo, report: Report) -> list[Plan]:
@@ -118,6 +138,17 @@ def _method(slo: Slo, objective: ObjectiveSpec) -> Method:
             return Timeslices(objective.slice_target or Fraction(1), slice_ms)
         case "RatioTimeslices":
             return RatioTimeslices(slice_ms)
+
+
+def _unjudged(slo: Slo, plans: Sequence[Plan], report: Report) -> None:
+    """What of an SLO is read, and not done."""
+    for it in plans:
+        why = why_not(it)
+        if why is not None and not isinstance(it.measure, Foreign):  # of a foreign source it was told already
+            report.warn(it.at, why.rstrip("."), "until it is, the objective is shown as unmeasured")
+    if slo.policies:
+        where = slo.at._replace(path=f"{slo.at.path}.spec.alertPolicies".lstrip("."))
+        report.note(where, "policies are checked, and not obeyed yet", "the objective pages by its burn rows")
 
 
 def _lint(it: Plan, report: Report) -> None:

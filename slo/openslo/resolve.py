@@ -26,6 +26,10 @@ from slo.openslo.read import read
 T = TypeVar("T", bound=Document)
 
 
+MOST_MISSING = 1000
+"""Names without a document that are told of in all files, each with the nearest known; beyond only faults are."""
+
+
 class Loaded(NamedTuple):
     """What files hold, with references resolved."""
 
@@ -83,6 +87,10 @@ class _Names:
         found = self.known.get((kind, name))
         if isinstance(found, kind):
             return found
+        if len(self.findings) >= MOST_MISSING:
+            if level == "error":
+                self.findings.append(Finding(at, f"no {kind_of(kind)} is called {name}", "correct those above first"))
+            return None
         of_kind = [it for known, it in self.known if known is kind]
         what = f"no {kind_of(kind)} is called {name}"
         remedy = remedy_for(name, sorted(of_kind)[:20]) if of_kind else "add it, or the file that holds it"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 MAX_BYTES = 1024 * 1024
-MAX_NODES = 50_000
+MAX_NODES = 120_000
 MAX_DEPTH = 40
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.resolver.Resolver()
@@ -90,7 +90,7 @@ class _Frame:
     def step(self) -> str:
         """What this frame adds to a path."""
         if self.mapping:
-            return f".{self.key[0][:64]}" if self.key else ""
+            return f".{shown(self.key[0])}" if self.key else ""
         return f"[{len(self.items)}]"
 
 
@@ -120,7 +120,12 @@ def parse(text: str) -> tuple[list[Node], list[TreeFault]]:
     return builder.documents, builder.faults
 
 
-def _is_text(plain: str) -> bool:
+def shown(name: str) -> str:
+    """A name as a path shows it: short, and with what a terminal would obey escaped."""
+    return name[:64] if name[:64].isprintable() else repr(name[:64])[1:-1]
+
+
+def is_text(plain: str) -> bool:
     """True for what is a text even without quotes."""
     return bool(_RESOLVER.resolve(yaml.ScalarNode, plain, (True, False)) == "tag:yaml.org,2002:str")
 
@@ -151,7 +156,7 @@ class _Builder:
                 self._close()
             case yaml.ScalarEvent():
                 self._tag(event.tag, line)
-                node = Scalar(event.value, line, not event.implicit[0] and not _is_text(event.value))
+                node = Scalar(event.value, line, not event.implicit[0] and not is_text(event.value))
                 self._done(node, 1, 0, event.anchor)
             case yaml.AliasEvent():
                 self._alias(str(event.anchor), line)

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from service import chunk_kernels
-from service.main import SWITCH_SECONDS
 from service.model import BatchIdentity, MetricBatch, Series
 from service.samples import NAME, Matcher
+from service.serve import SWITCH_SECONDS
 from service.store import Store
 from service.store_append import Bounds
 from slo.model import EventRatio, Selector

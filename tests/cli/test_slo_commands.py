@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,11 @@ def test_a_folder_stands_for_its_files_of_whatever_kind(tmp_path: Path, capsys: 
     code, told = _check(capsys, tmp_path)
     assert code == 1
     assert any("slo.yml:1: apiversion: the field is not known; did you mean apiVersion?" in it for it in told)
+
+
+def test_json_is_yaml_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(yaml.safe_load(GOOD)))
+    assert _check(capsys, tmp_path / "a.json") == (0, ["1 file, no fault"])
 
 
 def test_export_writes_old_documents_as_v1(tmp_path: Path) -> None:

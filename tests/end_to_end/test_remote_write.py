@@ -1,19 +1,25 @@
-"""A real Prometheus writes what it scrapes to the service, which then holds the same samples."""
+"""A real Prometheus and a real vmagent write what they scrape to the service, which then holds the same samples."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pytest
 import uvicorn
+import yaml
 
+from cli.processes import Process
 from service.app import create_app
 from service.main import running, system_clock
 from service.parts import Parts
 from service.samples import Matcher
 from service.settings import Settings
+from service.tokens import create, token_file
 from slo.model import Selector
 from tests.support.ports import free_port
 from tests.support.prometheus import Prometheus, needs_prometheus
@@ -87,3 +93,39 @@ def total(prometheus: Prometheus, outcome: str) -> float:
     query = f"sum(prometheus_remote_storage_samples_{outcome}_total) or vector(0)"
     (found,) = prometheus.get("query", query=query)["result"]
     return float(found["value"][1])
+
+
+@pytest.mark.skipif(shutil.which("vmagent") is None, reason="no vmagent on this machine")
+def test_a_vmagent_with_a_token_loses_nothing_while_the_service_takes_nothing(tmp_path: Path) -> None:
+    with served(tmp_path / "data") as (url, parts):
+        target, token = url.removeprefix("http://"), create(token_file(tmp_path / "data"), "vmagent", system_clock())
+        config = tmp_path / "scrape.yml"
+        scraped = {"job_name": "own", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+        dropped = {"source_labels": ["__name__"], "regex": "midwatch_.*", "action": "drop"}
+        config.write_text(yaml.safe_dump({"scrape_configs": [{**scraped, "metric_relabel_configs": [dropped]}]}))
+        agent = Process("vmagent", tmp_path / "vmagent")
+        agent.start(
+            [
+                str(shutil.which("vmagent")), f"-promscrape.config={config}", f"-remoteWrite.url={url}/api/v1/write",
+                f"-remoteWrite.bearerToken={token}", f"-httpListenAddr=127.0.0.1:{free_port()}",
+                f"-remoteWrite.tmpDataPath={tmp_path}/queue", "-remoteWrite.flushInterval=500ms",
+            ],
+            {"PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+        try:
+            until(lambda: newest(parts, "up") > 0, 60.0)
+            parts.store.database._closed = True
+            until(lambda: postponed(parts) >= 1, 60.0)
+            parts.store.database._closed = False
+            began = system_clock()
+            until(lambda: newest(parts, "up") > began + 2_000, 60.0)
+            found = parts.store.select([Matcher("__name__", "=", "up")], 0, system_clock(), 10_000)
+            assert int(np.diff(found.ts_ms).max()) < 1_500
+            assert {it["job"] for it in found.labels} == {"own"}
+        finally:
+            agent.stop()
+
+
+def postponed(parts: Parts) -> float:
+    """Requests that were told to come again."""
+    return parts.own.found["midwatch_server_batches_total"].get(("remote_write", "postponed"), 0.0)

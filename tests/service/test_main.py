@@ -21,8 +21,8 @@ import pytest
 from agent.model import Event, NodeIdentity, Points, Resource, Value
 from agent.otlp import logs_request, metrics_request
 from runtime.model import PLATFORM, ServiceName
-from service import main
 from service.main import system_clock
+from service.serve import listening
 from service.store import Store
 from slo.model import Selector
 from tests.support.ports import free_port
@@ -35,7 +35,7 @@ KILLS = "midwatch_oom_kills_total"
 RUN = """
 import json, pathlib, sys
 from service.errors import ServiceFault
-from service.main import run
+from service.serve import run
 from service.settings import Settings
 try:
     run(Settings.model_validate_json(sys.argv[1]), pathlib.Path(sys.argv[2]))
@@ -128,6 +128,16 @@ def test_killed_at_any_moment_it_loses_no_batch_and_doubles_none(tmp_path: Path)
     assert stored(tmp_path) == taken + 20
 
 
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_closes_the_database_before_the_end(tmp_path: Path, sent: signal.Signals) -> None:
+    """Else each stop by systemd or an engine is a crash, with a log to replay."""
+    with service(tmp_path) as running:
+        assert running.post("metrics", kills(1, system_clock(), system_clock() - 5), 1) == 200
+        running.process.send_signal(sent)
+        assert running.process.wait(60) == 0
+    assert [path.name for path in (tmp_path / "server").glob("*.wal")] == []
+
+
 def stored(data: Path) -> float:
     """All kills that the store counts, one for each sample."""
     now = system_clock()
@@ -217,7 +227,7 @@ def test_every_page_is_answered_before_anything_arrived(tmp_path: Path, path: st
 
 
 def test_small_parts_of_an_answer_are_sent_at_once() -> None:
-    with main._listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         taken, _ = listener.accept()
         with taken:
             assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -203,3 +203,14 @@ def test_who_brings_too_many_series_is_asked_to_wait_and_nothing_is_stored(narro
     assert [it.headers["retry-after"] for it in (written, exported)] == ["60", "60"]
     assert exported.content[:2] == b"\x08\x08"
     assert parts.store.instant(Selector("m"), now_ms) == []
+
+
+@pytest.mark.parametrize(("path", "headers"), [("/v1/metrics", PROTOBUF), ("/api/v1/write", V1)])
+def test_more_bodies_than_may_be_in_memory_are_to_come_again(
+    app: FastAPI, parts: Parts, monkeypatch: pytest.MonkeyPatch, path: str, headers: dict[str, str]
+) -> None:
+    monkeypatch.setattr(parts.wire.held, "_most", 2_000)
+    answer = ask(app, "POST", path, headers, b"\x0a" * 2_001)
+    assert (answer.status_code, answer.headers["retry-after"], parts.wire.held.bytes) == (503, "5", 0)
+    assert ask(app, "POST", path, headers, b"\x0a" * 1_999).status_code == 400
+    assert parts.wire.held.bytes == 0

@@ -73,6 +73,13 @@ def test_what_stood_in_quotes_stays_text_and_what_did_not_keeps_its_digits() -> 
     assert one(written).documents == one(text).documents
 
 
+def test_a_query_of_several_lines_is_written_as_a_block() -> None:
+    query = "query: |\n                sum(\n                  x\n                )\n"
+    written = _again(with_line("query: http_requests_total\n", query))
+    block = written[written.index("query: |\n") :].splitlines()[:4]
+    assert [line.strip() for line in block] == ["query: |", "sum(", "x", ")"]
+
+
 @given(st.integers(0, 10**18), st.integers(0, 18))
 def test_targets_keep_every_digit(digits: int, places: int) -> None:
     value = Fraction(digits % 10**places, 10**places) if places else Fraction(0)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slo.builtin import ServiceFacts, builtin
 from slo.model import Allowance, EventRatio, Objective
 from slo.openslo.faults import At, Finding
-from slo.openslo.objectives import FromFiles, objectives_of, refused
+from slo.openslo.objectives import FromFiles, objectives_of, refused, replaced
 from slo.openslo.plans import plan
+from slo.overrides import DEFAULTS, Asked
 from slo.periods import CalendarPeriods
 from tests.slo.openslo.support import GOOD, loaded, with_line
 from tests.slo.openslo.test_plans import OWN_SLO
@@ -95,10 +99,39 @@ def test_a_name_goes_before_a_label_and_a_label_before_a_pattern() -> None:
         assert found["container-up", "shop/web"].target_text == "50 %"
 
 
+@given(st.text("ab*", max_size=6), st.text("ab", max_size=8))
+def test_a_pattern_covers_what_the_same_regular_expression_matches(pattern: str, name: str) -> None:
+    asked = Asked("container-up", pattern, "x", DEFAULTS["container-up"], "f:1")
+    assert asked.covers(name) == (re.fullmatch(pattern.replace("*", ".*"), name) is not None)
+
+
+def test_a_hostile_pattern_is_quick() -> None:
+    asked = Asked("container-up", "*a" * 4000 + "b", "x", DEFAULTS["container-up"], "f:1")
+    assert not asked.covers("a" * 100_000)
+
+
 def test_a_second_objective_stands_beside_the_first() -> None:
     found = _all(_own("indicator: container-up, service: shop/api", more="    - target: 0.9\n"))
     assert found["container-up", "shop/api"].target_text == "95 %"
     assert found["up-1", "shop/api"].target_text == "90 %"
+
+
+def test_one_beside_never_takes_the_name_of_another_indicator() -> None:
+    found = _all(
+        _own("indicator: container-up, service: shop/api", "first"),
+        _own("indicator: container-up, service: shop/api", "cold-start", "0.9"),
+    )
+    assert found["container-up-cold-start", "shop/api"].target_text == "90 %"
+    assert found["cold-start", "shop/api"] == _all()["cold-start", "shop/api"]
+
+
+def test_counters_of_a_file_take_the_place_of_what_has_their_name_and_service() -> None:
+    built = builtin([replace(API, service="shop")], KNOWN)
+    (mine,) = _files(GOOD.replace("name: api", "name: container-up")).objectives
+    (other,) = _files(GOOD).objectives
+    found = replaced(built, [mine, other])
+    assert len({(it.slo, it.service, it.scope) for it in found}) == len(found) == len(built) + 1
+    assert [it for it in found if (it.slo, it.service) == ("container-up", "shop")] == [mine]
 
 
 def test_threshold_and_window_are_those_of_the_file() -> None:

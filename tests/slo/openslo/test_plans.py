@@ -187,12 +187,30 @@ def test_rows_below_one_and_windows_shorter_than_two_slices_are_told() -> None:
     month = _planned(with_line("30d", "28d"))
     assert ["row ticket-3d fires at 0.933x" in it.what for it in month.findings] == [True]
     sliced = with_line("Occurrences", "RatioTimeslices") + "      timeSliceWindow: 3m\n"
-    assert ["row fast has a short window of 5 min" in it.what for it in _planned(sliced).findings] == [True]
+    told = [it.what for it in _planned(sliced).findings]
+    assert told == [
+        "RatioTimeslices are checked, and not judged yet: Occurrences are",
+        "row fast has a short window of 5 min, less than two slices",
+    ]
+
+
+def test_what_is_read_and_not_done_is_told() -> None:
+    policy = "  alertPolicies:\n    - alertPolicyRef: loud\n"
+    (note,) = _planned(GOOD + policy).findings
+    assert (note.level, note.at.path) == ("note", "spec.alertPolicies")
+    (warning,) = _planned(with_line("counter: true", "counter: false")).findings
+    assert (warning.level, warning.at.path) == ("warning", "spec.objectives[0]")
+    assert "more than the sum of a counter" in warning.what
 
 
 def test_the_minute_that_was_meant_as_a_month_is_shorter_than_two_slices() -> None:
     found = _planned(peer_file("openslo/budgeting-method--timeslices-slo.yaml").read_text())
     assert "the window is shorter than two slices" in [it.what for it in found.findings]
+
+
+def test_what_is_wrong_with_the_indicator_of_all_is_told_once() -> None:
+    found = _planned(GOOD.replace("type: Prometheus", "type: Datadog") + "    - target: 0.9999\n").findings
+    assert sorted(it.at.line for it in found) == [14, 19]
 
 
 def test_every_slo_of_the_peers_has_a_plan() -> None:

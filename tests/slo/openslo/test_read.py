@@ -265,6 +265,13 @@ def test_a_file_that_is_wrong_throughout_does_not_fill_a_log() -> None:
     assert "more faults" in str(found.findings[-1])
 
 
+def test_what_a_terminal_would_obey_is_shown_escaped() -> None:
+    found = said(with_line("service: shop", 'service: shop\n  "a\\e[2J\u202e": "\\e[0m"'))
+    assert found[0].startswith(r"7: spec.a\x1b[2J\u202e: the field is not known")
+    assert said('"\\eb": 1\n"\\eb": 2\n')[0].startswith(r"2: \x1bb: the key stands twice")
+    assert all(it.isprintable() for it in found)
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "~"])
 def test_an_empty_file_is_a_warning(text: str) -> None:
     assert said(text) == ["1: warning: holds no document; write one with apiVersion, kind, metadata and spec"]

@@ -110,3 +110,13 @@ def test_a_threshold_named_elsewhere_needs_operator_and_value_too() -> None:
     )
     assert [it.at.path for it in loaded(NAMED, sli).faults] == ["spec.objectives[0].op", "spec.objectives[0].value"]
     assert loaded(NAMED + "      op: lt\n      value: 5\n", sli).findings == ()
+
+
+def test_a_fault_is_told_however_many_warnings_came_before() -> None:
+    many = "---\n".join(POLICY.replace("loud", f"p{i}") for i in range(600))
+    late = NAMED + "  alertPolicies:\n" + "    - alertPolicyRef: nowhere\n" * 1100
+    found = loaded(many, late)
+    assert [it.at.path for it in found.faults] == ["spec.indicatorRef"]
+    assert found.slos == ()
+    other = loaded(*(text.replace("name: api", f"name: a{i}") for i, text in enumerate([late, late])))
+    assert len(other.faults) == 2
