@@ -290,6 +290,11 @@ def _unopened(path: Path, fault: duckdb.Error) -> str:
         holder = _HOLDER.search(text)
         who = f"process {holder[1]}" if holder else "another process"
         return f"{path}: {who} has it open, and only one may; stop that one, or choose another folder with --data"
+    if "WAL does not match" in text:
+        return (
+            f"{path}: the log beside it is of another file: move {path.name}.wal away, and with it goes what it holds "
+            "of that file; a backup is better set in place by `midwatch restore FILE`"
+        )
     return f"{path}: can't be opened: {_sentence(fault)}; {_what_to_do(text)}"
 
 
