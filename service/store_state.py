@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,14 @@ class SeriesState:
         columns = self.columns
         for name, value in zip(Columns.__annotations__, row[1:], strict=True):
             getattr(columns, name)[row[0]] = value
+
+    def set_all(self, found: Mapping[str, NDArray[Any]]) -> None:
+        """Set all that is known of many series, from columns by name; of several rows of one series the last holds."""
+        ids = np.asarray(found["series_id"]).astype(np.int64)
+        _, back = np.unique(ids[::-1], return_index=True)
+        last = len(ids) - 1 - back
+        for name in Columns.__annotations__:
+            getattr(self.columns, name)[ids[last]] = np.asarray(found[name])[last]
 
     def row(self, series_id: int) -> Row:
         """All that is known of one series."""
