@@ -214,7 +214,7 @@ class Appender:
         if plan.mended:
             plan.layout = write_rises(cursor, plan.layout, _differences(plan.mended))
         _write_runs(cursor, plan.added.closed)
-        _write_mended(cursor, plan, self.state)
+        _write_mended(cursor, plan)
 
     def _mend(self, moment: Moment, rows: Rows, doubtful: NDArray[np.bool_], plan: Plan) -> Rows:
         """Note what late rows change; the rows without those whose moment is taken."""
@@ -295,7 +295,7 @@ def _write_runs(cursor: Cursor, runs: Sequence[tuple[int, int, int]]) -> None:
         insert(cursor, "runs", {"series_id": rows[:, 0].astype(np.uint32), "from_ms": rows[:, 1], "to_ms": rows[:, 2]})
 
 
-def _write_mended(cursor: Cursor, plan: Plan, state: SeriesState) -> None:
+def _write_mended(cursor: Cursor, plan: Plan) -> None:
     """Late samples change what stands of a series: some of its runs, and its state; one statement each for all."""
     gone = [(it.series_id, *run) for it in plan.mended for run in it.runs.gone if run not in it.runs.new]
     if gone:
@@ -304,7 +304,7 @@ def _write_mended(cursor: Cursor, plan: Plan, state: SeriesState) -> None:
         cursor.execute("DELETE FROM runs WHERE (series_id, from_ms) IN (SELECT (series_id, from_ms) FROM gone)")
         cursor.unregister("gone")
     _write_runs(cursor, [(it.series_id, *run) for it in plan.mended for run in it.runs.new if run not in it.runs.gone])
-    changed = [it for it in plan.mended if it.row != state.row(it.series_id)]
+    changed = [it for it in plan.mended if it.row != it.before]
     if changed:
         after = _states_after(plan)
         columns = zip(*(after[it.series_id] for it in changed), strict=True)

@@ -19,7 +19,7 @@ from service.store_batch import Rows
 from service.store_schema import BLOCK_MS
 from service.store_state import ChangedRuns, Row, SeriesState
 
-MOST_LATE = 5_000
+MOST_LATE = 2_000
 """Late samples of a transaction: others' batches come between two of them."""
 
 
@@ -31,8 +31,10 @@ class Mended(NamedTuple):
     differences: tuple[tuple[int, int], ...]
     """(time, billionths to add) to what was counted before."""
     runs: ChangedRuns
+    before: Row
+    """The series' state without them."""
     row: Row
-    """The series' state after them."""
+    """The same after them."""
 
 
 class Known(NamedTuple):
@@ -86,11 +88,12 @@ def _part(batch: MetricBatch, rows: NDArray[np.int64]) -> MetricBatch:
 def mend(late: Rows, stored: Flat, state: SeriesState, rules: Rules) -> list[Mended]:
     """What ordered late rows, new numbers alone, change, per series; `stored` are the numbers near them."""
     mine, near = _by_series(late.flat()), _by_series(stored)
-    return [_mended(number, samples, near.get(number, []), state, rules) for number, samples in mine.items()]
+    rows = state.rows(np.array(list(mine), np.int64))
+    return [_mended(row, mine[row[0]], near.get(row[0], []), state, rules) for row in rows]
 
 
-def _mended(number: int, late: list[Sample], stored: list[Sample], state: SeriesState, rules: Rules) -> Mended:
-    counter = bool(state.counter[number])
+def _mended(row: Row, late: list[Sample], stored: list[Sample], state: SeriesState, rules: Rules) -> Mended:
+    number, counter = row[0], bool(state.counter[row[0]])
     earlier = bisect_left(stored, late[0].ts_ms, key=lambda it: it.ts_ms)
     before, old = stored[earlier - 1] if earlier else None, stored[earlier:]
     after = list(steps(sorted([*old, *late]), before, rules))
@@ -99,13 +102,13 @@ def _mended(number: int, late: list[Sample], stored: list[Sample], state: Series
         was = {step.ts_ms: step.increment for step in steps(old, before, rules)}
         changes = ((step.ts_ms, step.increment - was.get(step.ts_ms, 0)) for step in after)
         differences = tuple(it for it in changes if it[1])
-    row = state.row(number)
     fresh = [(step.covered_from_ms, step.ts_ms) for step in after]
     runs, run_from = _runs(state.closed.get(number, ()), (row[7], row[4]), fresh, before)
     first, first_from, baseline = row[1:4]
     if before is None and after[0].ts_ms < first:
         first, first_from, baseline = after[0].ts_ms, after[0].covered_from_ms, counter and after[0].unknown
-    return Mended(number, len(late), differences, runs, (number, first, first_from, baseline, *row[4:7], run_from))
+    after_it = (number, first, first_from, baseline, *row[4:7], run_from)
+    return Mended(number, len(late), differences, runs, row, after_it)
 
 
 def _runs(closed: Sequence[Run], last: Run, fresh: list[Run], before: Sample | None) -> tuple[ChangedRuns, int]:

@@ -156,10 +156,10 @@ class SeriesState:
         for name in Columns.__annotations__:
             getattr(self.columns, name)[ids[last]] = np.asarray(found[name])[last]
 
-    def row(self, series_id: int) -> Row:
-        """All that is known of one series."""
-        values = (getattr(self.columns, name)[series_id].item() for name in Columns.__annotations__)
-        return (series_id, *values)
+    def rows(self, ids: Ids) -> list[Row]:
+        """All that is known of each of these series."""
+        values = (getattr(self.columns, name)[ids].tolist() for name in Columns.__annotations__)
+        return list(zip(ids.tolist(), *values, strict=True))
 
     def forget(self, ids: Iterable[int]) -> None:
         """Series that are no more."""
