@@ -70,7 +70,8 @@ def pieces(batch: MetricBatch, late: NDArray[np.bool_]) -> list[MetricBatch]:
     ends = np.flatnonzero(np.diff(ts_ms[at] // BLOCK_MS)) + 1
     parts = [part[i : i + MOST_LATE] for part in np.split(at, ends) for i in range(0, len(part), MOST_LATE)]
     rest = replace(_part(batch, np.flatnonzero(~late)), identity=batch.identity, metadata=batch.metadata)
-    return [*(_part(batch, part) for part in parts), rest]
+    needed = len(rest.ts_ms) or batch.identity is not None or len(batch.metadata)
+    return [*(_part(batch, part) for part in parts), *([rest] if needed else [])]
 
 
 def _part(batch: MetricBatch, rows: NDArray[np.int64]) -> MetricBatch:
