@@ -45,6 +45,11 @@ class Rows:
         return Rows(self.series[mask], self.ts_ms[mask], self.value[mask], self.start_ms[mask], self.counter[mask])
 
 
+def concatenated(parts: Sequence[Rows]) -> Rows:
+    """All rows, one part after the other."""
+    return Rows(*(np.concatenate([getattr(it, name) for it in parts]) for name in Rows.__annotations__))
+
+
 def rows_of(batch: MetricBatch, numbers: Ints, counter: Bools) -> Rows:
     """The samples of a batch, by the numbers of its series and whether these are counters."""
     index = np.asarray(batch.series_index, np.int64)
@@ -72,15 +77,27 @@ def screened(rows: Rows, oldest_ms: int, now_ms: int) -> tuple[Rows, dict[str, i
     return rows.where(~(old | ahead)), {reason: count for reason, count in found.items() if count}
 
 
-def ordered(rows: Rows) -> tuple[Rows, int]:
-    """The rows by series and time, of several at one moment the last one; how many were left out."""
+class Ordered(NamedTuple):
+    """Rows by series and time, of several at one moment the first; of those left out how many had its bits, or not."""
+
+    rows: Rows
+    same: int
+    conflicts: int
+
+
+def ordered(rows: Rows) -> Ordered:
+    """The rows in order, each moment of a series once."""
     if bool((rows.series[1:] > rows.series[:-1]).all()):
-        return rows, 0
-    order = np.lexsort((np.arange(len(rows)), rows.ts_ms, rows.series))
-    found = rows.where(order)
-    last = np.ones(len(found), np.bool_)
-    last[:-1] = (found.series[1:] != found.series[:-1]) | (found.ts_ms[1:] != found.ts_ms[:-1])
-    return found.where(last), int((~last).sum())
+        return Ordered(rows, 0, 0)
+    found = rows.where(np.lexsort((rows.ts_ms, rows.series)))
+    first = np.ones(len(found), np.bool_)
+    first[1:] = (found.series[1:] != found.series[:-1]) | (found.ts_ms[1:] != found.ts_ms[:-1])
+    if first.all():
+        return Ordered(found, 0, 0)
+    stands = np.maximum.accumulate(np.where(first, np.arange(len(found)), 0))[~first]
+    bits = found.value.view(np.int64)
+    same = int((bits[~first] == bits[stands]).sum())
+    return Ordered(found.where(first), same, len(stands) - same)
 
 
 class Added(NamedTuple):

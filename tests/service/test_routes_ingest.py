@@ -172,6 +172,18 @@ def test_a_body_of_the_other_version_is_refused(
     assert written(ask(app, "POST", "/api/v1/write", headers, packed(b""))) == (204, "0")
 
 
+def test_remote_write_tells_of_another_value_at_a_known_moment_and_does_not_count_it_as_written(
+    app: FastAPI, parts: Parts
+) -> None:
+    now_ms = system_clock()
+    told = [({"__name__": "rw"}, [(now_ms, value), (now_ms + 1, value)]) for value in (1.0, 2.0)]
+    one, other = (packed(first(it).SerializeToString()) for it in told)
+    assert written(ask(app, "POST", "/api/v1/write", V1, one)) == (204, "2")
+    answer = ask(app, "POST", "/api/v1/write", V1, other)
+    assert (*written(answer), answer.text) == (400, "0", "left out: 2 conflict\n")
+    assert parts.own.found["midwatch_server_refused_total"]["remote_write", "conflict"] == 2
+
+
 def test_remote_write_2_0_says_how_much_was_written(app: FastAPI) -> None:
     now_ms = system_clock()
     request = second(({"__name__": "ok"}, [(now_ms, 1.0)]), ({"job": "nameless"}, [(now_ms, 1.0), (now_ms + 1, 1.0)]))

@@ -149,8 +149,8 @@ def test_what_can_not_be_stored_is_left_out_and_counted(store: Store, clock: Clo
             Point(gauge, T0, float("inf"), None, "gauge"), Point(gauge, T0 + 1, -40.0, None, "gauge"),
         ])
     )  # fmt: skip
-    assert stored.refused == {"in_future": 1, "too_old": 1, "same_moment": 1}
-    assert [it.value for it in store.instant(ALL, clock.now_ms, 4_000_000)] == [3.0]
+    assert stored.refused == {"in_future": 1, "too_old": 1, "conflict": 1}
+    assert [it.value for it in store.instant(ALL, clock.now_ms, 4_000_000)] == [2.0]
     assert [it.value for it in store.instant(select("temperature"), clock.now_ms, 4_000_000)] == [-40.0]
 
 
@@ -373,7 +373,7 @@ def test_a_database_that_gave_up_is_opened_anew_with_all_that_was_acknowledged(s
 
 
 def test_a_database_that_can_not_be_opened_anew_at_once_is_tried_again_with_each_write(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def give_up(cursor: duckdb.DuckDBPyConnection) -> None:
         cursor.execute("DELETE FROM series")
@@ -391,12 +391,17 @@ def test_a_database_that_can_not_be_opened_anew_at_once_is_tried_again_with_each
             store.append(batch(rising(21), 2))
         with pytest.raises(StoreUnavailable, match="can't be read now"):
             store.range(ALL, T0, T0 + 60_000, 60_000)
+        with pytest.raises(StoreUnavailable, match="free some space"):
+            store.append(batch(rising(21), 2))
+    assert [it.getMessage() for it in caplog.records] == ["No space left"], "once, not for each write"
     assert store.append(batch(rising(21), 2))
     assert total(store) == 210
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
-def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(tmp_path: Path, clock: Clock) -> None:
+def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False)
@@ -418,6 +423,10 @@ def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(tmp_path: Pa
             for at in range(1, 400):
                 store.append(numbered(at))
                 taken = at
+        for _ in range(20):
+            with pytest.raises(StoreUnavailable):
+                store.append(numbered(taken + 1))
+        assert len(caplog.records) <= 2, "not a line for each batch that is refused"
         assert store.database.fault is not None
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         store.append(numbered(taken + 1))
