@@ -40,7 +40,7 @@ def _burn(
 ) -> Finding:
     subject, labels = identity(judgement.objective)
     firing = True if fired else (False if known else None)
-    evidence = (*(_row_line(it) for it in fired), *_lines(judgement, fired or list(judgement.rows[:1])))
+    evidence = (*(_row_line(it) for it in fired), *_lines(judgement, fired)) if fired else ()
     what = judgement.objective.slo
     summary = f"{subject.service}: the error budget of {what} burns {times(fired[0].long_burn)}" if fired else (
         f"{subject.service}: the error budget of {what} does not burn too fast"
@@ -53,15 +53,16 @@ def _burn(
 def _projected(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> Finding:
     subject, labels = identity(judgement.objective)
     what = judgement.objective.slo
+    firing = _projection_fires(judgement)
     return Finding(
         alert="budget-projected-gone",
         subject=subject,
         labels=labels,
         road="ticket" if what in WATCHED_BY_A_RULE else "page",
-        firing=_projection_fires(judgement),
+        firing=firing,
         at_ms=now_ms,
         summary=f"{subject.service}: at the present burn the error budget of {what} is gone soon",
-        evidence=_lines(judgement, list(judgement.rows[:1])),
+        evidence=_lines(judgement, list(judgement.rows[:1])) if firing else (),
         hold_ms=thresholds.hold_ms,
     )
 
@@ -114,6 +115,9 @@ def _counted(objective: Objective, counts: Counts) -> str:
         return f"{counted(counts.bad, 'restart')} in {duration(counts.total)} of instance time"
     if isinstance(indicator, MinuteSlices):
         return f"{counts.bad} bad of {counts.total} minutes"
+    if objective.slices is not None:
+        bad, events = counts.events or (counts.bad, counts.total)
+        return f"slices of {duration(objective.slices.slice_ms)}; {bad} bad of {events} events in them"
     if indicator.scale == 1000:
         return f"{duration(counts.bad)} bad of {duration(counts.total)} of container time"
     return f"{counts.bad} bad of {counts.total} events"

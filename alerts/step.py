@@ -22,6 +22,7 @@ SILENCED = "silenced"
 SILENCE_ENDED = "silence ended"
 
 _Told = Mapping[tuple[Road, str], Finding]
+_Firing = Mapping[tuple[Subject, Road], Sequence[Finding]]
 
 
 def step(
@@ -35,16 +36,18 @@ def step(
 
     `gone` holds keys of subjects and alerts that exist no more: their alerts resolve where no finding speaks of them.
     """
-    told = _by_identity(findings)
+    told = _by_identity(_of_interest(book, findings))
+    firing = _firing_of(told)
     kept: list[Incident] = []
     changes: list[Change] = []
     for before in book.incidents:
-        after = _settled(_joined(_advanced(before, told, gone, now_ms), told, now_ms), now_ms)
+        mine = firing.get((before.subject, before.road), ())
+        after = _settled(_joined(_advanced(before, told, gone, now_ms), mine, now_ms), now_ms)
         after, made = _announced(before, after, told, silences, now_ms)
         changes += made
         kept += [after] if after.status == "open" else []
     taken = {(it.subject, it.road) for it in book.incidents}
-    for fresh in _opened(told, taken, now_ms):
+    for fresh in _opened(firing, taken, now_ms):
         after, made = _announced(None, fresh, told, silences, now_ms)
         changes += made
         kept.append(after)
@@ -69,6 +72,21 @@ def incident_id(subject: Subject, road: Road, opened_ms: int) -> str:
     """The incident's identity, the same in every message about it: no route and no setting is in it."""
     digest = hashlib.sha256(subject.key.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{road}-{opened_ms}-{digest[:12]}"
+
+
+def _of_interest(book: AlertBook, findings: Sequence[Finding]) -> list[Finding]:
+    """Findings that fire, and those of subjects with an open incident: what else is quiet changes nothing."""
+    open_ = {it.subject for it in book.incidents}
+    return [it for it in findings if it.firing or it.subject in open_]
+
+
+def _firing_of(told: _Told) -> _Firing:
+    """What fires, by subject and road, in the order of what is told."""
+    found: dict[tuple[Subject, Road], list[Finding]] = {}
+    for finding in told.values():
+        if finding.firing:
+            found.setdefault((finding.subject, finding.road), []).append(finding)
+    return found
 
 
 def _by_identity(findings: Sequence[Finding]) -> dict[tuple[Road, str], Finding]:
@@ -137,15 +155,11 @@ def _resolved(alert: AlertState, now_ms: int) -> AlertState:
     return replace(alert, status="resolved", ended_ms=now_ms, frozen=False)
 
 
-def _joined(incident: Incident, told: _Told, now_ms: int) -> Incident:
+def _joined(incident: Incident, firing: Sequence[Finding], now_ms: int) -> Incident:
     """The incident with what else fires of its subject on its road."""
     known = {it.key for it in incident.alerts}
-    more = tuple(
-        _firing(it, now_ms)
-        for it in told.values()
-        if it.firing and it.road == incident.road and it.subject == incident.subject and it.key not in known
-    )
-    return replace(incident, alerts=incident.alerts + more)
+    more = tuple(_firing(it, now_ms) for it in firing if it.key not in known)
+    return replace(incident, alerts=incident.alerts + more) if more else incident
 
 
 def _settled(incident: Incident, now_ms: int) -> Incident:
@@ -154,14 +168,11 @@ def _settled(incident: Incident, now_ms: int) -> Incident:
     return replace(incident, status="resolved", resolved_ms=now_ms)
 
 
-def _opened(told: _Told, taken: set[tuple[Subject, Road]], now_ms: int) -> list[Incident]:
+def _opened(firing: _Firing, taken: set[tuple[Subject, Road]], now_ms: int) -> list[Incident]:
     """A new incident for each subject and road where something fires and none is open."""
-    fresh: dict[tuple[Subject, Road], list[AlertState]] = {}
-    for finding in told.values():
-        if finding.firing and (finding.subject, finding.road) not in taken:
-            fresh.setdefault((finding.subject, finding.road), []).append(_firing(finding, now_ms))
+    fresh = {key: tuple(_firing(it, now_ms) for it in found) for key, found in firing.items() if key not in taken}
     return [
-        Incident(incident_id(subject, road, now_ms), subject, road, "open", now_ms, None, False, tuple(alerts))
+        Incident(incident_id(subject, road, now_ms), subject, road, "open", now_ms, None, False, alerts)
         for (subject, road), alerts in sorted(fresh.items())
     ]
 

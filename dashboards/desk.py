@@ -16,6 +16,7 @@ from dashboards.source import DataSource
 from dashboards.text import coarse, stamp
 from dashboards.views import Chip, Found, Frame, NavLink, Notice
 from slo.model import Judgement, Matcher, Selector
+from slo.openslo.objectives import REFUSED
 
 TITLES: dict[PageName, str] = {"executive": "Executive", "oncall": "On-call", "debug": "Debug", "reports": "Reports"}
 TAIL = 3
@@ -175,9 +176,9 @@ def _found(desk: Desk) -> list[Found]:
 
 def _notices(desk: Desk) -> list[Notice]:
     status = desk.status
+    found = [_faulty_files(it) for it in desk.source.judgements() if it.objective.slo == REFUSED]
     if status.first_sample_ms is None:
-        return [_nothing_yet()]
-    found = []
+        return [_nothing_yet(), *found]
     silent = desk.silent_ms(status.last_sample_ms)
     if silent is not None:
         found.append(_stale(silent))
@@ -199,6 +200,15 @@ def _nothing_yet() -> Notice:
             "An agent elsewhere needs this service's address and, beyond loopback, its token: `midwatch agent --help`.",
             "The agent's own log says why it can't reach the engine or this service.",
         ),
+    )
+
+
+def _faulty_files(judgement: Judgement) -> Notice:
+    return Notice(
+        mark("warn", "faulty file"),
+        "A file of objectives is faulty",
+        judgement.reason,
+        ("`midwatch check` tells every fault with its line and its remedy.",),
     )
 
 

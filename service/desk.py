@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from dataclasses import asdict, replace
+from typing import Any, Final, NamedTuple
 
 from alerts import codec
 from alerts.message import Links, body, payload
 from alerts.model import AlertBook, Change, Incident, Silence, SilenceMatcher
 from service.store_db import Cursor
+
+MOST_FRESH: Final = 50
+REFRESH_MS: Final = 60_000
 
 
 class Receiver(NamedTuple):
@@ -34,6 +37,61 @@ class Message(NamedTuple):
     next_ms: int
 
 
+class KeptBook:
+    """The book as it was stored last, and as it is since, so that it is decoded once and not at each evaluation.
+
+    Of open incidents whose alerts only go on (a newer summary, newer evidence), no more than MOST_FRESH are stored at
+    once; the others are within REFRESH_MS.
+    """
+
+    def __init__(self) -> None:
+        self._stored_ms: int | None = None
+        self._book = AlertBook(())
+        self._refreshed_ms = 0
+        self._behind = False
+
+    def read(self, cursor: Cursor) -> AlertBook:
+        """The book; decoded anew where another one has been stored."""
+        rows = cursor.execute("SELECT max(at_ms) FROM alert_book").fetchall()
+        if rows[0][0] is None or rows[0][0] != self._stored_ms:
+            return read_book(cursor)
+        return self._book
+
+    def write(self, cursor: Cursor, before: AlertBook, after: AlertBook, now_ms: int) -> Kept:
+        """Store what has changed; what is returned is to be given to `keep` once the transaction is done."""
+        known = {it.id: it for it in before.incidents}
+        fresh = [it for it in after.incidents if known.get(it.id) != it]
+        wait = len(fresh) > MOST_FRESH and 0 <= now_ms - self._refreshed_ms < REFRESH_MS
+        if wait:
+            fresh = [it for it in fresh if it.id not in known or _bare(it) != _bare(known[it.id])]
+        elif len(fresh) > MOST_FRESH or self._behind:
+            fresh = list(after.incidents)
+            self._refreshed_ms = now_ms
+        if not fresh and {it.id for it in after.incidents} == known.keys():
+            return Kept(self._stored_ms, after, self._behind or wait)
+        write_book(cursor, after, now_ms)
+        write_incidents(cursor, fresh)
+        return Kept(now_ms, after, wait)
+
+    def keep(self, kept: Kept) -> None:
+        """The transaction is done."""
+        self._stored_ms, self._book, self._behind = kept
+
+
+class Kept(NamedTuple):
+    """When the stored book was written, the book, and whether stored incidents lack newer evidence."""
+
+    stored_ms: int | None
+    book: AlertBook
+    behind: bool
+
+
+def _bare(incident: Incident) -> Incident:
+    """The incident without what changes at each evaluation while its alerts fire."""
+    alerts = tuple(replace(it, last_true_ms=0, summary="", evidence=()) for it in incident.alerts)
+    return replace(incident, alerts=alerts)
+
+
 def read_book(cursor: Cursor) -> AlertBook:
     """The book as it was stored last; empty at the first start."""
     rows = cursor.execute("SELECT book FROM alert_book ORDER BY at_ms DESC LIMIT 1").fetchall()
@@ -47,11 +105,22 @@ def write_book(cursor: Cursor, book: AlertBook, now_ms: int) -> None:
 
 
 def write_incidents(cursor: Cursor, incidents: Sequence[Incident]) -> None:
-    """Store these incidents, new or changed."""
-    for it in incidents:
-        cursor.execute("DELETE FROM incidents WHERE id = ?", [it.id])
-        text = json.dumps(codec.encode_incident(it))
-        cursor.execute("INSERT INTO incidents VALUES (?, ?, ?, ?)", [it.id, it.opened_ms, it.resolved_ms, text])
+    """Store these incidents, new or changed, in two statements; of several of one id the last."""
+    last = {it.id: it for it in incidents}
+    if not last:
+        return
+    cursor.execute("DELETE FROM incidents WHERE id IN (SELECT unnest(?::VARCHAR[]))", [list(last)])
+    columns = [
+        list(last),
+        [it.opened_ms for it in last.values()],
+        [it.resolved_ms for it in last.values()],
+        [json.dumps(codec.encode_incident(it)) for it in last.values()],
+    ]
+    cursor.execute(
+        "INSERT INTO incidents SELECT unnest(?::VARCHAR[]), unnest(?::BIGINT[]), unnest(?::BIGINT[]),"
+        " unnest(?::VARCHAR[])",
+        columns,
+    )
 
 
 def read_incidents(cursor: Cursor, since_ms: int) -> list[Incident]:
@@ -96,17 +165,27 @@ def _silence(data: dict[str, Any]) -> Silence:
     return Silence(**{**data, "matchers": tuple(SilenceMatcher(**it) for it in data["matchers"])})
 
 
-def post(cursor: Cursor, change: Change, receivers: Sequence[Receiver], base_url: str, now_ms: int) -> int:
-    """Put the messages that a change asks for into the outbox; how many there are."""
-    wanted = [it for it in receivers if change.incident.road in it.roads] if change.notify else []
-    for receiver in wanted:
-        message = body(payload(change, Links(base_url, receiver.name), now_ms)).decode("ascii")
-        ((position,),) = cursor.execute("SELECT coalesce(max(position), 0) + 1 FROM outbox").fetchall()
-        number = f"{change.incident.id}-{change.incident.status}-{position}"
-        cursor.execute(
-            "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, 0, ?, NULL, NULL, NULL)",
-            [number, position, change.incident.id, receiver.name, message, now_ms, now_ms],
-        )
+def post(cursor: Cursor, changes: Sequence[Change], receivers: Sequence[Receiver], base_url: str, now_ms: int) -> int:
+    """Put the messages that changes ask for into the outbox, in their order; how many there are."""
+    wanted = [
+        (it, receiver) for it in changes if it.notify for receiver in receivers if it.incident.road in receiver.roads
+    ]
+    if not wanted:
+        return 0
+    ((last,),) = cursor.execute("SELECT coalesce(max(position), 0) FROM outbox").fetchall()
+    rows = list(enumerate(wanted, last + 1))
+    columns = [
+        [f"{change.incident.id}-{change.incident.status}-{position}" for position, (change, _) in rows],
+        [position for position, _ in rows],
+        [change.incident.id for change, _ in wanted],
+        [receiver.name for _, receiver in wanted],
+        [body(payload(it, Links(base_url, receiver.name), now_ms)).decode("ascii") for it, receiver in wanted],
+    ]
+    cursor.execute(
+        "INSERT INTO outbox SELECT unnest(?::VARCHAR[]), unnest(?::BIGINT[]), unnest(?::VARCHAR[]),"
+        " unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), ?, 0, ?, NULL, NULL, NULL",
+        [*columns, now_ms, now_ms],
+    )
     return len(wanted)
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from alerts.facts import Facts, ServerState
@@ -21,11 +21,13 @@ from service.facts import gather
 from service.ports import Readings, ask
 from service.roster import Heard, Row
 from service.slo_book import SloBook
+from service.slo_queries import Engine, QueriedCounts
+from service.slo_slices import SlicedCounts, revisions_of
 from service.store_db import Cursor
 from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
 from slo.judge import judge, placed, windows
-from slo.model import Judgement, Objective
+from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced
 
 _LOG = logging.getLogger(__name__)
@@ -78,8 +80,9 @@ class Evaluator:
         wake: Callable[[], None],
         most_bytes: int | None = None,
         slos: SloBook | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        """`most_bytes` is what the database may use."""
+        """`most_bytes` is what the database may use; `engine` answers the queries of objectives."""
         self.slos = slos or SloBook()
         """The objectives of files."""
         self._store = store
@@ -92,6 +95,9 @@ class Evaluator:
         self._lock = threading.Lock()
         self._up_since_ms = clock()
         self._history_ms = 0
+        self._book = desk.KeptBook()
+        self._queried = None if engine is None else QueriedCounts(engine)
+        self._sliced = SlicedCounts(store, revisions_of(store))
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""
@@ -112,12 +118,11 @@ class Evaluator:
         with self._lock:
             now_ms = self._clock()
 
-            def run(cursor: Cursor) -> None:
-                book = acknowledge(desk.read_book(cursor), incident_id, by, now_ms)
-                desk.write_book(cursor, book, now_ms)
-                desk.write_incidents(cursor, [it for it in book.incidents if it.id == incident_id])
+            def run(cursor: Cursor) -> desk.Kept:
+                before = self._book.read(cursor)
+                return self._book.write(cursor, before, acknowledge(before, incident_id, by, now_ms), now_ms)
 
-            self._store.database.write(run)
+            self._book.keep(self._store.database.write(run))
 
     def _evaluate(self, now_ms: int) -> Evaluated:
         rows, ended, state = ask(
@@ -150,14 +155,30 @@ class Evaluator:
         self._settle(lambda book: frozenset(), (), found, now_ms)
 
     def _judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
-        """All judgements, from counts of one reading."""
-        measurable = [it for it in objectives if it.unmeasurable is None]
-        wanted = [windows(it) for it in measurable]
-        found = self._store.counts_of([it.indicator for it in measurable], wanted, now_ms)
-        counts = {
-            it: dict(zip(spans, row, strict=True)) for it, spans, row in zip(measurable, wanted, found, strict=True)
-        }
-        return tuple(judge(it, counts.get(it, {}), now_ms) for it in objectives)
+        """All judgements; those of what is counted from counts of one reading."""
+        counted = [it for it in objectives if it.unmeasurable is None and it.query is None]
+        wanted = [windows(it) for it in counted]
+        found = self._store.counts_of([it.indicator for it in counted], wanted, now_ms)
+        rows = iter([
+            row if it.slices is None else self._sliced.of(it, spans, row, now_ms)
+            for it, spans, row in zip(counted, wanted, found, strict=True)
+        ])  # fmt: skip
+        if self._queried is not None:
+            self._queried.begin()
+        judged = []
+        for it in objectives:
+            counts = self._asked(it, now_ms) if it.query is not None or it.unmeasurable is not None else next(rows)
+            of, mine = (counts, []) if isinstance(counts, Objective) else (it, counts)
+            judged.append(judge(of, dict(zip(windows(of), mine, strict=False)), now_ms))
+        return tuple(judged)
+
+    def _asked(self, objective: Objective, now_ms: int) -> list[Counts] | Objective:
+        """What queries count, or the objective with why they don't."""
+        if objective.unmeasurable is not None:
+            return objective
+        if self._queried is None:
+            return replace(objective, unmeasurable="Nobody answers queries here.")
+        return self._queried.of(objective, windows(objective), now_ms)
 
     def _settle(
         self,
@@ -168,21 +189,19 @@ class Evaluator:
     ) -> None:
         """Step the alerts and store what follows; what is undone with the transaction has not happened."""
 
-        def run(cursor: Cursor) -> tuple[list[Change], int]:
-            book = desk.read_book(cursor)
+        def run(cursor: Cursor) -> tuple[list[Change], int, desk.Kept]:
+            book = self._book.read(cursor)
             after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone_of(book))
-            if after != book:
-                desk.write_book(cursor, after, now_ms)
+            kept = self._book.write(cursor, book, after, now_ms)
             ended = [it.incident for it in changes if it.incident.status == "resolved"]
-            before = {it.id: it for it in book.incidents}
-            fresh = [it for it in after.incidents if before.get(it.id) != it]
-            desk.write_incidents(cursor, [*fresh, *ended])
-            posted = sum(desk.post(cursor, it, self._receivers, self._base_url, now_ms) for it in changes)
+            desk.write_incidents(cursor, ended)
+            posted = desk.post(cursor, changes, self._receivers, self._base_url, now_ms)
             if judgements and now_ms - self._history_ms >= HISTORY_STEP_MS:
                 _write_history(cursor, judgements, now_ms)
-            return changes, posted
+            return changes, posted, kept
 
-        changes, posted = self._store.database.write(run)
+        changes, posted, kept = self._store.database.write(run)
+        self._book.keep(kept)
         if judgements and now_ms - self._history_ms >= HISTORY_STEP_MS:
             self._history_ms = now_ms
         for change in changes:

@@ -101,16 +101,16 @@ def _assemble(
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
     slos = SloBook(settings.slos, settings.slos_strict)
+    queries = queries_of(settings, store, clock)
     evaluator = Evaluator(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,
-        settings.retention.max_bytes, slos,
+        settings.retention.max_bytes, slos, queries.engine,
     )  # fmt: skip
     source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
     if isinstance(store, RemoteStore):
         store.sent = pace.ask
-    queries = queries_of(settings, store, clock)
     rules = rules_of(settings, store, queries, clock)
     way_in = wire(settings, data, store, clock)
     ended: Counter[str] = Counter()

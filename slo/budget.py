@@ -6,6 +6,8 @@ from fractions import Fraction
 
 from slo.model import Counts
 
+_NONE = Fraction(0)
+
 
 def sli(counts: Counts) -> Fraction | None:
     """Good over total events of the window, None without traffic; ratios of parts are never averaged."""
@@ -14,7 +16,11 @@ def sli(counts: Counts) -> Fraction | None:
 
 def burn(counts: Counts, budget: Fraction) -> Fraction | None:
     """How many times faster than allowed the budget burns: (bad / total) / budget; None without traffic."""
-    return None if counts.total <= 0 else Fraction(counts.bad, counts.total) / budget
+    if counts.total <= 0:
+        return None
+    if not counts.bad:
+        return _NONE
+    return Fraction(counts.bad * budget.denominator, counts.total * budget.numerator)
 
 
 def remaining(counts: Counts, budget: Fraction) -> Fraction | None:

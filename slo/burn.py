@@ -32,18 +32,24 @@ def covered(counts: Counts, policy: Policy = DEFAULT) -> bool:
     """True where enough of the window was observed for its counts to be believed."""
     if counts.observed_ms <= 0 or counts.expected_ms <= 0:
         return False
-    return counts.observed_ms + policy.coverage_grace_ms >= policy.coverage_floor * counts.expected_ms
+    floor = policy.coverage_floor
+    seen_ms = counts.observed_ms + policy.coverage_grace_ms
+    return seen_ms * floor.denominator >= floor.numerator * counts.expected_ms
 
 
-def judge_row(row: BurnRow, long: Counts, short: Counts, budget: Fraction, policy: Policy = DEFAULT) -> RowResult:
+def judge_row(
+    row: BurnRow, long: Counts, short: Counts, budget: Fraction, policy: Policy = DEFAULT, *, whole: bool = False
+) -> RowResult:
     """One row: it fires where both windows burn faster than its factor, strictly.
+
+    `whole`: totals are those of whole windows already, however young the history is.
 
     Either window at or below the factor settles it, whatever the other's coverage. `measured` is False where the row
     can't be known, which freezes its alert: coverage below the floor; or, for a page, no traffic in the short window
     while the long one burns, for silence proves no recovery.
     """
     fires = _both(
-        _exceeds(long, budget, row, policy, young=True, silent=False),
+        _exceeds(long, budget, row, policy, young=not whole, silent=False),
         _exceeds(short, budget, row, policy, young=False, silent=None if row.road == "page" else False),
     )
     return RowResult(
@@ -54,7 +60,7 @@ def judge_row(row: BurnRow, long: Counts, short: Counts, budget: Fraction, polic
         short_counts=short,
         fired=fires is True,
         measured=fires is not None,
-        guarded=fires is True and row.road == "page" and long.bad < policy.min_bad,
+        guarded=fires is True and row.road == "page" and long.bad_events < policy.min_bad,
     )
 
 
@@ -74,7 +80,11 @@ def _exceeds(
     """
     if not covered(counts, policy):
         return None
-    rate = burn(counts, budget)
-    if rate is None:
+    if counts.total <= 0:
         return silent
-    return rate * (Fraction(counts.expected_ms, row.long_ms) if young else 1) > row.factor
+    if not counts.bad:
+        return False
+    seen, whole = (counts.expected_ms, row.long_ms) if young else (1, 1)
+    limit = row.factor
+    left = counts.bad * seen * budget.denominator * limit.denominator
+    return left > limit.numerator * counts.total * whole * budget.numerator

@@ -10,6 +10,7 @@ from slo import budget as budgets
 from slo.burn import DEFAULT, Policy, covered, judge_row
 from slo.model import Allowance, Counts, Judgement, Objective, RowResult, State
 from slo.rows import burn_rows
+from slo.slices import Timeslices
 from slo.text import duration, percent, times
 
 
@@ -39,8 +40,9 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
     if objective.unmeasurable is not None:
         return _unmeasurable(objective, now_ms, objective.unmeasurable)
     own = counts[objective.window_ms]
+    whole = isinstance(objective.slices, Timeslices)
     rows = tuple(
-        judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy)
+        judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy, whole=whole)
         for row in burn_rows(objective.period_ms, policy.rows)
     )
     young = own.first_ms is not None and now_ms - own.first_ms < _fastest(rows).row.short_ms
@@ -48,7 +50,7 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
         rows = tuple(_held(row) for row in rows)
     left = budgets.remaining(own, objective.budget)
     gone_in = _gone_in(objective, own, rows, left)
-    projected = not young and _projected(own, rows, left, objective.period_ms, policy)
+    projected = not young and _projected(objective, own, rows, left, policy)
     state, reason = _state(objective, own, rows, left, projected, young, policy)
     return Judgement(
         objective=objective,
@@ -58,7 +60,7 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
         counts=own,
         sli=None if isinstance(objective.indicator, Allowance) else budgets.sli(own),
         budget_remaining=left,
-        burns=_burns(objective, counts, rows),
+        burns=_burns(rows),
         coverage=own.coverage,
         exhausted_at_ms=None if gone_in is None else now_ms + int(gone_in),
         rows=rows,
@@ -90,30 +92,44 @@ def _gone_in(objective: Objective, own: Counts, rows: tuple[RowResult, ...], lef
     rate = present_burn(rows)
     if left is None or rate is None:
         return None
+    if isinstance(objective.slices, Timeslices):
+        return _slices_gone_in(objective, rows, left)
     if objective.whole_ms is not None:
         rest_ms = objective.whole_ms - objective.window_ms
         return budgets.exhausted_in_period_ms(left, rate, own.expected_ms, rest_ms)
     return budgets.exhausted_in_ms(left, rate, own.expected_ms, objective.window_ms)
 
 
-def _projected(own: Counts, rows: tuple[RowResult, ...], left: Fraction | None, window_ms: int, policy: Policy) -> bool:
+def _slices_gone_in(objective: Objective, rows: tuple[RowResult, ...], left: Fraction) -> Fraction | None:
+    """R x P / burn: the budget of Timeslices is that of the whole period from the first minute on."""
+    rate = present_burn(rows)
+    if left <= 0 or not rate or (rate <= 1 and objective.whole_ms is None):
+        return None
+    gone_in = left * objective.period_ms / rate
+    rest_ms = None if objective.whole_ms is None else objective.whole_ms - objective.window_ms
+    return gone_in if rest_ms is None or gone_in <= rest_ms else None
+
+
+def _projected(
+    objective: Objective, own: Counts, rows: tuple[RowResult, ...], left: Fraction | None, policy: Policy
+) -> bool:
     """True where the whole window's budget is left now and gone within the policy's time.
 
     A young objective's budget of minutes would be gone within hours at any burn: it is the whole window's that counts.
     """
     fast, rate = _fastest(rows), present_burn(rows)
-    if left is None or left <= 0 or rate is None or rate <= 1 or fast.long_counts.bad < policy.min_bad:
+    if left is None or left <= 0 or rate is None or rate <= 1 or fast.long_counts.bad_events < policy.min_bad:
         return False
     if not (covered(fast.long_counts, policy) and covered(fast.short_counts, policy)):
         return False
-    return budgets.whole_window_gone_in_ms(left, rate, own.expected_ms, window_ms) <= policy.projection_ms
+    period_ms = objective.period_ms
+    history_ms = period_ms if isinstance(objective.slices, Timeslices) else own.expected_ms
+    return budgets.whole_window_gone_in_ms(left, rate, history_ms, period_ms) <= policy.projection_ms
 
 
-def _burns(
-    objective: Objective, counts: Mapping[int, Counts], rows: tuple[RowResult, ...]
-) -> tuple[tuple[int, Fraction | None], ...]:
-    needed = sorted({ms for it in rows for ms in (it.row.long_ms, it.row.short_ms)})
-    return tuple((ms, budgets.burn(counts[ms], objective.budget)) for ms in needed)
+def _burns(rows: tuple[RowResult, ...]) -> tuple[tuple[int, Fraction | None], ...]:
+    burns = {it.row.long_ms: it.long_burn for it in rows} | {it.row.short_ms: it.short_burn for it in rows}
+    return tuple(sorted(burns.items(), key=lambda it: it[0]))
 
 
 def _state(

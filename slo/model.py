@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from slo.periods import CalendarPeriods
+from slo.slices import RatioTimeslices, Timeslices
 
 Labels = tuple[tuple[str, str], ...]
 """Sorted (name, value) pairs."""
@@ -67,6 +68,21 @@ class Allowance:
     """Counters in seconds; scaled to milliseconds."""
 
 
+@dataclass(frozen=True)
+class QueryIndicator:
+    """What queries of PromQL answer at the end of each slice; `[{{.window}}]` is filled when they are asked.
+
+    `good` and `bad`: the share of `part` in `total`. `raw-good` and `raw-bad`: `part` is the share itself. `threshold`:
+    each series' value of `part` is good where it satisfies `op` and `value`.
+    """
+
+    kind: Literal["good", "bad", "raw-good", "raw-bad", "threshold"]
+    part: str
+    total: str = ""
+    op: Literal["lt", "lte", "gt", "gte"] = "lt"
+    value: Fraction = Fraction(0)
+
+
 Indicator = EventRatio | MinuteSlices | Allowance
 
 
@@ -95,6 +111,10 @@ class Objective:
     """The periods of a budget that does not roll; `placed` puts the objective into the one of a moment."""
     whole_ms: int | None = None
     """Length of a calendar's present period, of which `window_ms` have passed; None for a window that rolls."""
+    slices: Timeslices | RatioTimeslices | None = None
+    """How slices of time are judged, where the budget is one of slices and not of events."""
+    query: QueryIndicator | None = None
+    """What is asked in place of counting `indicator`."""
 
     @property
     def period_ms(self) -> int:
@@ -115,6 +135,13 @@ class Counts:
     unknown_starts: int = 0
     first_ms: int | None = None
     """First sight of any series of this indicator, ever; None where there was none."""
+    events: tuple[int, int] | None = None
+    """Bad and all events, where `bad` and `total` are of slices of time."""
+
+    @property
+    def bad_events(self) -> int:
+        """Bad events, also where slices are judged."""
+        return self.bad if self.events is None else self.events[0]
 
     @property
     def coverage(self) -> Fraction | None:

@@ -44,6 +44,17 @@ class RatioTimeslices:
 Method = Occurrences | Timeslices | RatioTimeslices
 
 
+RATIO_UNIT = 10**12
+"""A slice's ratio is an integer of these parts, rounded half to even once; from there on sums are exact."""
+
+
+def badness(method: Timeslices | RatioTimeslices, part: Slice) -> int:
+    """What one slice with traffic spends: 1 or 0 of itself, or of its ratio the parts of RATIO_UNIT."""
+    if isinstance(method, Timeslices):
+        return int(not _good(part, method.target))
+    return round(Fraction(part.bad * RATIO_UNIT, part.total))
+
+
 class Spent(NamedTuple):
     """What of a window was bad; slices without traffic and slices that nobody measured are told apart."""
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
-from slo.model import EventRatio, Objective, Selector
+from slo.model import EventRatio, Objective, QueryIndicator, Selector
 from slo.openslo.faults import Finding
-from slo.openslo.measures import Own
+from slo.openslo.measures import Measure, Own, RatioOf, RawOf, ThresholdOf
 from slo.openslo.plans import LONGEST_MS, SHORTEST_MS, Plan, why_not
 from slo.overrides import DEFAULTS, Asked, Goal, with_threshold
 from slo.periods import CalendarPeriods
 from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint
+from slo.slices import Occurrences
 from slo.text import duration, number
 
 REFUSED = "slo-files"
@@ -91,7 +92,23 @@ def _objective(plan: Plan) -> Objective:
         note="; ".join((*useless, f"asked for by {_where(plan)}")),
         unmeasurable=why_not(plan),
         calendar=_calendar(plan),
+        slices=None if isinstance(plan.method, Occurrences) else plan.method,
+        query=_query(plan.measure),
     )
+
+
+def _query(measure: Measure) -> QueryIndicator | None:
+    """What is asked of the query engine; None for what is counted."""
+    match measure:
+        case RatioOf(total, good, bad):
+            part = good or bad
+            return None if part is None else QueryIndicator("good" if good else "bad", part.text, total.text)
+        case RawOf(query, good):
+            return QueryIndicator("raw-good" if good else "raw-bad", query.text)
+        case ThresholdOf(query, op, value):
+            return QueryIndicator("threshold", query.text, op=op, value=value)
+        case _:
+            return None
 
 
 def _calendar(plan: Plan) -> CalendarPeriods | None:

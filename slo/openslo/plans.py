@@ -22,6 +22,8 @@ DEFAULT_WINDOW = Duration(30, "d")
 """The window where a file names none."""
 SHORTEST_MS, LONGEST_MS = HOUR_MS, 366 * DAY_MS
 """Windows that are judged; shorter ones hold too little, longer ones more than is kept."""
+SHORTEST_SLICE_MS = 60_000
+"""Slices that are judged; OpenSLO has no shorter ones."""
 _UNITS: dict[str, Unit] = {"m": "m", "h": "h", "d": "d", "w": "w", "M": "M", "Q": "Q", "Y": "Y"}
 
 
@@ -76,11 +78,12 @@ def why_not(plan: Plan) -> str | None:
     if plan.weight is not None:
         return "Composites are checked, and not judged yet."
     if not isinstance(plan.method, Occurrences):
-        return f"{type(plan.method).__name__} are checked, and not judged yet: Occurrences are."
+        if isinstance(plan.measure, Own):
+            return f"{type(plan.method).__name__} are judged of counters and queries, and not of built-in indicators."
+        if not SHORTEST_SLICE_MS <= plan.method.slice_ms <= plan.window_ms:
+            return f"Slices from {duration(SHORTEST_SLICE_MS)} to the whole window are judged."
     if not SHORTEST_MS <= plan.window_ms <= LONGEST_MS:
         return f"Windows from {duration(SHORTEST_MS)} to {duration(LONGEST_MS)} are judged."
-    if not isinstance(plan.measure, Own | EventRatio):
-        return "Its query is more than the sum of a counter: checked, and not judged yet."
     return None
 
 

@@ -51,7 +51,7 @@ def _incident(number: str = "page-1", status: str = "open") -> Incident:
 def _post(database: Database, receivers: list[Receiver], incident: Incident) -> None:
     kind = "opened" if incident.status == "open" else "resolved"
     change = Change(kind, incident, "first notification", True)  # type: ignore[arg-type]
-    database.write(lambda cursor: desk.post(cursor, change, receivers, "http://watch", NOW))
+    database.write(lambda cursor: desk.post(cursor, [change], receivers, "http://watch", NOW))
 
 
 def _round(database: Database, receivers: list[Receiver], clock: Clock) -> int:

@@ -41,6 +41,10 @@ def test_faults_are_in_the_metric_on_the_pages_and_in_the_api(parts: Parts) -> N
     page = ask(app, "GET", "/oncall").text
     assert "b.yaml:28: spec.objectives[0].target: is not from 0 to below 1" in page
     assert "What was good before goes on." in page
+    for path in ("/", "/oncall", "/debug"):
+        page = ask(app, "GET", path).text
+        assert page.count("<b>A file of objectives is faulty</b>") == 1
+        assert page.index("A file of objectives is faulty") < page.index("b.yaml:28: ")
     judgements = json.loads(ask(app, "GET", "/api/judgements").text)["judgements"]
     (told,) = [it for it in judgements if it["slo"] == "slo-files"]
     assert (told["service"], told["state"]) == ("platform", "unmeasured")

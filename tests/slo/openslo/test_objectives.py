@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slo.builtin import ServiceFacts, builtin
-from slo.model import Allowance, EventRatio, Objective
+from slo.model import Allowance, EventRatio, Objective, QueryIndicator
 from slo.openslo.faults import At, Finding
 from slo.openslo.objectives import FromFiles, objectives_of, refused, replaced
 from slo.openslo.plans import plan
 from slo.overrides import DEFAULTS, Asked
 from slo.periods import CalendarPeriods
+from slo.slices import Timeslices
 from tests.slo.openslo.support import GOOD, loaded, with_line
 from tests.slo.openslo.test_plans import OWN_SLO
 from tests.slo.openslo.test_read import CALENDAR, THRESHOLD
@@ -59,9 +60,10 @@ def test_counters_are_judged_as_they_stand() -> None:
     ("text", "why"),
     [
         (GOOD.replace("Prometheus", "Datadog"), "does not read sources of type Datadog"),
-        (with_line("counter: true", "counter: false"), "more than the sum of a counter"),
-        (f"{THRESHOLD}      op: lt\n      value: 2\n", "more than the sum of a counter"),
-        (with_line("Occurrences", "RatioTimeslices") + "      timeSliceWindow: 1m\n", "RatioTimeslices are checked"),
+        (
+            with_line("Occurrences", "RatioTimeslices") + "      timeSliceWindow: 31d\n",
+            "Slices from 1 min to the whole",
+        ),
         (with_line("30d", "30m"), "Windows from 1 h to 366 d are judged"),
         (with_line("30d", "2Y"), "Windows from 1 h to 366 d are judged"),
     ],
@@ -171,7 +173,9 @@ def test_what_is_not_judged_of_an_indicator_says_so_in_its_place() -> None:
     found = _all(_own("indicator: container-up, service: shop/api").replace("Occurrences", "RatioTimeslices").replace(
         "target: 0.95", "target: 0.95\n      timeSliceWindow: 1m"
     ))  # fmt: skip
-    assert "RatioTimeslices are checked" in (found["container-up", "shop/api"].unmeasurable or "")
+    assert "RatioTimeslices are judged of counters and queries" in (
+        found["container-up", "shop/api"].unmeasurable or ""
+    )
 
 
 def test_a_calendar_goes_with_its_objective() -> None:
@@ -192,3 +196,18 @@ def test_faults_are_an_objective_that_nothing_can_measure() -> None:
     assert two == replace(
         one, unmeasurable="a.yaml:3: spec: is wrong; correct it. And 1 more. What was good before goes on."
     )
+
+
+def test_slices_of_counters_are_judged() -> None:
+    text = with_line("Occurrences", "Timeslices") + "      timeSliceTarget: 0.95\n      timeSliceWindow: 5m\n"
+    (found,) = _files(text).objectives
+    assert found.unmeasurable is None
+    assert found.slices == Timeslices(Fraction(95, 100), 300_000)
+
+
+def test_queries_that_are_more_than_counters_are_asked() -> None:
+    (found,) = _files(f"{THRESHOLD}      op: lt\n      value: 2\n").objectives
+    assert found.query == QueryIndicator("threshold", "lag", op="lt", value=Fraction(2))
+    (found,) = _files(with_line("counter: true", "counter: false")).objectives
+    assert found.query == QueryIndicator("good", 'http_requests_total{code!~"5.."}', "http_requests_total")
+    assert found.unmeasurable is None

@@ -1,0 +1,172 @@
+"""Slices of time over a real store, against a second implementation over the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.slo_slices import Rule, SlicedCounts, revisions_of
+from service.store import Store
+from slo.judge import judge, windows
+from slo.model import Counts, EventRatio, Matcher, Objective, Selector
+from slo.slices import RatioTimeslices, Timeslices
+from tests.service.naive import Naive
+from tests.service.stores import T0, Clock, Point, batch, select, series
+from tests.service.test_store_counts import Step, moments, steps
+
+BAD = EventRatio((select("requests_total"),), bad=(Selector("requests_total", (Matcher("code", "=~", "5.."),)),))
+GOOD = EventRatio((select("seconds_total"),), good=(select("good_seconds_total"),), scale=1000)
+RULES: list[Rule] = [
+    Timeslices(Fraction(9, 10), 60_000),
+    Timeslices(Fraction(1), 300_000),
+    RatioTimeslices(60_000),
+    RatioTimeslices(420_000),
+]
+WINDOWS = (60_000, 300_000, 3_600_000, 4 * 3_600_000)
+MINUTE = 60_000
+
+
+def objective(rule: Rule, indicator: EventRatio = BAD, window_ms: int = 4 * 3_600_000) -> Objective:
+    return Objective("x", "s", (), indicator, Fraction(1, 100), "99 %", window_ms, "X", slices=rule)
+
+
+def second(naive: Naive, of: Objective, window_ms: int, until_ms: int) -> tuple[int, int]:
+    """(bad, total) slice by slice, the naive way."""
+    rule = of.slices
+    assert rule is not None
+    assert isinstance(of.indicator, EventRatio)
+    count = max(1, window_ms // rule.slice_ms)
+    end = until_ms - until_ms % rule.slice_ms
+    spent, busy = Fraction(0), 0
+    for at in range(end - (count - 1) * rule.slice_ms, end + 1, rule.slice_ms):
+        found = naive.counts(of.indicator, at - rule.slice_ms, at)
+        if found.observed_ms == 0 or 10 * found.observed_ms < 9 * found.expected_ms or found.total <= 0:
+            continue
+        busy += 1
+        ratio = Fraction(min(found.bad, found.total), found.total)
+        if isinstance(rule, Timeslices):
+            spent += 1 - ratio < rule.target
+        else:
+            spent += round(ratio * 10**12)
+    if isinstance(rule, Timeslices):
+        return int(spent), count if busy else 0
+    return int(spent), busy * 10**12
+
+
+def ask(store: Store, sliced: SlicedCounts, of: Objective, until_ms: int, spans: Sequence[int]) -> list[Counts]:
+    return sliced.of(of, spans, store.counts(of.indicator, spans, until_ms), until_ms)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(steps, st.lists(moments, min_size=1, max_size=4), st.sampled_from(RULES), st.sampled_from([BAD, GOOD]))
+def test_slices_are_those_of_a_second_implementation(
+    told: list[Step], asked: list[int], rule: Rule, indicator: EventRatio
+) -> None:
+    """Asked again after each step, so that what was kept from before is held against what came since."""
+    with TemporaryDirectory() as folder:
+        clock, naive = Clock(T0 + 4 * 3_600_000), Naive()
+        store = Store(Path(folder) / "x.duckdb", clock)
+        sliced = SlicedCounts(store, revisions_of(store))
+        of = objective(rule, indicator)
+        try:
+            for at, step in enumerate(told):
+                if isinstance(step, list):
+                    store.append(batch(step))
+                    naive.append(batch(step))
+                elif step == "keep":
+                    store.keep()
+                until = sorted(asked)[min(at, len(asked) - 1)]
+                for span, found in zip(WINDOWS, ask(store, sliced, of, until, WINDOWS), strict=True):
+                    assert (found.bad, found.total) == second(naive, of, span, until)
+        finally:
+            store.close()
+
+
+def minutes(store: Store, of: dict[int, tuple[int, int]], begin: int = T0) -> None:
+    """Samples each 15 s; in minute k so many bad and all requests."""
+    bad = total = 0
+    points = []
+    for minute in range(max(of) + 1):
+        for quarter in range(4):
+            if minute in of:
+                at = begin + minute * MINUTE + quarter * 15_000 + 1
+                bad += of[minute][0] if quarter == 0 else 0
+                total += of[minute][1] if quarter == 0 else 0
+                points += [
+                    Point(series("requests_total", code=code), at, float(value), begin)
+                    for code, value in (("500", bad), ("200", total - bad))
+                ]
+    store.append(batch(points))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "x.duckdb", Clock(T0 + 86_400_000))
+
+
+def test_a_bad_minute_is_bad_whatever_its_traffic_and_a_quiet_one_is_not(store: Store) -> None:
+    minutes(store, {0: (0, 10), 1: (0, 0), 2: (5, 10), 3: (0, 10), 4: (0, 1000), 5: (0, 1)})
+    sliced = SlicedCounts(store, revisions_of(store))
+    (found,) = ask(store, sliced, objective(RULES[0]), T0 + 5 * MINUTE, [5 * MINUTE])
+    assert (found.bad, found.total, found.events) == (1, 5, (5, 1030))
+    (found,) = ask(store, sliced, objective(RULES[2]), T0 + 5 * MINUTE, [5 * MINUTE])
+    assert (found.bad, found.total) == (5 * 10**11, 4 * 10**12)  # the idle minute is in neither
+    store.close()
+
+
+def test_a_minute_that_nobody_measured_is_not_bad_until_its_samples_come(store: Store) -> None:
+    minutes(store, {0: (0, 10), 1: (0, 10)})
+    sliced, of = SlicedCounts(store, revisions_of(store)), objective(RULES[0])
+    (found,) = ask(store, sliced, of, T0 + 6 * MINUTE, [6 * MINUTE])
+    assert (found.bad, found.total) == (0, 6)
+    assert found.observed_ms < 3 * MINUTE
+    minutes(store, {0: (0, 10), 1: (0, 10), 2: (9, 10), 3: (9, 10), 4: (9, 10), 5: (0, 10), 6: (0, 10)})
+    (found,) = ask(store, sliced, of, T0 + 6 * MINUTE, [6 * MINUTE])
+    assert (found.bad, found.total) == (3, 6)
+    store.close()
+
+
+def test_the_budget_of_timeslices_is_the_whole_windows_from_the_first_minute_on(store: Store) -> None:
+    minutes(store, {at: (1 if at == 30 else 0, 1) for at in range(62)})
+    of = objective(RULES[0], window_ms=30 * 86_400_000)
+    spans = windows(of)
+    counts = ask(store, SlicedCounts(store, revisions_of(store)), of, T0 + 61 * MINUTE, spans)
+    found = judge(of, dict(zip(spans, counts, strict=True)), T0 + 61 * MINUTE)
+    assert found.counts.total == 43_200
+    assert found.budget_remaining == 1 - Fraction(1, 432)
+    burns = dict(found.burns)
+    assert burns[3_600_000] == Fraction(5, 3)  # one bad minute of an hour at 99 %
+    assert found.state == "ok"
+    store.close()
+
+
+def test_without_traffic_there_is_nothing_to_judge(store: Store) -> None:
+    minutes(store, dict.fromkeys(range(12), (0, 0)))
+    of = objective(RULES[0])
+    spans = windows(of)
+    counts = ask(store, SlicedCounts(store, revisions_of(store)), of, T0 + 11 * MINUTE, spans)
+    found = judge(of, dict(zip(spans, counts, strict=True)), T0 + 11 * MINUTE)
+    assert (found.state, found.sli) == ("no-traffic", None)
+    store.close()
+
+
+def test_a_late_sample_moves_what_was_bad_into_the_minute_in_which_it_happened(store: Store) -> None:
+    def tell(*rows: tuple[int, float]) -> None:
+        name = series("requests_total", code="500")
+        store.append(batch([Point(name, T0 + second * 1000, value, T0) for second, value in rows]))
+
+    tell((10, 0.0), (50, 0.0), (110, 10.0), (170, 10.0), (230, 10.0))
+    sliced, of = SlicedCounts(store, revisions_of(store)), objective(RULES[0])
+    spans = [MINUTE, 2 * MINUTE]
+    assert [it.bad for it in ask(store, sliced, of, T0 + 2 * MINUTE, spans)] == [1, 1]
+    assert [it.bad for it in ask(store, sliced, of, T0 + MINUTE, spans)] == [0, 0]
+    tell((58, 10.0))
+    assert [it.bad for it in ask(store, sliced, of, T0 + MINUTE, spans)] == [1, 1]
+    assert [it.bad for it in ask(store, sliced, of, T0 + 2 * MINUTE, spans)] == [0, 1]
+    store.close()
