@@ -438,3 +438,13 @@ def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(
         store.close()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("many", [1_100, 5_000])
+def test_a_batch_may_bring_more_new_series_than_the_index_has_room_for(store: Store, many: int) -> None:
+    """While slices are kept, which look at what is new of their metrics."""
+    disk = MinuteSlices("gauge", select("used_bytes"), select("size_bytes"), Fraction(7, 10))
+    store.counts(disk, [120_000], T0)
+    found = [Point(series(f"m{n % 7}", service="api", n=str(n)), T0, 1.0, None, "gauge") for n in range(many)]
+    assert store.append_counted(batch([*found, Point(REQUESTS, T0, 5.0, T0 - 1)])).refused == {}
+    assert len(store.directory) == many + 1
