@@ -20,8 +20,8 @@ up: .venv/.server ## Engine, service, agent and the demo shop, until dashboards 
 down: ## Stop what `make up` started, and nothing else
 	@if [ -x $(BIN)/midwatch ]; then $(BIN)/midwatch down $(ARGS); else echo "nothing was started from here"; fi
 
-test: .venv/.dev test-packages lint wheel-test ## All checks and tests, on a real engine, a real Prometheus, a real browser
-	@MIDWATCH_TEST_REQUIRE=1 $(BIN)/python -m pytest -q --ignore=tests/benchmarks $(ARGS)
+test: .venv/.dev test-packages lint ## All checks and tests, on a real engine, a real Prometheus, a real browser
+	@.ci/test $(ARGS)
 
 test-v2: KILLS ?= 40
 test-exact: KILLS ?= 500

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
@@ -90,7 +91,12 @@ def write_parquet(settings: Settings, folder: Path, span: Span) -> Iterator[tupl
         path, rows = folder / f"{table}.parquet", 0
         part = folder / f"{table}.parquet.part"
         try:
-            with _table(settings, table, span) as reader, pq.ParquetWriter(part, reader.schema) as writer:
+            part.unlink(missing_ok=True)
+            with (
+                _table(settings, table, span) as reader,
+                _private(part) as file,
+                pq.ParquetWriter(file, reader.schema) as writer,
+            ):
                 for batch in reader:
                     writer.write_batch(batch)
                     rows += batch.num_rows
@@ -187,13 +193,24 @@ def run_child(query: str, folder: Path, limits: Limits) -> Found:
 
 def lines(found: Found, json: bool) -> Iterator[str]:
     """The result for people, tab-separated, or as one JSON object per row."""
+    names = _apart(found.columns)
     if not json:
         yield "\t".join(map(plain, found.columns))
     for row in found.rows:
         if json:
-            yield json_.dumps(dict(zip(found.columns, row, strict=True)), ensure_ascii=True)
+            yield json_.dumps(dict(zip(names, row, strict=True)), ensure_ascii=True)
         else:
             yield "\t".join("" if cell is None else plain(_text(cell)) for cell in row)
+
+
+def _apart(columns: Sequence[str]) -> list[str]:
+    """The names, those that are there already with a number: `a`, `a_1`."""
+    found, told = dict[str, None](), set(columns)
+    for name in columns:
+        numbered = (f"{name}_{at}" for at in count(1))
+        free = name if name not in found else next(it for it in numbered if it not in found and it not in told)
+        found[free] = None
+    return list(found)
 
 
 def _text(cell: object) -> str:

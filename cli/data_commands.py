@@ -1,4 +1,4 @@
-"""`midwatch backup`, `export` and `sql`: what is stored, in files of one's own and for questions of one's own."""
+"""`midwatch backup`, `restore`, `export` and `sql`: what is stored, in files and for questions of one's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from cli.errors import Refusal
 from cli.terminal import counted, plain
 
+DATA = Path("/var/lib/midwatch")
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
 ]
@@ -24,7 +26,7 @@ def backup(
     to: Annotated[Path, typer.Argument(help="A folder, or the file to make; one that is there already stays.")],
     config: ConfigFile = None,
 ) -> None:
-    """Copy the whole database, as of one moment, while the service runs; the copy can take the place of its file."""
+    """Copy the whole database, as of one moment, while the service runs; `midwatch restore` sets it in place."""
     from cli.config import load
     from cli.data import copy
 
@@ -32,6 +34,23 @@ def backup(
     path = to / f"midwatch-{stamp}.duckdb" if to.is_dir() else to
     size = copy(load(config, os.environ).service, path.absolute())
     print(plain(f"{path}: {counted(size, 'byte')}"))
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `midwatch backup` made.")],
+    data: Annotated[Path, typer.Option("--data", envvar="MIDWATCH_DATA", help="Folder that holds all state.")] = DATA,
+) -> None:
+    """Set a backup in the place of the database, while the service is stopped; the old one is kept beside it."""
+    from service.errors import StoreFault
+    from service.store_restore import restore as restored
+
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    path = data / "server" / "midwatch.duckdb"
+    try:
+        aside = restored(file, path, stamp)
+    except StoreFault as fault:
+        raise Refusal(str(fault)) from fault
+    print(plain(f"{path}: restored from {file}" + (f"; the old one is {aside}" if aside else "")))
 
 
 def export(

@@ -14,15 +14,13 @@ from typing import Annotated
 import typer
 
 from cli import usage
-from cli.data_commands import backup, export, sql
+from cli.data_commands import DATA, backup, export, restore, sql
 from cli.demo_commands import app as demo_app
 from cli.errors import ConfigFault, Refusal
 from cli.silence_commands import app as silence_app
 from cli.slo_commands import app as slo_app
 from cli.terminal import plain
 from cli.token_commands import app as token_app
-
-DATA = Path("/var/lib/midwatch")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +33,7 @@ app.add_typer(silence_app, name="silence")
 app.add_typer(slo_app, name="slo")
 app.add_typer(token_app, name="token")
 app.command(epilog="Example: midwatch backup /srv/backups")(backup)
+app.command(epilog="Example: midwatch restore /srv/backups/midwatch-2026-01-31T06-00-00Z.duckdb")(restore)
 app.command(epilog="Example: midwatch export --from -24h --parquet /srv/export")(export)
 app.command(epilog="Example: midwatch sql 'SELECT metric, count(*) FROM metrics GROUP BY 1' --from -1h")(sql)
 

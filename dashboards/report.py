@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
-
-import pandas as pd
 
 from dashboards import svg
 from dashboards.desk import Desk, frame
@@ -19,6 +17,9 @@ from dashboards.slo_rows import subject, where
 from dashboards.text import duration, number, percent, percent_split, stamp
 from dashboards.views import Meter, Option, Tile
 from slo.model import Allowance, Counts, EventRatio, Judgement, MinuteSlices, Objective, unit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LINE_WIDTH, LINE_HEIGHT = 900, 180
 COVERAGE_FLOOR = Fraction(9, 10)
@@ -87,6 +88,8 @@ def csv_name(desk: Desk) -> str:
 
 def frame_of(days: Sequence[Day]) -> pd.DataFrame:
     """The report as a data frame, one row a day; ratios are floats, absent is NaN."""
+    import pandas as pd  # a report alone needs it: no start waits for it
+
     return pd.DataFrame(
         {
             "day": [it.day for it in days],
@@ -101,6 +104,8 @@ def frame_of(days: Sequence[Day]) -> pd.DataFrame:
 
 
 def _floats(values: Sequence[Fraction | None]) -> pd.Series[float]:
+    import pandas as pd
+
     return pd.Series([float("nan") if value is None else float(value) for value in values], dtype="float64")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import choose_encoder
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.pages import CONTENT_SECURITY_POLICY, STATIC, RequestFault, error, render
 from service import (
@@ -59,16 +61,28 @@ def create_app(parts: Parts) -> FastAPI:
     _add_faults(app, parts)
     Path(STATIC).mkdir(exist_ok=True)
     app.mount("/static", StaticFiles(directory=STATIC))
-    app.middleware("http")(_cached)
+    app.add_middleware(Cached)
     return app
 
 
-async def _cached(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Built files carry a hash in their names and stand for ever; all else is of this moment."""
-    answer = await call_next(request)
-    forever = request.url.path.startswith("/static/dist/") and answer.status_code == 200
-    answer.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable" if forever else "no-store")
-    return answer
+class Cached:
+    """ASGI middleware: built files carry a hash in their names and stand for ever; all else is of this moment."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and say in its answer how long that holds."""
+        built = scope["type"] == "http" and str(scope["path"]).startswith("/static/dist/")
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                forever = built and message["status"] == 200
+                how = "public, max-age=31536000, immutable" if forever else "no-store"
+                MutableHeaders(scope=message).setdefault("Cache-Control", how)
+            await send(message)
+
+        await self._app(scope, receive, sent)
 
 
 def _add_own(app: FastAPI, parts: Parts) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import zstandard
 from google.protobuf.message import DecodeError, Message
@@ -24,6 +24,10 @@ _GZIP_WBITS = 31
 _ZSTD_WINDOW_BYTES = 8 << 20
 _ZSTD_PIECE_BYTES = 512
 """What is fed at once: its blocks give at most 16 MiB, so that no body gives much more than its bound."""
+MOST_PARTS = 64
+"""Members of a gzip body or frames of a zstd one: each has a cost of its own, however little is in it."""
+HARMLESS: Final = frozenset({"same_moment"})
+"""Reasons for which a sample is left out and yet nothing is lost: counted, and no refusal to its sender."""
 _JSON_BYTES_PER_OBJECT = 20
 _MAX_SEQUENCE = 2**63 - 1
 
@@ -129,8 +133,9 @@ def batch_identity(header: str | None, signal: Signal) -> BatchIdentity | None:
 
 def _gunzip(body: bytes, limit: int) -> bytes:
     """Every member of a gzip body, decompressed to at most one byte over the limit."""
-    parts, size, rest = [], 0, body
+    parts, size, rest = list[bytes](), 0, body
     while rest and size <= limit:
+        _check_parts(len(parts), "gzip members")
         member = isal_zlib.decompressobj(_GZIP_WBITS)
         try:
             part = member.decompress(rest, limit + 1 - size)
@@ -146,9 +151,11 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 def _unzstd(body: bytes, limit: int) -> bytes:
     """Every frame of a zstd body, decompressed to little more than the limit."""
-    found, view, at, frame = bytearray(), memoryview(body), 0, None
+    found, view, at, frame, frames = bytearray(), memoryview(body), 0, None, 0
     while at < len(body) and len(found) <= limit:
-        frame = frame or zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
+        if frame is None:
+            _check_parts(frames, "zstd frames")
+            frame, frames = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj(), frames + 1
         piece = view[at : at + _ZSTD_PIECE_BYTES]
         try:
             found += frame.decompress(piece)
@@ -161,3 +168,9 @@ def _unzstd(body: bytes, limit: int) -> bytes:
     if frame is not None and len(found) <= limit:
         raise IngestRefused(400, "the zstd body ends too early")
     return bytes(found)
+
+
+def _check_parts(so_far: int, named: str) -> None:
+    """400 where a body goes on after as many parts as are taken."""
+    if so_far >= MOST_PARTS:
+        raise IngestRefused(400, f"the body has more than the {MOST_PARTS} {named} taken: send one")

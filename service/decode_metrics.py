@@ -145,9 +145,10 @@ class _Scope:
         if not isfinite(value):
             self._refuse("not_finite")
             return
-        running = self._added(Series(name, label_set.labels), value, point)
+        series = Series(name, label_set.labels)
+        running = self._added(series, value, point)
         if running is None or isinstance(running.total, Buckets):
-            self._refuse("delta_out_of_order")
+            self._refuse(self.turn.refusal(series, point.time_unix_nano // _NS_PER_MS))
             return
         start_ms = running.start_ms if kind == "counter" else None
         self.columns.add(name, label_set, kind, running.until_ms, running.total, start_ms)
@@ -167,10 +168,10 @@ class _Scope:
         """Whether a point's attributes are few enough to be looked at."""
         return len(point.attributes) <= 4 * self.columns.limits.labels
 
-    def _labels(self, own: _Own, **more: str) -> LabelSet | None:
-        """Sorted labels of a series with its identity, None beyond the bounds."""
+    def _labels(self, own: _Own, apart: str = "", **more: str) -> LabelSet | None:
+        """Sorted labels of a series with its identity, None beyond the bounds; `apart` is a name that is ours here."""
         named = labels(own)
-        for name, _ in self.base:
+        for name in (*(name for name, _ in self.base), apart):
             if name in named:
                 named[f"exported_{name}"] = named.pop(name)
         named.update(more)
@@ -221,9 +222,11 @@ class _Scope:
 
     def _delta_histogram(self, name: str, own: _Own, buckets: Buckets, point: _Point) -> None:
         label_set = self._label_set(own)
-        running = None if label_set is None else self._added(Series(name, label_set.labels), buckets, point)
+        series = None if label_set is None else Series(name, label_set.labels)
+        running = None if series is None else self._added(series, buckets, point)
         if running is None or not isinstance(running.total, Buckets):
-            self._refuse("labels" if label_set is None else "delta_out_of_order")
+            at = point.time_unix_nano // _NS_PER_MS
+            self._refuse("labels" if series is None else self.turn.refusal(series, at))
         elif len(running.total.counts) > 2 * self.columns.limits.buckets:
             self._refuse("bad_histogram")
         else:
@@ -242,13 +245,15 @@ class _Scope:
         totals: _Values = [(f"{name}_count", STALE if gone else float(point.count), {})]
         totals.append((f"{name}_sum", STALE if gone else point.sum, {}))
         own = _own(point.attributes)
-        self._family(own, quantiles, None, point, "gauge")
-        self._family(own, totals, _start_ms(point), point, "counter")
+        self._family(own, quantiles, None, point, "gauge", "quantile")
+        self._family(own, totals, _start_ms(point), point, "counter", "quantile")
 
-    def _family(self, own: _Own, values: _Values, start_ms: int | None, point: _Point, kind: Kind) -> None:
+    def _family(
+        self, own: _Own, values: _Values, start_ms: int | None, point: _Point, kind: Kind, apart: str = "le"
+    ) -> None:
         """Several series of one point: all of them, or none where labels are beyond the bounds."""
         ts_ms = point.time_unix_nano // _NS_PER_MS
-        found = [(metric, value, self._labels(own, **more)) for metric, value, more in values]
+        found = [(metric, value, self._labels(own, apart, **more)) for metric, value, more in values]
         if any(label_set is None for _, _, label_set in found):
             self._refuse("labels")
             return

@@ -103,6 +103,12 @@ class Turn:
         self.staged[series] = running
         return running
 
+    def refusal(self, series: Series, ts_ms: int) -> str:
+        """Why `add` took no delta of this moment: a batch that comes again is no loss, anything else is."""
+        known = self._known.get(series)
+        again = series not in self.staged and known is not None and known.until_ms == ts_ms
+        return "same_moment" if again else "delta_out_of_order"
+
 
 def _sum(total: float | Buckets, delta: float | Buckets) -> float | Buckets:
     """Their sum; where one is a histogram and the other a number, the series begins anew with the delta."""

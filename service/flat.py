@@ -94,6 +94,16 @@ def within(lengths: Ints) -> Ints:
     return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
+def bisected(values: Ints, begin: Ints, end: Ints, at: Ints) -> Ints:
+    """Of many ascending stretches `begin:end` of one column, each one's first place whose value is `at` or above."""
+    low, high = begin.copy(), end.copy()
+    while (left := low < high).any():
+        middle = (low + high) // 2
+        right = left & (values[np.minimum(middle, len(values) - 1)] < at)
+        low, high = np.where(right, middle + 1, low), np.where(left & ~right, middle, high)
+    return low
+
+
 def heads(series: Ints) -> Ints:
     """Where each series of ordered samples begins."""
     begins = np.ones(len(series), np.bool_)

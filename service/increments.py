@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 NANO = 1_000_000_000
 HIGHEST = 9.0e18
-"""A counter at or above this is refused: its whole part must fit 64 bits."""
+"""A counter at or above this counts nothing: its whole part must fit 64 bits."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,6 +54,11 @@ class Step(NamedTuple):
     """True for a first sight whose start is unknown or too old: it counts nothing."""
 
 
+def countable(values: Floats) -> Floats:
+    """The values as counters count them: one that no counter has (below 0, too large, none) is as zero."""
+    return np.where((values >= 0) & (values < HIGHEST), values, 0.0)
+
+
 def billionths(value: float) -> int:
     """The value in billionths, rounded half to even."""
     numerator, denominator = value.as_integer_ratio()
@@ -79,10 +84,19 @@ def split(values: Floats) -> tuple[Ints, Ints]:
 
 
 def steps(samples: Sequence[Sample], before: Sample | None, rules: Rules = DEFAULT) -> Iterator[Step]:
-    """What each of a series' samples adds, in ascending order of time, after `before` or as its first sight."""
-    for sample in samples:
+    """What each of a series' samples adds, in ascending order of time, after `before` or as its first sight.
+
+    Values are taken as `countable` takes them.
+    """
+    before = None if before is None else _countable(before)
+    for told in samples:
+        sample = _countable(told)
         yield _first(sample, rules) if before is None else _next(before, sample, rules)
         before = sample
+
+
+def _countable(sample: Sample) -> Sample:
+    return sample if 0 <= sample.value < HIGHEST else sample._replace(value=0.0)
 
 
 def _first(sample: Sample, rules: Rules) -> Step:

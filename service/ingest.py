@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from service.decode import (
     DEFAULT,
+    HARMLESS,
     JSON,
     PROTOBUF,
     Form,
@@ -36,7 +37,7 @@ from service.decode import (
     parse,
 )
 from service.decode_logs import log_batch, trace_batch
-from service.decode_metrics import samples
+from service.decode_metrics import TARGET_INFO, samples
 from service.deltas import Turn
 from service.model import LogBatch, MetricBatch, TraceBatch
 from service.otlp_json import to_json
@@ -101,12 +102,15 @@ def decode_traces(
 
 
 def answer(signal: Signal, refused: Mapping[str, int], form: Form = "protobuf") -> bytes:
-    """The body of a 200: empty, or OTLP's partial success with how many were left out and why."""
-    count = sum(refused.values())
-    if not count:
+    """The body of a 200: empty, or OTLP's partial success with how many were left out and why.
+
+    What is harmless is not told, and a `target_info` of ours is a warning: it is none of the points that were sent.
+    """
+    told = {reason: number for reason, number in sorted(refused.items()) if number and reason not in HARMLESS}
+    if not told:
         return b"{}" if form == "json" else b""
-    why = "left out: " + ", ".join(f"{number} {reason}" for reason, number in sorted(refused.items()))
-    message = _partial(signal, count, why)
+    why = "left out: " + ", ".join(f"{number} {reason}" for reason, number in told.items())
+    message = _partial(signal, sum(told.values()) - told.get(TARGET_INFO, 0), why)
     return to_json(message) if form == "json" else message.SerializeToString()
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 from service import prometheus_json as wire
 from service.prometheus_params import Form, PrometheusFault, invalid
 from service.promql.engine import Engine
-from service.promql.errors import QueryFault
+from service.promql.errors import LimitFault, QueryFault, QueryTimeout
 from service.promql.model import Answer, Limits, Matrix, Vector
 from service.promql.parse import parse, pretty
 from service.promql.tree import Paren, Selector, Shift
@@ -96,7 +96,13 @@ def of_query(fault: QueryFault) -> PrometheusFault:
     """A query's fault as the API tells it."""
     if fault.kind == "bad_data":
         return invalid("query", str(fault))
-    return PrometheusFault(fault.kind, str(fault))  # type: ignore[arg-type]
+    return PrometheusFault(fault.kind, str(fault), _limit_of(fault))  # type: ignore[arg-type]
+
+
+def _limit_of(fault: QueryFault) -> str | None:
+    if isinstance(fault, QueryTimeout):
+        return "timeout_seconds"
+    return fault.limit if isinstance(fault, LimitFault) else None
 
 
 def _limited(found: Answer, limit: int) -> Answer:

@@ -41,9 +41,11 @@ _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d{1,18})
 class PrometheusFault(Exception):
     """A request that has no answer: the error's type, and what is wrong."""
 
-    def __init__(self, kind: Kind, message: str) -> None:
+    def __init__(self, kind: Kind, message: str, limit: str | None = None) -> None:
+        """`limit` names the bound that was hit, where it was one."""
         super().__init__(message)
         self.kind: Kind = kind
+        self.limit = limit
 
     @property
     def status(self) -> int:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from service.increments import NANO, Floats, Ints, Rules, split
+from service.increments import NANO, Floats, Ints, Rules, countable, split
 from service.model import RangeSeries
 from service.remote_api import Line, RemoteApi, text
 from slo.model import Selector
@@ -40,11 +40,17 @@ def increases(
     edges = [*range(since_ms, until_ms, step_ms), until_ms]
     if until_ms - since_ms <= RAW_MS:
         lines = api.raw(selector, since_ms - BEFORE_MS, until_ms)
-        found = [RangeSeries(it.series, _raw(it, edges, rules.gap_ms)) for it in lines]
+        found = [RangeSeries(it.series, _raw(_counted(it), edges, rules.gap_ms)) for it in lines]
     else:
         lines = api.grid(text(selector), since_ms, since_ms + (len(edges) - 1) * step_ms, step_ms)
-        found = [RangeSeries(it.series, _stepped(it, edges, step_ms)) for it in lines]
+        found = [RangeSeries(it.series, _stepped(_counted(it), edges, step_ms)) for it in lines]
     return [it for it in found if any(value is not None for value in it.values)]
+
+
+def _counted(line: Line) -> Line:
+    """The samples as counters count them, as our own store does: infinite ones are none, other odd ones are zero."""
+    there = np.isfinite(line.value)
+    return Line(line.series, line.ts_ms[there], countable(line.value[there]))
 
 
 def _raw(line: Line, edges: Sequence[int], gap_ms: int) -> tuple[float | None, ...]:
@@ -62,7 +68,7 @@ def _raw(line: Line, edges: Sequence[int], gap_ms: int) -> tuple[float | None, .
 
 def _increments(value: Floats) -> tuple[Ints, Ints]:
     """What each sample but the first adds, in units and billionths; a drop counts from zero."""
-    units, nanos = split(np.clip(np.nan_to_num(value), 0, 9e18))
+    units, nanos = split(value)
     anew = value[1:] < value[:-1]
     return units[1:] - np.where(anew, 0, units[:-1]), nanos[1:] - np.where(anew, 0, nanos[:-1])
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 import cramjam
 from google.protobuf.message import DecodeError
 
-from service.decode import PROTOBUF, IngestRefused, Limits, inflate
+from service.decode import HARMLESS, PROTOBUF, IngestRefused, Limits, inflate
 from service.decode_columns import Columns, Kind, LabelSet
 from service.model import Metadata, MetricBatch, MetricType, Series
 from service.remote_write_proto import Request, WriteRequest
@@ -22,8 +22,6 @@ from service.samples import NAME
 Version = Literal["1.0", "2.0"]
 RESERVED: Final = "midwatch_"
 """Metrics that our agents ship themselves: a second copy by way of a Prometheus would count twice."""
-HARMLESS: Final = frozenset({"same_moment"})
-"""Reasons for which a sample is left out and yet nothing is lost."""
 _PROTO: Final[Mapping[str, Version]] = {"prometheus.WriteRequest": "1.0", "io.prometheus.write.v2.Request": "2.0"}
 _TYPES: Final[tuple[MetricType, ...]] = (
     "unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset",
@@ -93,6 +91,15 @@ def decode(plain: bytes, version: Version, limits: Limits, known: Mapping[str, M
     histograms = sum(len(it.histograms) for it in message.timeseries)
     exemplars = sum(len(it.exemplars) for it in message.timeseries)
     return Written(batch, histograms, exemplars)
+
+
+def check_message(plain: bytes, version: Version) -> None:
+    """400 where a body holds nothing that its version knows: it is one of the other version."""
+    known = ("timeseries", "metadata") if version == "1.0" else ("timeseries", "symbols")
+    message = (WriteRequest if version == "1.0" else Request).FromString(plain)
+    if plain and not any(len(getattr(message, name)) for name in known):
+        said = "does the content type name the version that is sent?"
+        raise IngestRefused(400, f"the body has nothing that remote write {version} knows: {said}")
 
 
 def kind_of(name: str, told: MetricType | None) -> Kind:

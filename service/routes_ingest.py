@@ -115,7 +115,7 @@ def _take(parts: Parts, sent: _Sent) -> bytes:
             stored, refused = parts.records.append_spans(spans), spans.refused
             wire.quota.spend(sent.sender, len(spans.spans))
     refused = Counter(refused) + Counter(stored.refused)
-    count(parts, sent.signal, stored.new, refused)
+    count(parts, sent.signal, _outcome(parts, sent, stored.new), refused)
     if stored.new:
         parts.live.changed()
         if sent.signal != "traces":
@@ -142,8 +142,16 @@ def _take_metrics(parts: Parts, sent: _Sent) -> tuple[Stored, Mapping[str, int]]
     return stored, batch.refused
 
 
-def count(parts: Parts, signal: str, new: bool, refused: Mapping[str, int]) -> None:
+def _outcome(parts: Parts, sent: _Sent, new: bool) -> str:
+    """A batch behind its stream's last one may never have been stored: senders keep the order, and it is counted."""
+    if new:
+        return "stored"
+    identity = batch_identity(sent.identity, sent.signal)
+    return "behind" if identity is not None and parts.store.streams.behind(identity) else "repeated"
+
+
+def count(parts: Parts, signal: str, outcome: str, refused: Mapping[str, int]) -> None:
     """Note what became of a batch."""
-    parts.own.add("midwatch_server_batches_total", (signal, "stored" if new else "repeated"))
+    parts.own.add("midwatch_server_batches_total", (signal, outcome))
     for reason, number in refused.items():
         parts.own.add("midwatch_server_refused_total", (signal, reason), number)

@@ -91,6 +91,8 @@ class Gate:
             body = await self._worked(request, form, answering)
         except PrometheusFault as fault:
             self._parts.own.add("midwatch_server_queries_total", (fault.kind,))
+            if fault.limit is not None:
+                self._parts.own.add("midwatch_server_query_limits_total", (fault.limit,))
             return Response(wire.failure(fault.kind, str(fault)), fault.status, media_type=JSON)
         self._parts.own.add("midwatch_server_queries_total", ("ok",))
         if isinstance(body, bytes):
@@ -110,13 +112,15 @@ class Gate:
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
         if self._waiting >= self._limits.max_concurrent + self._limits.max_waiting:
-            raise PrometheusFault("unavailable", "too many queries wait (service.query.max_waiting): ask again later")
+            raise PrometheusFault(
+                "unavailable", "too many queries wait (service.query.max_waiting): ask again later", "max_waiting"
+            )
         self._waiting += 1
         try:
             with anyio.move_on_after(self._limits.timeout_seconds) as waited:
                 await self._turn.acquire()
             if waited.cancelled_caught:
-                raise PrometheusFault("timeout", "query timed out in query queue")
+                raise PrometheusFault("timeout", "query timed out in query queue", "timeout_seconds")
             try:
                 yield
             finally:

@@ -14,11 +14,12 @@ from fastapi.responses import Response
 
 from service.api import ApiFault
 from service.bodies import Lane
+from service.decode import HARMLESS
 from service.errors import StoreFault
 from service.ingest import IngestRefused
 from service.parts import Parts
 from service.quota import OverQuota
-from service.remote_write import HARMLESS, Version, Written, decode, left_out, unpacked, version_of
+from service.remote_write import Version, Written, check_message, decode, left_out, unpacked, version_of
 from service.routes_ingest import RETRY_SECONDS, count, put_off
 from service.wire import sender_of
 
@@ -79,6 +80,8 @@ def _take(parts: Parts, sender: str, body: bytes, encoding: str | None, version:
         written = decode(plain, version, wire.limits, known)
         wire.quota.series(sender, written.batch.series)
     batch = written.batch
+    if not (len(batch.ts_ms) or batch.refused):
+        check_message(plain, version)
     refused = Counter(batch.refused)
     if wire.metadata.learn(batch.metadata) or len(batch.ts_ms):
         stored = parts.store.append_counted(batch)
@@ -86,6 +89,6 @@ def _take(parts: Parts, sender: str, body: bytes, encoding: str | None, version:
         wire.quota.spend(sender, len(batch.ts_ms))
         parts.live.changed()
         parts.pace.ask()
-    count(parts, SIGNAL, True, refused)
+    count(parts, SIGNAL, "stored", refused)
     lost = sum(number for reason, number in refused.items() if reason not in HARMLESS)
     return _Taken(written, len(batch.ts_ms) + sum(batch.refused.values()) - lost, refused)

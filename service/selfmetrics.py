@@ -18,7 +18,10 @@ from slo.model import Allowance, Judgement, State
 IDENTITY = ("slo", "service", "node", "node_id", "registry")
 STATES: tuple[str, ...] = get_args(State)
 OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "midwatch_server_batches_total": ("Batches by signal and what became of them.", ("signal", "outcome")),
+    "midwatch_server_batches_total": (
+        "Batches by signal and what became of them; `behind`: not stored, for a later one of its stream was.",
+        ("signal", "outcome"),
+    ),
     "midwatch_server_refused_total": ("Points, records and spans that were left out.", ("signal", "reason")),
     "midwatch_server_limited_total": (
         "Batches told to come again later, by the bound they are over.",
@@ -34,6 +37,7 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_tables_dropped_total": ("Days and months of data dropped: by age or disk.", ("kind", "reason")),
     "midwatch_server_forwarded_samples_total": ("Samples for the remote store, by what became of them.", ("outcome",)),
     "midwatch_server_queries_total": ("Requests to the Prometheus API, by `ok` or the type of error.", ("outcome",)),
+    "midwatch_server_query_limits_total": ("Queries that ended at a bound, by its key.", ("limit",)),
     "midwatch_server_rule_evaluations_total": ("Rules evaluated, and evaluations of groups missed.", ("outcome",)),
     "midwatch_server_evaluation_failures_total": ("Evaluations that failed.", ()),
     "midwatch_server_alert_changes_total": ("Incidents opened, joined, resolved, suppressed.", ("kind", "road")),

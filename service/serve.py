@@ -34,7 +34,7 @@ def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda 
     shown = certificates(settings.tls)
     listener = listening(*host_and_port(settings.listen))
     most = raise_file_limit(settings.max_connections)
-    with listener, running(settings, data, system_clock) as parts, warming(data / "server" / "kernels"):
+    with listener, running(settings, data, system_clock) as parts:
         config = uvicorn.Config(
             create_app(parts), log_level="error", access_log=False, timeout_graceful_shutdown=CLOSE_SECONDS,
             server_header=False, h11_max_incomplete_event_size=1 << 16, http=bounded(most, parts.ended),
@@ -45,7 +45,8 @@ def run(settings: Settings, data: Path, started: Callable[[str], None] = lambda 
             config.ssl = shown.context
         server = _Server(config, parts.live, shown)
         started(f"{settings.scheme}://{settings.listen}")
-        with _outlived((signal.SIGTERM, signal.SIGINT)):
+        # kernels are made ready once the service answers, so that no start waits for them
+        with _outlived((signal.SIGTERM, signal.SIGINT)), warming(data / "server" / "kernels"):
             server.run(sockets=[listener])
 
 

@@ -88,7 +88,11 @@ class Store:
                 f"more than {self._bounds.open_samples} samples are not sealed yet; try again later, send less, or "
                 "raise service.memory.open_samples"
             )
-        return self.database.write(lambda cursor: self._write(cursor, batch), self._apply).stored
+        refused: Counter[str] = Counter()
+        for piece in self._appender.pieces(batch):
+            stored = self.database.write(lambda cursor, it=piece: self._write(cursor, it), self._apply).stored  # type: ignore[misc]
+            refused.update(stored.refused)
+        return stored._replace(refused=dict(refused))
 
     def instant(self, selector: Selector, at_ms: int, lookback_ms: int = 300_000) -> list[InstantPoint]:
         """The last sample of each series in `(at - lookback, at]`."""

@@ -11,20 +11,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from service.flat import NONE, Flat, joined
-from service.flat import ordered as by_time
-from service.flat_frame import pack
-from service.increments import NANO, Floats, Ints, Rules
+from service.flat import NONE, Flat, heads, offsets
+from service.increments import NANO, Ints, Rules
 from service.model import Metadata, MetricBatch, Series
-from service.store_batch import Added, Rows, added, ordered, rows_of, screened
+from service.store_batch import Added, Rows, added, concatenated, ordered, rows_of, screened
 from service.store_db import Cursor
-from service.store_late import Mended, mend
-from service.store_layout import Layout, ensure
-from service.store_rises import Rises, is_rolled
-from service.store_schema import BLOCK_MS, FIVE_MS, HOUR_MS, PERIOD_MS, table
+from service.store_late import Mended, known, mend, pieces
+from service.store_layout import Layout
+from service.store_near import Asked, near
+from service.store_rises import Rises
+from service.store_schema import BLOCK_MS
 from service.store_series import Directory, encode_labels
-from service.store_state import FIRST_SIGHT, SeriesState
+from service.store_state import FIRST_SIGHT, Columns, SeriesState
 from service.store_view import Moment
+from service.store_write import insert, write_frame, write_rises
 from service.streams import Streams, Written
 
 
@@ -74,6 +74,11 @@ class Plan:
     samples: int = 0
     earliest_ms: int = 2**62
 
+    def left_out(self, same: int, conflicts: int) -> None:
+        """Count samples whose moment is taken: those that are there already, and those that say otherwise."""
+        refused = Counter(self.stored.refused) + Counter(same_moment=same, conflict=conflicts)
+        self.stored = self.stored._replace(refused=dict(refused))
+
 
 @dataclass
 class Appender:
@@ -106,11 +111,10 @@ class Appender:
             known = rows.series > 0
             refused |= {"series_limit": int((~known).sum())} if not known.all() else {}
             rows = rows.where(known)
-        rows, twice = ordered(rows)
-        if twice:
-            refused["same_moment"] = twice
+        rows, same, conflicts = ordered(rows)
         new = _used(new, rows) if new else new
         plan = Plan(Stored(True, refused, earliest), moment.layout, new_series=new)
+        plan.left_out(same, conflicts)
         if batch.identity is not None:
             plan.identity = self.streams.marked(batch.identity, now)
         _write_series(cursor, new, self.state.counter)
@@ -122,13 +126,13 @@ class Appender:
 
     def apply(self, plan: Plan) -> None:
         """Take a written batch into memory; heads are the store's."""
-        self.counts.update({"stored": plan.samples, "late": sum(len(it.samples) for it in plan.mended)})
+        self.counts.update({"stored": plan.samples, "late": sum(it.samples for it in plan.mended)})
         self.streams.apply(plan.identity)
         if plan.new_series:
             self.directory.add(plan.new_series)
         for mended in plan.mended:
             self.state.put(mended.row)
-            self.state.replace_closed(mended.series_id, mended.closed)
+            self.state.change_closed(mended.series_id, mended.runs)
         if plan.added is not None:
             take(self.state, plan.added)
             if plan.added.closed:
@@ -182,24 +186,28 @@ class Appender:
             found[metric] = min(ts, found.get(metric, ts))
         return found
 
+    def pieces(self, batch: MetricBatch) -> list[MetricBatch]:
+        """A batch as it is to be stored, one transaction each; may be called from any thread, as a guess."""
+        if not len(batch.ts_ms) or (batch.identity is not None and self.streams.seen(batch.identity)):
+            return [batch]
+        known = len(batch.numbers) and batch.epoch == self.directory.epoch
+        numbers = np.array(batch.numbers if known else self.directory.numbers_of(batch.series), np.int64)
+        columns, odd_ms = self.state.columns, self.state.odd_ms
+        newest = np.maximum(columns.last_ms[numbers], odd_ms[numbers])
+        late = np.asarray(batch.ts_ms, np.int64) <= newest[np.asarray(batch.series_index, np.int64)]
+        return pieces(batch, late) if late.any() else [batch]
+
     def _write_rows(self, cursor: Cursor, moment: Moment, rows: Rows, plan: Plan) -> None:
+        last_ms = self.state.columns.last_ms[rows.series]
+        doubtful = rows.ts_ms <= np.maximum(last_ms, self.state.odd_ms[rows.series])
+        if doubtful.any():
+            rows = self._mend(moment, rows, doubtful, plan)
+            last_ms = self.state.columns.last_ms[rows.series]
         finite = np.isfinite(rows.value)
-        odd = None if finite.all() else rows.where(~finite)
-        numbers = rows if odd is None else rows.where(finite)
-        fresh = numbers.ts_ms > self.state.columns.last_ms[numbers.series]
-        if fresh.all():
-            new, parts = numbers, [numbers.flat()]
-        else:
-            late = numbers.where(~fresh)
-            plan.mended = mend(moment, late, self.state, self.rules)
-            plan.stored = plan.stored._replace(refused=_with_repeats(plan, len(late)))
-            new = numbers.where(fresh)
-            parts = [new.flat(), *(_late_rows(it) for it in plan.mended)]
-        if odd is not None:
-            parts.append(odd.flat())
+        new = rows.where(finite & (rows.ts_ms > last_ms)) if doubtful.any() or not finite.all() else rows
         run_from = {it.series_id: it.row[7] for it in plan.mended}
         plan.added = added(new, self.state.columns, run_from, self.rules, plan.layout.rolled_ms)
-        taken = by_time(joined(parts)) if len(parts) > 1 else parts[0]
+        taken = rows.flat()
         plan.samples = taken.size
         self._write_frames(cursor, taken, plan)
         plan.layout = write_rises(cursor, plan.layout, Rises(*plan.added[:4]))
@@ -207,6 +215,20 @@ class Appender:
             plan.layout = write_rises(cursor, plan.layout, _differences(plan.mended))
         _write_runs(cursor, plan.added.closed)
         _write_mended(cursor, plan)
+
+    def _mend(self, moment: Moment, rows: Rows, doubtful: NDArray[np.bool_], plan: Plan) -> Rows:
+        """Note what late rows change; the rows without those whose moment is taken."""
+        asked = rows.where(doubtful)
+        begin, end = heads(asked.series), offsets(asked.series)[1:] - 1
+        found = near(moment, Asked(asked.series[begin], asked.ts_ms[begin], asked.ts_ms[end]))
+        self.counts["read_for_late"] += found.read
+        new, same, conflicts = known(asked, found.inside)
+        plan.left_out(same, conflicts)
+        late = new.where(np.isfinite(new.value) & (new.ts_ms <= self.state.columns.last_ms[new.series]))
+        plan.mended = mend(late, found.numbers, self.state, self.rules) if len(late) else []
+        if not same and not conflicts:
+            return rows
+        return ordered(concatenated([new, rows.where(~doubtful)])).rows
 
     def _write_frames(self, cursor: Cursor, taken: Flat, plan: Plan) -> None:
         if not taken.size:
@@ -248,46 +270,6 @@ def take(state: SeriesState, found: Added) -> None:
             getattr(state.columns, name)[found.ids[sight]] = values[sight]
 
 
-def write_frame(cursor: Cursor, layout: Layout, block: int, flat: Flat, written: Written | None) -> Layout:
-    """Append samples of one block to its head, with how far their stream has come."""
-    layout = ensure(cursor, layout, "head", block)
-    key, mark = written or ((None,) * 3, (None,) * 3)
-    row = [flat.size, pack(flat), *key, *mark]
-    cursor.execute(f"INSERT INTO {table('head', block)} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
-    return layout
-
-
-def write_rises(cursor: Cursor, layout: Layout, found: Rises) -> Layout:
-    """Add increments to those buckets that are rolled up already; of the others nothing is written."""
-    mine = is_rolled(found.ts_ms, layout.rolled_ms)
-    if not mine.any():
-        return layout
-    hours_until = layout.rolled_ms // HOUR_MS * HOUR_MS
-    for kind, size in (("fives", FIVE_MS), ("hours", HOUR_MS)):
-        ends = -(-found.ts_ms // size) * size
-        mask = mine if kind == "fives" else mine & (ends <= hours_until)
-        layout = write_buckets(cursor, layout, kind, Rises(*(it[mask] for it in found._replace(ts_ms=ends))))
-    return layout
-
-
-def write_buckets(cursor: Cursor, layout: Layout, kind: str, found: Rises) -> Layout:
-    """Append rows to the rollups of a kind; times are ends of its buckets."""
-    periods = found.ts_ms // PERIOD_MS[kind]
-    for period in np.unique(periods).tolist():
-        layout = ensure(cursor, layout, kind, period)
-        series, ts_ms, units, nanos = (it[periods == period] for it in found)
-        columns = {"series_id": series.astype(np.uint32), "ts_ms": ts_ms, "units": units, "nanos": nanos}
-        insert(cursor, table(kind, period), columns)
-    return layout
-
-
-def insert(cursor: Cursor, into: str, columns: Mapping[str, Ints | Floats | pa.Array]) -> None:
-    """Append rows, given as columns, to a table."""
-    cursor.register("incoming", pa.table(dict(columns)))
-    cursor.execute(f"INSERT INTO {into} SELECT * FROM incoming")  # noqa: S608 - a name of ours
-    cursor.unregister("incoming")
-
-
 def _used(new: Sequence[tuple[int, Series, int]], rows: Rows) -> list[tuple[int, Series, int]]:
     """Those of the new series of which anything is stored."""
     present = set(np.unique(rows.series).tolist())
@@ -314,16 +296,20 @@ def _write_runs(cursor: Cursor, runs: Sequence[tuple[int, int, int]]) -> None:
 
 
 def _write_mended(cursor: Cursor, plan: Plan) -> None:
-    """Late samples change what stands of a series: its runs are written anew, and its state."""
-    if not plan.mended:
-        return
-    after = _states_after(plan)
-    for mended in plan.mended:
-        cursor.execute("DELETE FROM runs WHERE series_id = ?", [mended.series_id])
-        closed = plan.added.closed if plan.added else ()
-        later = [(begin, end) for number, begin, end in closed if number == mended.series_id]
-        _write_runs(cursor, [(mended.series_id, *run) for run in (*mended.closed, *later)])
-        cursor.execute("INSERT INTO series_state VALUES (?, ?, ?, ?, ?, ?, ?, ?)", list(after[mended.series_id]))
+    """Late samples change what stands of a series: some of its runs, and its state; one statement each for all."""
+    gone = [(it.series_id, *run) for it in plan.mended for run in it.runs.gone if run not in it.runs.new]
+    if gone:
+        rows = np.array(gone, np.int64)
+        cursor.register("gone", pa.table({"series_id": rows[:, 0].astype(np.uint32), "from_ms": rows[:, 1]}))
+        cursor.execute("DELETE FROM runs WHERE (series_id, from_ms) IN (SELECT (series_id, from_ms) FROM gone)")
+        cursor.unregister("gone")
+    _write_runs(cursor, [(it.series_id, *run) for it in plan.mended for run in it.runs.new if run not in it.runs.gone])
+    changed = [it for it in plan.mended if it.row != it.before]
+    if changed:
+        after = _states_after(plan)
+        columns = zip(*(after[it.series_id] for it in changed), strict=True)
+        names = ("series_id", *Columns.__annotations__)
+        insert(cursor, "series_state", dict(zip(names, (pa.array(it) for it in columns), strict=True)))
 
 
 def _states_after(plan: Plan) -> dict[int, tuple[object, ...]]:
@@ -337,25 +323,7 @@ def _states_after(plan: Plan) -> dict[int, tuple[object, ...]]:
     return found
 
 
-def _late_rows(mended: Mended) -> Flat:
-    samples = mended.samples
-    return Flat(
-        np.full(len(samples), mended.series_id, np.int64),
-        np.array([it.ts_ms for it in samples], np.int64),
-        np.array([it.value for it in samples], np.float64),
-        np.array([NONE if it.start_ms is None else it.start_ms for it in samples], np.int64),
-    )
-
-
 def _differences(mended: list[Mended]) -> Rises:
     rows = [(it.series_id, ts, *divmod(change, NANO)) for it in mended for ts, change in it.differences]
     columns = np.array(rows, np.int64).reshape(-1, 4)
     return Rises(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3])
-
-
-def _with_repeats(plan: Plan, late: int) -> dict[str, int]:
-    known = late - sum(len(it.samples) for it in plan.mended)
-    return {
-        **plan.stored.refused,
-        **({"same_moment": plan.stored.refused.get("same_moment", 0) + known} if known else {}),
-    }

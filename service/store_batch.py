@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.flat import NONE, Flat
-from service.increments import HIGHEST, Floats, Ints, Rules, split
+from service.increments import Floats, Ints, Rules, countable, split
 from service.model import MetricBatch
-from service.samples import STALE_BITS
 from service.store_rises import is_rolled
 from service.store_state import Columns
 
@@ -46,6 +45,11 @@ class Rows:
         return Rows(self.series[mask], self.ts_ms[mask], self.value[mask], self.start_ms[mask], self.counter[mask])
 
 
+def concatenated(parts: Sequence[Rows]) -> Rows:
+    """All rows, one part after the other."""
+    return Rows(*(np.concatenate([getattr(it, name) for it in parts]) for name in Rows.__annotations__))
+
+
 def rows_of(batch: MetricBatch, numbers: Ints, counter: Bools) -> Rows:
     """The samples of a batch, by the numbers of its series and whether these are counters."""
     index = np.asarray(batch.series_index, np.int64)
@@ -64,38 +68,36 @@ def rows_of(batch: MetricBatch, numbers: Ints, counter: Bools) -> Rows:
 def screened(rows: Rows, oldest_ms: int, now_ms: int) -> tuple[Rows, dict[str, int]]:
     """The rows that can be stored, and how many can't, by reason.
 
-    A counter counts from 0 on and has no infinities; what marks that a series is gone is taken of every kind.
+    Every value is taken, also one that no counter has: whether a series counts may be a guess by its name.
     """
-    odd = rows.counter & ~((rows.value >= 0) & (rows.value < HIGHEST))
     old, ahead = rows.ts_ms <= oldest_ms, rows.ts_ms > now_ms + FUTURE_MS
-    if not (odd.any() or old.any() or ahead.any()):
+    if not (old.any() or ahead.any()):
         return rows, {}
-    finite = np.isfinite(rows.value)
-    odd &= rows.value.view(np.int64) != STALE_BITS
-    faults: Mapping[str, Bools] = {
-        "not_finite": odd & ~finite,
-        "not_a_count": odd & finite,
-        "too_old": old,
-        "in_future": ahead,
-    }
-    left = np.ones(len(rows), np.bool_)
-    refused = {}
-    for reason, bad in faults.items():
-        if count := int((left & bad).sum()):
-            refused[reason] = count
-        left &= ~bad
-    return rows.where(left), refused
+    found = {"too_old": int(old.sum()), "in_future": int(ahead.sum())}
+    return rows.where(~(old | ahead)), {reason: count for reason, count in found.items() if count}
 
 
-def ordered(rows: Rows) -> tuple[Rows, int]:
-    """The rows by series and time, of several at one moment the last one; how many were left out."""
+class Ordered(NamedTuple):
+    """Rows by series and time, of several at one moment the first; of those left out how many had its bits, or not."""
+
+    rows: Rows
+    same: int
+    conflicts: int
+
+
+def ordered(rows: Rows) -> Ordered:
+    """The rows in order, each moment of a series once."""
     if bool((rows.series[1:] > rows.series[:-1]).all()):
-        return rows, 0
-    order = np.lexsort((np.arange(len(rows)), rows.ts_ms, rows.series))
-    found = rows.where(order)
-    last = np.ones(len(found), np.bool_)
-    last[:-1] = (found.series[1:] != found.series[:-1]) | (found.ts_ms[1:] != found.ts_ms[:-1])
-    return found.where(last), int((~last).sum())
+        return Ordered(rows, 0, 0)
+    found = rows.where(np.lexsort((rows.ts_ms, rows.series)))
+    first = np.ones(len(found), np.bool_)
+    first[1:] = (found.series[1:] != found.series[:-1]) | (found.ts_ms[1:] != found.ts_ms[:-1])
+    if first.all():
+        return Ordered(found, 0, 0)
+    stands = np.maximum.accumulate(np.where(first, np.arange(len(found)), 0))[~first]
+    bits = found.value.view(np.int64)
+    same = int((bits[~first] == bits[stands]).sum())
+    return Ordered(found.where(first), same, len(stands) - same)
 
 
 class Added(NamedTuple):
@@ -126,15 +128,14 @@ def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules,
         if found is not None:
             return found
     before_ms = _shifted(ts, head, state.last_ms[ids])
-    before_value = _shifted(rows.value, head, state.last_value[ids])
+    value = countable(rows.value)
+    before_value = _shifted(value, head, countable(state.last_value[ids]))
     before_start = _shifted(rows.start_ms, head, state.last_start_ms[ids])
     first = before_ms == NONE
     age = ts - rows.start_ms
     near = (rows.start_ms != NONE) & (age >= 0)
     counts = near & (age <= rules.first_ms)
-    anew = (rows.value < before_value) | (
-        (rows.start_ms != NONE) & (before_start != NONE) & (rows.start_ms > before_start)
-    )
+    anew = (value < before_value) | ((rows.start_ms != NONE) & (before_start != NONE) & (rows.start_ms > before_start))
     broken = ~first & (ts - before_ms > rules.gap_ms)
     begun = np.where(first & near & (age <= rules.gap_ms), rows.start_ms, ts)
     runs = _runs(head, first | broken, begun, _overridden(ids, state.run_from_ms[ids], run_from))
@@ -190,7 +191,7 @@ def _overridden(ids: Ints, values: Ints, by: Mapping[int, int]) -> Ints:
 
 
 def _increments(rows: Rows, before: Floats, first: Bools, counts: Bools, anew: Bools) -> tuple[Ints, Ints]:
-    units, nanos = split(np.where(rows.counter, rows.value, 0.0))
+    units, nanos = split(np.where(rows.counter, countable(rows.value), 0.0))
     from_zero = np.where(first, counts, anew)
     before_units, before_nanos = split(np.where(rows.counter & ~first & ~anew, before, 0.0))
     nothing = first & ~from_zero

@@ -73,6 +73,8 @@ class Database:
         self._closed = False
         self._lost = False
         """True while the file could not be opened anew after DuckDB gave it up: each write tries."""
+        self._failing = False
+        """True where the write before the last one failed too: what is in the log stays there once."""
         self._thread = threading.Thread(target=self._serve, name="store-write", daemon=True)
         self._thread.start()
 
@@ -188,7 +190,7 @@ class Database:
                 cursor.execute("COMMIT")
                 work.after(result)
         except duckdb.Error as fault:
-            self.fault = _sentence(fault)
+            self._failing, self.fault = self.fault is not None, _sentence(fault)
             self._recover(cursor, fault)
             raise StoreUnavailable(f"{self.path}: nothing can be stored: {_remedy(self.fault)}") from fault
         except BaseException:
@@ -208,7 +210,8 @@ class Database:
         except duckdb.Error as second:
             if "no transaction is active" in str(second):
                 return  # what failed was the commit, which undid all by itself
-            _LOG.warning("%s: could not be rolled back: %s", self.path, _sentence(second))
+            if not self._failing:
+                _LOG.warning("%s: could not be rolled back: %s", self.path, _sentence(second))
             if not isinstance(second, duckdb.FatalException) and "invalidated" not in str(second):
                 return
         # a cursor keeps the database that was given up alive, and it would be what is opened again
@@ -221,22 +224,28 @@ class Database:
             try:
                 self._connection.close()
             except duckdb.Error as fault:
-                _LOG.warning("%s: while letting go of it: %s", self.path, _sentence(fault))
+                if not (self._failing or self._lost):
+                    _LOG.warning("%s: while letting go of it: %s", self.path, _sentence(fault))
             try:
                 self._connection = _connect(self.path, self._resources)
             except StoreFault as fault:
-                self._lost, self.fault = True, str(fault)
-                _LOG.error("%s", fault)
-                return False
+                return self._given_up(str(fault))
         try:
             with self._settling:
                 self.reopened(self._connection.cursor())
         except duckdb.Error as fault:
-            self._lost, self.fault = True, _sentence(fault)
-            _LOG.error("%s: %s", self.path, self.fault)
-            return False
+            return self._given_up(f"{self.path}: {_sentence(fault)}")
+        if self._lost:
+            _LOG.info("%s: open again", self.path)
         self._lost = False
         return True
+
+    def _given_up(self, why: str) -> bool:
+        """Each write tries again; the log has it once."""
+        if not self._lost:
+            _LOG.error("%s", why)
+        self._lost, self.fault = True, why
+        return False
 
 
 def _connect(path: Path, resources: Resources) -> Cursor:
@@ -290,6 +299,11 @@ def _unopened(path: Path, fault: duckdb.Error) -> str:
         holder = _HOLDER.search(text)
         who = f"process {holder[1]}" if holder else "another process"
         return f"{path}: {who} has it open, and only one may; stop that one, or choose another folder with --data"
+    if "WAL does not match" in text:
+        return (
+            f"{path}: the log beside it is of another file: move {path.name}.wal away, and with it goes what it holds "
+            "of that file; a backup is better set in place by `midwatch restore FILE`"
+        )
     return f"{path}: can't be opened: {_sentence(fault)}; {_what_to_do(text)}"
 
 

@@ -14,7 +14,7 @@ _FEW = 8
 
 
 class Head:
-    """One open block: runs of samples, each by series and time; a reader merges small ones, never the writer.
+    """One open block: runs of samples, each by series and time; who reads merges small ones, appending never does.
 
     Appended to by the writing thread alone, and only while no reader takes its moment.
     """
@@ -66,7 +66,8 @@ class HeadRuns(Mapping[int, tuple[Flat, ...]]):
         self._heads = heads
 
     def __getitem__(self, block: int) -> tuple[Flat, ...]:
-        """Those of one block."""
+        """Those of one block, which are few: late samples look at them for each batch."""
+        self._heads[block].settle()
         return self._heads[block].runs()
 
     def __iter__(self) -> Iterator[int]:

@@ -85,8 +85,10 @@ class LabelIndex:
         return [column.code_of[it] for it in metrics if it in column.code_of]
 
     def metric_code_of(self, numbers: Ints) -> Ints:
-        """The code of each series' metric name."""
-        found: Ints = self._metric[numbers]
+        """The code of each series' metric name; -1 for a number that is not taken yet."""
+        found = np.full(len(numbers), -1, np.int64)
+        here = np.flatnonzero(numbers < len(self._metric))
+        found[here] = self._metric[numbers[here]]
         return found
 
     def names(self) -> list[str]:

@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from service.flat import NONE, Flat, Ints
 from service.increments import Rules
-from service.store_append import Bounds, write_buckets
+from service.store_append import Bounds
 from service.store_db import Cursor
 from service.store_layout import TEMPLATE, Layout, drop, drop_day, ensure
 from service.store_rises import Rises, rises
 from service.store_schema import BLOCK_MS, DAY_MS, FIVE_MS, HOUR_MS, PERIOD_MS, bucket_end, period_of, table
 from service.store_state import Columns, SeriesState
 from service.store_view import Moment
+from service.store_write import write_buckets
 
 SETTLE_MS = 120_000
 """A bucket is rolled up this long after its end; what comes later is added to it."""

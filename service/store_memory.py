@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -20,7 +21,7 @@ from service.store_keep import read_carry
 from service.store_layout import Layout, read_layout
 from service.store_planes import PlaneCache
 from service.store_schema import BLOCKS_PER_DAY
-from service.store_series import Directory, Ids, decode_labels
+from service.store_series import Directory, Ids, decode_many
 from service.store_state import SeriesState
 from service.store_view import Gathered, Moment
 from service.streams import Streams
@@ -112,13 +113,16 @@ class Memory:
 
     def load(self, cursor: Cursor) -> None:
         """Read series, states and runs, and go through the samples that came after the state was noted."""
+        with _uncollected():
+            self._load(cursor)
+
+    def _load(self, cursor: Cursor) -> None:
         self.directory.clear()
         self.state.clear()
         self.planes.clear()
         self._load_series(cursor)
-        # rows of one series are read in the order in which they were written: the last one holds
-        for row in cursor.execute("SELECT * FROM series_state ORDER BY rowid").fetchall():
-            self.state.put(row)
+        columns = cursor.execute("SELECT * FROM series_state ORDER BY rowid").fetchnumpy()
+        self.state.set_all({name: np.asarray(values) for name, values in columns.items()})
         closed = cursor.execute("SELECT series_id, from_ms, to_ms FROM runs ORDER BY ALL").fetchall()
         self.state.close_runs(closed)
         self.load_carry(cursor)
@@ -140,7 +144,9 @@ class Memory:
 
     def _load_series(self, cursor: Cursor) -> None:
         rows = cursor.execute("SELECT series_id, metric, labels, counter, grp FROM series").fetchall()
-        self.directory.add((number, Series(metric, decode_labels(text)), grp) for number, metric, text, _, grp in rows)
+        labels = decode_many([text for _, _, text, _, _ in rows])
+        named = zip(rows, labels, strict=True)
+        self.directory.add((number, Series(metric, its), grp) for (number, metric, _, _, grp), its in named)
         self.state.reserve(self.directory.next_id)
         self.state.counter[[number for number, *_ in rows]] = [counter for *_, counter, _ in rows]
 
@@ -148,3 +154,15 @@ class Memory:
         flat = flat.where(flat.ts_ms > self.state.columns.last_ms[flat.series])
         rows = Rows(*flat, self.state.counter[flat.series])
         take(self.state, added(rows, self.state.columns, {}, self._rules))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without looking for cycles meanwhile: of a hundred thousand new objects that stay none is one."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

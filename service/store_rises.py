@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.flat import NONE, Flat, Floats, Ints, empty, heads
-from service.increments import NANO, Rules, split
+from service.increments import NANO, Rules, countable, split
 from service.store_schema import FIVE_MS
 from service.store_view import Moment
 
@@ -67,7 +67,8 @@ def between(found: Flat, before: Flat, since_ms: int, rules: Rules) -> Rises:
         value[known], start[known] = before.value[at[known]], before.start_ms[at[known]]
         first &= ~known
     value[first] = 0.0
-    units, nanos = _increments(found, value, start, first, rules)
+    counted = Flat(found.series, found.ts_ms, countable(found.value), found.start_ms)
+    units, nanos = _increments(counted, countable(value), start, first, rules)
     mine = (found.ts_ms > since_ms) & ((units != 0) | (nanos != 0))
     return Rises(found.series[mine], found.ts_ms[mine], units[mine], nanos[mine])
 

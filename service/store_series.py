@@ -213,9 +213,10 @@ class Directory:
 
 
 def _group_key(series: Series) -> tuple[str, ...]:
-    if not any(name in _APART for name, _ in series.labels):
-        return (series.metric,)
-    return (series.metric, *(value for name, value in series.labels if name in _APART))
+    for name, _ in series.labels:
+        if name in _APART:
+            return (series.metric, *(value for name, value in series.labels if name in _APART))
+    return (series.metric,)
 
 
 class _Test:
@@ -240,3 +241,8 @@ def encode_labels(labels: Labels) -> str:
 def decode_labels(text: str) -> Labels:
     """Labels as `encode_labels` wrote them."""
     return tuple((name, value) for name, value in json.loads(text))
+
+
+def decode_many(texts: Sequence[str]) -> list[Labels]:
+    """The same of many at once."""
+    return [tuple(map(tuple, its)) for its in json.loads(f"[{','.join(texts)}]")]

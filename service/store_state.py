@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,14 @@ MOST_RUNS = 20_000
 
 Row = tuple[int, int, int, bool, int, float, int, int]
 """series_id, first_ms, first_from_ms, baseline, last_ms, last_value, last_start_ms, run_from_ms."""
+
+
+class ChangedRuns(NamedTuple):
+    """Closed runs of a series after a change: `gone`, from place `at` on, gave way to `new`."""
+
+    at: int
+    gone: tuple[Run, ...]
+    new: tuple[Run, ...]
 
 
 @dataclass
@@ -121,12 +130,17 @@ class SeriesState:
         for series_id, begin, end in found:
             new[series_id].append((begin, end))
         for series_id, runs in new.items():
-            self.replace_closed(series_id, [*self.closed.get(series_id, ()), *runs])
+            self._set_closed(series_id, (*self.closed.get(series_id, ()), *runs))
 
-    def replace_closed(self, series_id: int, runs: list[Run]) -> None:
-        """Set the closed runs of a series."""
+    def change_closed(self, series_id: int, changed: ChangedRuns) -> None:
+        """Set what changed of a series' closed runs."""
+        if changed.gone != changed.new:
+            old, behind = self.closed.get(series_id, ()), changed.at + len(changed.gone)
+            self._set_closed(series_id, (*old[: changed.at], *changed.new, *old[behind:]))
+
+    def _set_closed(self, series_id: int, runs: tuple[Run, ...]) -> None:
         self.runs_dropped += max(0, len(runs) - MOST_RUNS)
-        self.closed[series_id] = tuple(runs[-MOST_RUNS:])
+        self.closed[series_id] = runs[-MOST_RUNS:]
 
     def put(self, row: Row) -> None:
         """Set all that is known of one series."""
@@ -134,10 +148,18 @@ class SeriesState:
         for name, value in zip(Columns.__annotations__, row[1:], strict=True):
             getattr(columns, name)[row[0]] = value
 
-    def row(self, series_id: int) -> Row:
-        """All that is known of one series."""
-        values = (getattr(self.columns, name)[series_id].item() for name in Columns.__annotations__)
-        return (series_id, *values)
+    def set_all(self, found: Mapping[str, NDArray[Any]]) -> None:
+        """Set all that is known of many series, from columns by name; of several rows of one series the last holds."""
+        ids = np.asarray(found["series_id"]).astype(np.int64)
+        _, back = np.unique(ids[::-1], return_index=True)
+        last = len(ids) - 1 - back
+        for name in Columns.__annotations__:
+            getattr(self.columns, name)[ids[last]] = np.asarray(found[name])[last]
+
+    def rows(self, ids: Ids) -> list[Row]:
+        """All that is known of each of these series."""
+        values = (getattr(self.columns, name)[ids].tolist() for name in Columns.__annotations__)
+        return list(zip(ids.tolist(), *values, strict=True))
 
     def forget(self, ids: Iterable[int]) -> None:
         """Series that are no more."""

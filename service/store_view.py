@@ -176,11 +176,11 @@ class Moment:
         rows = [_all(it, ids).finite() for it in sources if it.counts.any()]
         best = [_last(ordered(joined(rows)))] if rows else []
         best.append(self.state.carry.before(ids, before_ms))
-        best.append(self._stats_before(ids, before_ms))
+        best.append(self.stats_before(ids, before_ms))
         every = joined(best)
         return _last(every.where(np.lexsort((every.ts_ms, every.series))).between(NONE, before_ms - 1))
 
-    def _stats_before(self, ids: Ints, before_ms: int) -> Flat:
+    def stats_before(self, ids: Ints, before_ms: int) -> Flat:
         """The last number of each series in chunks that begin earlier, from the statistics, newest days first."""
         block, found = before_ms // BLOCK_MS, [empty()]
         for day in reversed(self.layout.within("stats", 0, before_ms)):
@@ -200,15 +200,13 @@ class Moment:
 
     def _sources(self, ids: Ints, since_ms: int, until_ms: int) -> list[_Source] | None:
         blocks = _blocks(self.layout, self.heads, since_ms, until_ms)
-        chunks = self._chunks(ids, blocks)
+        chunks = self.chunks(ids, blocks)
         if chunks is None:
             return None
         sources: list[_Source] = []
-        by_group = _by_group(self._groups(ids))
+        mine_of = by_group(self.groups_of(ids))
         sources += [
-            _FromChunk(chunk, ids, by_group[key.group], since_ms, until_ms)
-            for key, chunk in chunks
-            if chunk is not None
+            _FromChunk(chunk, ids, mine_of[key.group], since_ms, until_ms) for key, chunk in chunks if chunk is not None
         ]
         for block in blocks:
             for run in self.heads.get(block, ()):
@@ -216,14 +214,14 @@ class Moment:
                 sources.append(_FromRun(mine, ids))
         return [it for it in sources if it.counts.any()]
 
-    def _groups(self, ids: Ints) -> Ints:
+    def groups_of(self, ids: Ints) -> Ints:
         """The group of each series; one that is younger than this moment is in no chunk, whichever is looked at."""
         found: Ints = self.groups[np.minimum(ids, len(self.groups) - 1)]
         return found
 
-    def _chunks(self, ids: Ints, blocks: Sequence[int]) -> list[tuple[Key, Chunk | None]] | None:
+    def chunks(self, ids: Ints, blocks: Sequence[int]) -> list[tuple[Key, Chunk | None]] | None:
         """The chunks of these blocks with any of these series, by time; None where one must be read and can't be."""
-        groups = np.unique(self._groups(ids)).tolist()
+        groups = np.unique(self.groups_of(ids)).tolist()
         sealed = sorted({self.layout.sealed[block] for block in blocks if block in self.layout.sealed})
         keys = [Key(it.chunk, it.edition, group) for it in sealed for group in groups]
         found, missing = self.cache.get(keys)
@@ -265,7 +263,8 @@ def _blocks(layout: Layout, heads: Mapping[int, tuple[Flat, ...]], since_ms: int
     return sorted(it for it in {*layout.sealed, *heads} if first <= it <= last)
 
 
-def _by_group(groups: Ints) -> dict[int, Ints]:
+def by_group(groups: Ints) -> dict[int, Ints]:
+    """Which places have each group."""
     if not len(groups):
         return {}
     order = np.argsort(groups, kind="stable")

@@ -41,6 +41,11 @@ class Streams:
         mark = self._marks.get(identity[:3])
         return mark is not None and identity.sequence <= mark.sequence
 
+    def behind(self, identity: BatchIdentity) -> bool:
+        """True where a later batch of its stream is stored: a repeat, or one that came out of its order."""
+        mark = self._marks.get(identity[:3])
+        return mark is not None and identity.sequence < mark.sequence
+
     def write(self, cursor: Cursor, identity: BatchIdentity, now_ms: int) -> Written:
         """Write how far the stream has come, in the cursor's transaction."""
         key, mark = written = self.marked(identity, now_ms)

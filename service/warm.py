@@ -40,5 +40,8 @@ def _run(stop: threading.Event, cache_dir: Path, kernels: Sequence[Warm]) -> Non
         cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         ready = sum(warm(stop, cache_dir) for warm in kernels)
         _LOG.info("%d compiled kernels are ready", ready)
+    except OSError as fault:
+        _LOG.warning("%s: compiled kernels can't be kept there: %s; until the next start all goes slower: "
+                     "free some space, or make it writable", cache_dir, fault.strerror or fault)  # fmt: skip
     except Exception:  # noqa: BLE001 - without them all works, only more slowly: in the log
         _LOG.exception("kernels could not be compiled")

@@ -16,6 +16,7 @@ import yaml
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 120_000
 MAX_DEPTH = 40
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.resolver.Resolver()
 _NULLS = ("", "~", "null", "Null", "NULL")
@@ -113,7 +114,12 @@ def parse(text: str) -> tuple[list[Node], list[TreeFault]]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         what = " ".join(str(error.problem or error.context).split())
-        builder.faults.append(TreeFault(line, builder.path(), f"not YAML: {what[:120]}", "correct the syntax there"))
+        if "nesting depth" in what:
+            # Newer libyaml gives up by itself, before it tells of the first level.
+            builder.faults.append(TreeFault(line, builder.path(), _TOO_DEEP, "flatten it"))
+        else:
+            told = f"not YAML: {what[:120]}"
+            builder.faults.append(TreeFault(line, builder.path(), told, "correct the syntax there"))
     except (yaml.YAMLError, ValueError) as error:
         what = " ".join(str(error).split())
         builder.faults.append(TreeFault(1, "", f"not YAML: {what[:120]}", "save it as plain UTF-8 text"))
@@ -166,7 +172,7 @@ class _Builder:
     def _open(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent, line: int) -> None:
         self._tag(event.tag, line)
         if len(self._frames) >= MAX_DEPTH:
-            raise _Stop(line, f"nested deeper than {MAX_DEPTH} levels", "flatten it")
+            raise _Stop(line, _TOO_DEEP, "flatten it")
         self._frames.append(_Frame(line, event.anchor, isinstance(event, yaml.MappingStartEvent)))
 
     def _tag(self, tag: str | None, line: int) -> None:
@@ -188,7 +194,7 @@ class _Builder:
         if found is None:
             raise _Stop(line, f"alias {name[:60]} has no anchor before it, or holds itself", "write the value out")
         if len(self._frames) + found.height > MAX_DEPTH:
-            raise _Stop(line, f"nested deeper than {MAX_DEPTH} levels by aliases", "flatten it")
+            raise _Stop(line, f"{_TOO_DEEP} by aliases", "flatten it")
         self._done(found.node, found.size, found.height, None)
 
     def _done(self, node: Node, size: int, height: int, anchor: str | None, counted: int = 0) -> None:

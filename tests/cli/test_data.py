@@ -72,6 +72,7 @@ def test_an_export_has_a_file_for_each_table(settings: Settings, parts: Parts, t
     assert sum(samples["value"]) == 5.0 + sum(at / 2 for at in range(1, 301))
     assert pq.read_table(tmp_path / "series.parquet").column("metric").to_pylist() == ["heat", "requests_total"]
     assert not list(tmp_path.glob("*.part"))
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_sql_asks_of_samples_with_their_labels(settings: Settings, parts: Parts) -> None:
@@ -88,6 +89,12 @@ def test_sql_asks_of_samples_with_their_labels(settings: Settings, parts: Parts)
     assert json.loads(next(lines(found, json=True))) == {"metric": "heat", "node": "n1", "n": 300, "top": 150.0}
     few = ask_sql(settings, "SELECT * FROM samples", span, LIMITS._replace(rows=7))
     assert (len(few.rows), few.more) == (7, True)
+
+
+def test_columns_of_one_name_are_all_in_the_json() -> None:
+    found = Found(["a", "a_1", "a", "a", "b"], [[1, 2, 3, 4, 5]], False)
+    assert json.loads(next(lines(found, json=True))) == {"a": 1, "a_1": 2, "a_2": 3, "a_3": 4, "b": 5}
+    assert next(lines(found, json=False)) == "a\ta_1\ta\ta\tb"
 
 
 def test_without_the_token_nothing_is_told(settings: Settings, parts: Parts, tmp_path: Path) -> None:

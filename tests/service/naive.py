@@ -27,7 +27,9 @@ class Naive:
     def append(self, batch: MetricBatch) -> None:
         self.risen_by.clear()
         columns = zip(batch.series_index, batch.ts_ms, batch.value, batch.start_ms, strict=True)
-        mine = {(batch.series[at], ts): (value, start) for at, ts, value, start in columns}
+        mine: dict[tuple[Series, int], tuple[float, int | None]] = {}
+        for at, ts, value, start in columns:
+            mine.setdefault((batch.series[at], ts), (value, start))
         self.counters |= {s for s, kind in zip(batch.series, batch.kinds, strict=True) if kind == "counter"}
         for (series, ts), sample in mine.items():
             self.samples.setdefault(series, {}).setdefault(ts, sample)

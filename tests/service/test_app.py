@@ -12,6 +12,8 @@ from typing import Any
 import anyio
 import pytest
 from fastapi import FastAPI, Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.types import Send
 
 from agent.model import Event, NodeIdentity, Points, Resource, Value
 from agent.otlp import logs_request, metrics_request
@@ -26,7 +28,7 @@ from service.model import LogBatch, LogRow
 from service.parts import Parts
 from service.settings import Settings
 from slo.model import Selector
-from tests.service.asgi import ask
+from tests.service.asgi import ADDRESS, ask
 from tests.support.waiting import until
 
 NODE = NodeIdentity("n1", "6b1f0d0e-0000-4000-8000-000000000001")
@@ -76,6 +78,49 @@ def test_a_batch_is_stored_once_however_often_it_comes(app: FastAPI, parts: Part
     body = _metrics(now_ms, 2.0)
     assert [_post(app, "metrics", body, 1) for _ in range(3)] == [200, 200, 200]
     assert _kills(parts, now_ms) == 2.0
+
+
+def test_a_batch_behind_its_streams_last_one_is_counted_apart(app: FastAPI) -> None:
+    body = _metrics(system_clock(), 0.0)
+    assert [_post(app, "metrics", body, at, "jumping") for at in (3, 2, 3)] == [200, 200, 200]
+    outcomes = {'midwatch_server_batches_total{outcome="behind",signal="metrics"} 1.0'}
+    assert outcomes <= set(ask(app, "GET", "/metrics").text.splitlines())
+
+
+class _Left(StreamingResponse):
+    """A long answer whose reader leaves while it waits for its turn."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Nothing was begun."""
+
+
+def test_a_reader_that_leaves_before_a_long_answer_begins_is_no_error(parts: Parts) -> None:
+    app, sent = create_app(parts), list[Any]()
+
+    @app.get("/left")
+    def left() -> Response:
+        return _Left(iter(()))
+
+    async def gone() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def note(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET",
+        "path": "/left", "raw_path": b"/left", "query_string": b"", "headers": [(b"host", ADDRESS.encode())],
+        "scheme": "http", "root_path": "", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8640),
+    }  # fmt: skip
+    anyio.run(app, scope, gone, note)
+    assert not sent
+
+
+def test_an_answer_says_how_long_it_holds(app: FastAPI) -> None:
+    found = [
+        ask(app, "GET", path).headers["cache-control"] for path in ("/healthz", "/static/dist/none.js", "/api/nothing")
+    ]
+    assert found == ["no-store"] * 3
 
 
 def test_an_unmeasured_objective_has_a_state_and_no_ratio(app: FastAPI, parts: Parts) -> None:

@@ -45,6 +45,11 @@ def test_what_a_counter_rose_is_where_it_ended_however_often_it_was_read(values:
         (Sample(0, 5.0, None), Sample(5_000, 8.0, 1_000), 3),
         (Sample(0, 5.0, 1_000), Sample(5_000, 8.0, None), 3),
         (Sample(0, 5.0), Sample(86_400_000, 8.0), 3),
+        (Sample(0, 5.0), Sample(5_000, -2.0), 0),
+        (Sample(0, -2.0), Sample(5_000, -1.0), 0),
+        (Sample(0, -2.0), Sample(5_000, 3.0), 3),
+        (Sample(0, 5.0), Sample(5_000, HIGHEST), 0),
+        (Sample(0, HIGHEST), Sample(5_000, 3.0), 3),
     ],
 )
 def test_a_drop_or_a_later_start_counts_from_zero_all_else_the_difference(

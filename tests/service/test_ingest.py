@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from service.decode import MOST_PARTS
 from service.ingest import (
     IngestRefused,
     Limits,
@@ -112,6 +113,14 @@ def test_a_bomb_in_many_small_members_is_refused_too() -> None:
     assert status_of(member * 100, "gzip", limits=Limits(decompressed_bytes=1 << 16)) == 413
 
 
+@pytest.mark.parametrize(("encoding", "part"), [("gzip", gzip.compress(b"")), ("zstd", zstandard.compress(b""))])
+def test_a_body_of_more_parts_than_are_taken_is_refused_however_little_they_hold(encoding: str, part: bytes) -> None:
+    assert not decode_metrics(part * MOST_PARTS, encoding, None).series
+    with pytest.raises(IngestRefused, match=f"more than the {MOST_PARTS} {encoding}") as refused:
+        decode_metrics(part * (MOST_PARTS + 1), encoding, None)
+    assert refused.value.status == 400
+
+
 @pytest.mark.parametrize(
     ("kind", "form"),
     [
@@ -192,6 +201,13 @@ def test_a_full_answer_is_empty_and_a_partial_one_says_how_many_and_why() -> Non
     assert logs.rejected_log_records == 1
     traces = ExportTraceServiceResponse.FromString(answer("traces", {"bad_span": 1})).partial_success
     assert traces.rejected_spans == 1
+
+
+def test_what_comes_again_is_no_refusal_and_target_info_is_no_point_of_the_senders() -> None:
+    assert (answer("metrics", {"same_moment": 3}), answer("metrics", {"same_moment": 3}, "json")) == (b"", b"{}")
+    told = ExportMetricsServiceResponse.FromString(answer("metrics", {"same_moment": 3, "labels": 2, "target_info": 1}))
+    assert told.partial_success.rejected_data_points == 2
+    assert told.partial_success.error_message == "left out: 2 labels, 1 target_info"
 
 
 def test_who_sent_json_is_answered_in_json() -> None:

@@ -85,8 +85,11 @@ def test_a_batch_that_was_not_stored_adds_nothing_when_it_comes_again() -> None:
 def test_a_delta_that_was_added_is_left_out_and_counted() -> None:
     deltas = Deltas()
     taken(deltas, delta(2, 10, 0))
-    found = taken(deltas, delta(2, 10, 0))
-    assert (found.refused, rows(found)) == ({"delta_out_of_order": 1}, [])
+    for at, reason in ((10, "same_moment"), (9, "delta_out_of_order")):
+        found = taken(deltas, delta(2, at, 0))
+        assert (found.refused, rows(found)) == ({reason: 1}, [])
+    twice = taken(deltas, delta(2, 20, 10), delta(2, 20, 10))
+    assert (twice.refused, len(rows(twice))) == ({"delta_out_of_order": 1}, 1)
 
 
 def test_beyond_the_bound_the_series_heard_longest_ago_begins_anew() -> None:

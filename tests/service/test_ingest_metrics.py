@@ -22,6 +22,9 @@ NOW_MS = 1_760_000_000_000
 NOW = NOW_MS * MS
 
 
+OWN = ("le", "exported_le", "quantile", "exported_quantile")
+
+
 def text(key: str, value: str) -> KeyValue:
     return KeyValue(key=key, value=AnyValue(string_value=value))
 
@@ -161,6 +164,22 @@ def test_a_histogram_becomes_cumulative_buckets_sum_and_count() -> None:
     }  # fmt: skip
     assert set(found.kinds) == {"counter"}
     assert set(found.start_ms) == {NOW_MS - 1}
+
+
+def test_an_attribute_named_as_a_label_of_the_kind_is_kept_beside_it() -> None:
+    metric = histogram([1.0], [0, 1])
+    metric.histogram.data_points[0].attributes.append(text("le", "7"))
+    summary = Metric(name="s")
+    point = summary.summary.data_points.add(time_unix_nano=10**9, count=1, sum=1.0)
+    point.attributes.append(text("quantile", "x"))
+    point.quantile_values.add(quantile=0.5, value=1.0)
+    found = {(it.metric, *(pair for pair in it.labels if pair[0] in OWN)) for it in batch_of(metric, summary).series}
+    le, quantile = ("exported_le", "7"), ("exported_quantile", "x")
+    assert found == {
+        ("h_seconds_bucket", le, ("le", "1")), ("h_seconds_bucket", le, ("le", "+Inf")),
+        ("h_seconds_sum", le), ("h_seconds_count", le),
+        ("s", quantile, ("quantile", "0.5")), ("s_sum", quantile), ("s_count", quantile),
+    }  # fmt: skip
 
 
 def test_a_histogram_without_buckets_has_the_infinite_one() -> None:

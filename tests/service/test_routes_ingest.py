@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from service.app import create_app
 from service.main import running, system_clock
 from service.parts import Parts
+from service.samples import Matcher
 from service.settings import Settings
 from service.settings_ingest import IngestSettings
 from slo.model import Selector
@@ -58,6 +60,32 @@ def test_deltas_are_stored_as_a_running_sum_once_however_often_they_come(app: Fa
     (found,) = parts.store.instant(Selector("d_total"), now_ms)
     assert found.value == 5.0
     assert parts.wire.metadata.get("d_total") is not None
+
+
+def test_a_batch_without_an_identity_that_comes_again_is_no_refusal(app: FastAPI) -> None:
+    now_ms = system_clock()
+    gauge = ExportMetricsServiceRequest()
+    gauge.resource_metrics.add().scope_metrics.add().metrics.add(name="again").gauge.data_points.add(
+        time_unix_nano=now_ms * MS, as_double=1.0
+    )
+    for body in (gauge.SerializeToString(), delta("again_delta", 2.0, now_ms)):
+        assert [ask(app, "POST", "/v1/metrics", PROTOBUF, body).content for _ in range(2)] == [b"", b""]
+    earlier = ask(app, "POST", "/v1/metrics", PROTOBUF, delta("again_delta", 2.0, now_ms - 500)).content
+    told = ExportMetricsServiceResponse.FromString(earlier).partial_success
+    assert told.error_message == "left out: 1 delta_out_of_order"
+
+
+def test_requests_of_one_resource_and_moment_reject_nothing(app: FastAPI) -> None:
+    now_ms = system_clock()
+    for name in ("piece_a", "piece_b"):
+        request = ExportMetricsServiceRequest()
+        group = request.resource_metrics.add()
+        group.resource.attributes.add(key="cloud.region").value.string_value = "x"
+        group.scope_metrics.add().metrics.add(name=name).gauge.data_points.add(
+            time_unix_nano=now_ms * MS, as_double=1.0
+        )
+        answer = ask(app, "POST", "/v1/metrics", PROTOBUF, request.SerializeToString())
+        assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_what_is_left_out_is_told_in_the_form_of_the_request(app: FastAPI) -> None:
@@ -122,6 +150,38 @@ def test_remote_write_keeps_a_sample_that_comes_again_once_and_takes_late_ones(a
     assert written(ask(app, "POST", "/api/v1/write", V1, up(now_ms, -5000))) == (204, "1")
     found = parts.store.range(Selector("rw"), now_ms - 6000, now_ms, 1000)
     assert [it for row in found for it in row.values] == [-5000.0, None, None, -2000.0, -1000.0, None]
+
+
+def test_remote_write_keeps_what_a_name_that_looks_like_a_counters_brings(app: FastAPI, parts: Parts) -> None:
+    now_ms = system_clock()
+    values = [-1.0, float("inf"), 3.0, -0.5]
+    rows = [(now_ms - 4_000 + 1_000 * at, value) for at, value in enumerate(values)]
+    body = packed(first(({"__name__": "queue_delta_count"}, rows)).SerializeToString())
+    assert written(ask(app, "POST", "/api/v1/write", V1, body)) == (204, "4")
+    found = parts.store.select((Matcher("__name__", "=", "queue_delta_count"),), now_ms - 10_000, now_ms, 10)
+    assert found.values.tolist() == values
+
+
+@pytest.mark.parametrize(("headers", "other"), [(V2, first), (V1, second)])
+def test_a_body_of_the_other_version_is_refused(
+    app: FastAPI, headers: dict[str, str], other: Callable[..., Any]
+) -> None:
+    body = packed(other(({"__name__": "mistaken"}, [(system_clock(), 1.0)])).SerializeToString())
+    answer = ask(app, "POST", "/api/v1/write", headers, body)
+    assert (written(answer), "content type" in answer.text) == ((400, "0"), True)
+    assert written(ask(app, "POST", "/api/v1/write", headers, packed(b""))) == (204, "0")
+
+
+def test_remote_write_tells_of_another_value_at_a_known_moment_and_does_not_count_it_as_written(
+    app: FastAPI, parts: Parts
+) -> None:
+    now_ms = system_clock()
+    told = [({"__name__": "rw"}, [(now_ms, value), (now_ms + 1, value)]) for value in (1.0, 2.0)]
+    one, other = (packed(first(it).SerializeToString()) for it in told)
+    assert written(ask(app, "POST", "/api/v1/write", V1, one)) == (204, "2")
+    answer = ask(app, "POST", "/api/v1/write", V1, other)
+    assert (*written(answer), answer.text) == (400, "0", "left out: 2 conflict\n")
+    assert parts.own.found["midwatch_server_refused_total"]["remote_write", "conflict"] == 2
 
 
 def test_remote_write_2_0_says_how_much_was_written(app: FastAPI) -> None:

@@ -225,13 +225,22 @@ def test_the_api_asks_for_the_token_as_all_else_does(parts: Parts) -> None:
     assert shown.status_code == 200
 
 
+def test_a_query_that_ends_at_a_bound_is_counted_by_it(app: FastAPI, parts: Parts) -> None:
+    counted = parts.own.found["midwatch_server_query_limits_total"]
+    before = counted.get(("max_depth",), 0.0)
+    assert get(app, "query", query="(" * 300 + "up" + ")" * 300).status_code == 422
+    assert counted["max_depth",] == before + 1
+    exposed = ask(app, "GET", "/metrics").text
+    assert 'midwatch_server_query_limits_total{limit="max_depth"}' in exposed
+
+
 def test_requests_are_counted_by_what_became_of_them(app: FastAPI, parts: Parts) -> None:
     before = dict(parts.own.found["midwatch_server_queries_total"])
     get(app, "query", query="up")
     get(app, "query", query="up(")
     after = parts.own.found["midwatch_server_queries_total"]
-    assert after["ok",] == before["ok",] + 1
-    assert after["bad_data",] == before["bad_data",] + 1
+    assert after["ok",] == before.get(("ok",), 0.0) + 1
+    assert after["bad_data",] == before.get(("bad_data",), 0.0) + 1
 
 
 names = st.sampled_from(

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from random import Random
 
 import duckdb
+import numpy as np
 import pytest
 
-from service import store_db
+from service import samples, store_db
 from service.errors import StoreFault, StoreUnavailable
+from service.increments import Floats
 from service.model import MetricBatch
 from service.store import Store
 from service.store_append import Bounds
 from service.store_db import Resources
+from service.store_samples import StoreSamples
 from slo.model import Allowance, EventRatio, Matcher, MinuteSlices, Selector
 from tests.service.stores import T0, Clock, Point, batch, select, series
 
@@ -141,15 +144,39 @@ def test_what_can_not_be_stored_is_left_out_and_counted(store: Store, clock: Clo
     gauge = series("temperature", service="api")
     stored = store.append_counted(
         batch([
-            Point(REQUESTS, T0, -1.0), Point(REQUESTS, T0 + 1, 9.5e18), Point(REQUESTS, T0 + 2, float("nan")),
             Point(REQUESTS, clock.now_ms + 600_001, 1.0), Point(REQUESTS, clock.now_ms - 8 * DAY_MS, 1.0),
             Point(REQUESTS, T0 + 3, 2.0), Point(REQUESTS, T0 + 3, 3.0),
             Point(gauge, T0, float("inf"), None, "gauge"), Point(gauge, T0 + 1, -40.0, None, "gauge"),
         ])
     )  # fmt: skip
-    assert stored.refused == {"not_a_count": 2, "not_finite": 1, "in_future": 1, "too_old": 1, "same_moment": 1}
-    assert [it.value for it in store.instant(ALL, clock.now_ms, 4_000_000)] == [3.0]
+    assert stored.refused == {"in_future": 1, "too_old": 1, "conflict": 1}
+    assert [it.value for it in store.instant(ALL, clock.now_ms, 4_000_000)] == [2.0]
     assert [it.value for it in store.instant(select("temperature"), clock.now_ms, 4_000_000)] == [-40.0]
+
+
+ODD = [4.0, -3.0, 9.5e18, float("nan"), float("inf"), -1.0, -2.0, 6.0]
+
+
+@pytest.mark.parametrize("order", [range(8), range(7, -1, -1), (0, 7, 3, 1, 5, 2, 6, 4)])
+@pytest.mark.parametrize("rolled", [False, True])
+def test_a_counter_keeps_values_that_no_counter_has_and_counts_nothing_from_them(
+    store: Store, clock: Clock, order: Sequence[int], rolled: bool
+) -> None:
+    store.append(batch([Point(REQUESTS, T0 - 60_000, 1.0), Point(REQUESTS, T0 + 3_000_000, 6.5)]))
+    if rolled:
+        clock.now_ms += 3 * 3_600_000
+        store.keep()
+    for at in order:
+        assert not store.append_counted(batch([Point(REQUESTS, T0 + 60_000 * at, ODD[at])])).refused
+    assert store.counts(EventRatio((ALL,), bad=(ALL,), scale=10), [30 * DAY_MS], clock.now_ms)[0].total == 95
+    (found,) = kept(store)
+    assert np.array_equal(found, [1.0, *ODD, 6.5], equal_nan=True)
+
+
+def kept(store: Store) -> list[Floats]:
+    matcher = samples.Matcher("__name__", "=", "requests_total")
+    found = StoreSamples(store).select((matcher,), T0 - DAY_MS, T0 + DAY_MS, 1_000)
+    return np.split(found.values, found.offsets[1:-1])
 
 
 def test_a_series_stays_what_it_was_first_told_to_be(store: Store) -> None:
@@ -346,7 +373,7 @@ def test_a_database_that_gave_up_is_opened_anew_with_all_that_was_acknowledged(s
 
 
 def test_a_database_that_can_not_be_opened_anew_at_once_is_tried_again_with_each_write(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def give_up(cursor: duckdb.DuckDBPyConnection) -> None:
         cursor.execute("DELETE FROM series")
@@ -364,12 +391,17 @@ def test_a_database_that_can_not_be_opened_anew_at_once_is_tried_again_with_each
             store.append(batch(rising(21), 2))
         with pytest.raises(StoreUnavailable, match="can't be read now"):
             store.range(ALL, T0, T0 + 60_000, 60_000)
+        with pytest.raises(StoreUnavailable, match="free some space"):
+            store.append(batch(rising(21), 2))
+    assert [it.getMessage() for it in caplog.records] == ["No space left"], "once, not for each write"
     assert store.append(batch(rising(21), 2))
     assert total(store) == 210
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
-def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(tmp_path: Path, clock: Clock) -> None:
+def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False)
@@ -391,6 +423,10 @@ def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(tmp_path: Pa
             for at in range(1, 400):
                 store.append(numbered(at))
                 taken = at
+        for _ in range(20):
+            with pytest.raises(StoreUnavailable):
+                store.append(numbered(taken + 1))
+        assert len(caplog.records) <= 2, "not a line for each batch that is refused"
         assert store.database.fault is not None
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         store.append(numbered(taken + 1))
@@ -402,3 +438,13 @@ def test_a_full_disk_refuses_a_batch_whole_and_takes_it_again_later(tmp_path: Pa
         store.close()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("many", [1_100, 5_000])
+def test_a_batch_may_bring_more_new_series_than_the_index_has_room_for(store: Store, many: int) -> None:
+    """While slices are kept, which look at what is new of their metrics."""
+    disk = MinuteSlices("gauge", select("used_bytes"), select("size_bytes"), Fraction(7, 10))
+    store.counts(disk, [120_000], T0)
+    found = [Point(series(f"m{n % 7}", service="api", n=str(n)), T0, 1.0, None, "gauge") for n in range(many)]
+    assert store.append_counted(batch([*found, Point(REQUESTS, T0, 5.0, T0 - 1)])).refused == {}
+    assert len(store.directory) == many + 1

@@ -44,3 +44,13 @@ def test_a_compiler_that_fails_is_in_the_log_and_no_more(tmp_path: Path, caplog:
     with caplog.at_level(logging.ERROR), warming(tmp_path, [warm]) as thread:
         thread.join()
     assert "kernels could not be compiled" in caplog.text
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def warm(_: threading.Event, __: Path | None) -> int:
+        raise OSError(28, "No space left on device")
+
+    with caplog.at_level(logging.WARNING), warming(tmp_path, [warm]) as thread:
+        thread.join()
+    assert [(it.levelname, it.exc_info) for it in caplog.records] == [("WARNING", None)]
+    assert "No space left on device" in caplog.text

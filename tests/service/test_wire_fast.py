@@ -6,7 +6,6 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,10 +38,8 @@ TURN = Turn({}, threading.Lock())
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compiled(request: pytest.FixtureRequest) -> None:
-    cache = request.config.cache
-    folder = Path(cache.mkdir("numba")) if cache is not None else None
-    assert wire_jit.warm(threading.Event(), folder) == 5
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert wire_jit.warm(threading.Event(), tmp_path_factory.mktemp("kernels")) == 5
 
 
 def fast(limits: Limits = LIMITS, most: int = 100_000, bounds: QuotaBounds = QuotaBounds()) -> FastWire:  # noqa: B008
