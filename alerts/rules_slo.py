@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from alerts.model import Evidence, Finding, Labels, Road, Subject
 from alerts.thresholds import Thresholds
 from slo.judge import present_burn
-from slo.model import Allowance, Counts, Judgement, MinuteSlices, Objective, RowResult
-from slo.text import counted, duration, percent, times, utc
+from slo.model import Allowance, Counts, Judgement, MinuteSlices, Objective, RowResult, unit
+from slo.text import counted, duration, number, percent, times, utc
 
 ALERTS = ("slo-burn", "budget-projected-gone")
 WATCHED_BY_A_RULE = frozenset({"node-disk"})
@@ -80,6 +82,9 @@ def _projection_fires(judgement: Judgement) -> bool | None:
 
 def _row_line(result: RowResult) -> Evidence:
     row = result.row
+    if row.op is not None:
+        text = f"{times(result.long_burn)} over {duration(row.long_ms)} ({row.op} {times(row.factor)})"
+        return Evidence(f"condition {row.name} holds", text)
     few = f", but only {result.long_counts.bad} bad events, too few for a page" if result.guarded else ""
     return Evidence(
         f"{row.name} row fired",
@@ -115,9 +120,11 @@ def _counted(objective: Objective, counts: Counts) -> str:
         return f"{counted(counts.bad, 'restart')} in {duration(counts.total)} of instance time"
     if isinstance(indicator, MinuteSlices):
         return f"{counts.bad} bad of {counts.total} minutes"
-    if objective.slices is not None:
-        bad, events = counts.events or (counts.bad, counts.total)
-        return f"slices of {duration(objective.slices.slice_ms)}; {bad} bad of {events} events in them"
+    scale = unit(objective)
+    if scale is not None:
+        bad, total = (number(Fraction(it, scale), 3) for it in (counts.bad, counts.total))
+        what = "events" if objective.slices is None else f"slices of {duration(objective.slices.slice_ms)}"
+        return f"{bad} bad of {total} {what}"
     if indicator.scale == 1000:
         return f"{duration(counts.bad)} bad of {duration(counts.total)} of container time"
     return f"{counts.bad} bad of {counts.total} events"

@@ -1,7 +1,8 @@
-"""`midwatch slo …`: OpenSLO files, normalised."""
+"""`midwatch slo …`: OpenSLO files, normalised or tried over stored history."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,27 @@ def export(
         print(*faults, sep="\n", file=sys.stderr)
         raise typer.Exit(1)
     sys.stdout.write(written(found.documents))
+
+
+@app.command(epilog="Example: midwatch slo backtest slos/shop.yaml --since 30d --target 99.95")
+def backtest(
+    files: Annotated[list[Path], typer.Argument(help="OpenSLO files, or folders of them.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
+    ] = None,
+    since: Annotated[str, typer.Option("--since", help="How long back: 30d, 12h.")] = "30d",
+    target: Annotated[
+        str | None, typer.Option("--target", help="In percent, in place of the files' targets: 99.95.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="OpenSLO to the letter.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Try objectives over stored history: budget, pages and tickets, beside the objective in force."""
+    from cli.backtest import Asked
+    from cli.backtest import backtest as tried
+    from cli.config import load
+
+    tried(load(config, os.environ).service, Asked(files, since, target, strict), json)
 
 
 def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:

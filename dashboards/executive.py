@@ -18,6 +18,7 @@ from dashboards.text import coarse, duration, percent_split
 from dashboards.views import Tile
 from slo.burndown import burn_down
 from slo.model import Judgement, Objective
+from slo.slices import Timeslices
 
 COLUMNS = (
     ("request-availability", "Requests"),
@@ -242,10 +243,12 @@ def _lines(desk: Desk, group: Sequence[Judgement], window_ms: int, grid: Window)
     begin = max(0, desk.now_ms - window_ms)
     ends = [min(edge, desk.now_ms) for edge in grid.edges_ms[1:]]
     edges = sorted({begin, *(edge for edge in (grid.since_ms, *ends) if begin < edge)})
-    counted = desk.source.slices([it.objective.indicator for it in group], edges)
+    counted = desk.source.steps([it.objective for it in group], edges)
     found = []
     for judgement, steps in zip(group, counted, strict=True):
-        left = {point.at_ms: point.remaining for point in burn_down(steps, judgement.objective.budget).points}
+        whole = judgement.counts.total if isinstance(judgement.objective.slices, Timeslices) else None
+        line = burn_down(steps, judgement.objective.budget, total=whole)
+        left = {point.at_ms: point.remaining for point in line.points}
         points = [left.get(end) for end in ends]
         values = tuple(None if point is None else float(point * 100) for point in points)
         found.append(PanelLine(_label(judgement.objective), _label(judgement.objective), values))

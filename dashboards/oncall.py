@@ -157,7 +157,7 @@ def _errors(desk: Desk, deploys: Sequence[Happening]) -> TimePanel:
     mine = [it for it in by_gravity(desk.judgements) if it.objective.slo == "request-availability" and _counts(it)]
     mine = mine[:MOST_ERROR_LINES]
     grid = desk.window(ERROR_COLUMNS)
-    counted = desk.source.slices([it.objective.indicator for it in mine], grid.edges_ms) if mine else ()
+    counted = desk.source.steps([it.objective for it in mine], grid.edges_ms) if mine else ()
     lines = tuple(
         PanelLine(it.objective.service, it.objective.service, tuple(_share(step) for step in steps))
         for it, steps in zip(mine, counted, strict=True)

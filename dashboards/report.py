@@ -16,7 +16,7 @@ from dashboards.request import DAY_MS
 from dashboards.slo_rows import subject, where
 from dashboards.text import duration, number, percent, percent_split, stamp
 from dashboards.views import Meter, Option, Tile
-from slo.model import Allowance, Counts, EventRatio, Judgement, MinuteSlices, Objective
+from slo.model import Allowance, Counts, EventRatio, Judgement, MinuteSlices, Objective, unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ def _days(desk: Desk, objective: Objective) -> tuple[Day, ...]:
     if objective.unmeasurable is not None:
         return ()
     edges = [*range(since, until, DAY_MS), until]
-    counts = desk.source.slices([objective.indicator], edges)[0]
+    counts = desk.source.steps([objective], edges)[0]
     first = next((it.first_ms for it in counts if it.first_ms is not None), None)
     known = [it for it in counts if first is not None and it.until_ms > first]
     return days_of(known, objective)
@@ -199,7 +199,10 @@ def _tiles(judgement: Judgement, days: Sequence[Day]) -> tuple[Tile, ...]:
 
 def counted(bad: int, objective: Objective) -> str:
     """Bad events in their unit."""
-    indicator = objective.indicator
+    indicator, scale = objective.indicator, unit(objective)
+    if scale is not None:
+        what = "" if objective.slices is None else " slices"
+        return f"{number(Fraction(bad, scale), 3)}{what}"
     if isinstance(indicator, EventRatio) and indicator.scale == 1000:
         return duration(bad)
     return f"{bad} min" if isinstance(indicator, MinuteSlices) else f"{bad:,}".replace(",", " ")

@@ -19,7 +19,7 @@ from dashboards.model import (
     ServiceRow,
     Status,
 )
-from slo.model import Counts, Indicator, Judgement
+from slo.model import Counts, Judgement, Objective
 
 
 class DataSource(Protocol):
@@ -33,10 +33,10 @@ class DataSource(Protocol):
         """The latest judgement of every objective that exists: the ones that alerts were decided on."""
         ...
 
-    def slices(self, indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
-        """Exact counts of each contiguous slice `(edges[i], edges[i + 1]]`, per indicator, in the order asked.
+    def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
+        """Exact counts of each contiguous step `(edges[i], edges[i + 1]]`, per objective, in the order asked.
 
-        At most 400 slices. `first_ms` as in the store's `counts`.
+        At most 400 steps. `first_ms` as in the store's `counts`.
         """
         ...
 

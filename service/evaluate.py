@@ -26,6 +26,8 @@ from service.slo_slices import SlicedCounts, revisions_of
 from service.store_db import Cursor
 from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
+from slo.burn import DEFAULT, Policy
+from slo.held import HeldConditions
 from slo.judge import judge, placed, windows
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced
@@ -81,8 +83,10 @@ class Evaluator:
         most_bytes: int | None = None,
         slos: SloBook | None = None,
         engine: Engine | None = None,
+        policy: Policy = DEFAULT,
     ) -> None:
         """`most_bytes` is what the database may use; `engine` answers the queries of objectives."""
+        self._policy, self._held = policy, HeldConditions()
         self.slos = slos or SloBook()
         """The objectives of files."""
         self._store = store
@@ -97,7 +101,7 @@ class Evaluator:
         self._history_ms = 0
         self._book = desk.KeptBook()
         self._queried = None if engine is None else QueriedCounts(engine)
-        self._sliced = SlicedCounts(store, revisions_of(store))
+        self._sliced = SlicedCounts(store, revisions_of(store), policy)
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""
@@ -123,6 +127,27 @@ class Evaluator:
                 return self._book.write(cursor, before, acknowledge(before, incident_id, by, now_ms), now_ms)
 
             self._book.keep(self._store.database.write(run))
+
+    def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
+        """Counts of contiguous steps of each objective, as it is judged."""
+        counted = [it for it in objectives if it.query is None]
+        found = iter(self._store.slices([it.indicator for it in counted], edges_ms))
+        with self._lock:
+            return [self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives]
+
+    def _steps(self, objective: Objective, edges_ms: Sequence[int], counts: list[Counts]) -> list[Counts]:
+        if objective.query is not None:
+            return [] if self._queried is None else self._queried.steps(objective, edges_ms)
+        return counts if objective.slices is None else self._sliced.steps(objective, edges_ms, counts)
+
+    def asked_by(self, files: FromFiles) -> list[Objective]:
+        """The objectives that these files ask for, as they would be now."""
+        now_ms = self._clock()
+        rows, ended = ask(self._store.database, lambda it: (roster.present(it), roster.gone(it)))
+        known = catalogue.catalogue(self._store, catalogue.nodes(self._store, now_ms), ended, now_ms)
+        facts = roster.facts(rows)
+        plain = set(builtin(facts, known))
+        return [*(it for it in builtin(facts, known, files.asked) if it not in plain), *files.objectives]
 
     def _evaluate(self, now_ms: int) -> Evaluated:
         rows, ended, state = ask(
@@ -157,28 +182,31 @@ class Evaluator:
     def _judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
         """All judgements; those of what is counted from counts of one reading."""
         counted = [it for it in objectives if it.unmeasurable is None and it.query is None]
-        wanted = [windows(it) for it in counted]
+        wanted = [windows(it, self._policy) for it in counted]
         found = self._store.counts_of([it.indicator for it in counted], wanted, now_ms)
         rows = iter([
-            row if it.slices is None else self._sliced.of(it, spans, row, now_ms)
+            (spans, row if it.slices is None else self._sliced.of(it, spans, row, now_ms))
             for it, spans, row in zip(counted, wanted, found, strict=True)
         ])  # fmt: skip
         if self._queried is not None:
             self._queried.begin()
         judged = []
         for it in objectives:
-            counts = self._asked(it, now_ms) if it.query is not None or it.unmeasurable is not None else next(rows)
-            of, mine = (counts, []) if isinstance(counts, Objective) else (it, counts)
-            judged.append(judge(of, dict(zip(windows(of), mine, strict=False)), now_ms))
-        return tuple(judged)
+            of, counts = it, dict[int, Counts]()
+            if it.query is None and it.unmeasurable is None:
+                counts = dict(zip(*next(rows), strict=True))
+            elif it.unmeasurable is None:
+                of, counts = self._asked(it, now_ms)
+            judged.append(judge(of, counts, now_ms, self._policy))
+        return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
 
-    def _asked(self, objective: Objective, now_ms: int) -> list[Counts] | Objective:
-        """What queries count, or the objective with why they don't."""
-        if objective.unmeasurable is not None:
-            return objective
+    def _asked(self, objective: Objective, now_ms: int) -> tuple[Objective, dict[int, Counts]]:
+        """What queries count by window; nothing, and an objective that says why, where they don't."""
         if self._queried is None:
-            return replace(objective, unmeasurable="Nobody answers queries here.")
-        return self._queried.of(objective, windows(objective), now_ms)
+            return replace(objective, unmeasurable="Nobody answers queries here."), {}
+        spans = windows(objective, self._policy)
+        found = self._queried.of(objective, spans, now_ms)
+        return (found, {}) if isinstance(found, Objective) else (objective, dict(zip(spans, found, strict=True)))
 
     def _settle(
         self,

@@ -104,7 +104,7 @@ def _assemble(
     queries = queries_of(settings, store, clock)
     evaluator = Evaluator(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,
-        settings.retention.max_bytes, slos, queries.engine,
+        settings.retention.max_bytes, slos, queries.engine, settings.burn.policy(),
     )  # fmt: skip
     source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))

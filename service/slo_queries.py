@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.promql.errors import QueryFault
 from service.promql.model import Answer, Matrix
-from slo.model import Counts, Objective, QueryIndicator
+from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
 
@@ -32,7 +33,7 @@ MOST_POINTS: Final = 5_000
 MOST_SLICES: Final = 600_000
 SECONDS: Final = 5.0
 """Time for all queries of one evaluation; what did not fit in is asked at the next."""
-UNIT: Final = 10**9
+UNIT: Final = QUERY_UNIT
 
 
 class Engine(Protocol):
@@ -92,7 +93,7 @@ class QueriedCounts:
 
     def __init__(self, engine: Engine, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine, self._seconds, self._clock = engine, seconds, clock
-        self._books: OrderedDict[tuple[QueryIndicator, object], _Book] = OrderedDict()
+        self._books: OrderedDict[tuple[QueryIndicator | None, object], _Book] = OrderedDict()
         self._failed: dict[object, tuple[int, str]] = {}
         self._ends = 0.0
 
@@ -114,6 +115,18 @@ class QueriedCounts:
         return [
             _counts(objective, book, slot_ms, until - size, until, own if window == objective.window_ms else size)
             for window, size in zip(windows_ms, sizes, strict=True)
+        ]
+
+    def steps(self, objective: Objective, edges_ms: Sequence[int]) -> list[Counts]:
+        """Counts of contiguous steps, from the slices that end in them, as they were asked last."""
+        slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
+        found = self._books.get((objective.query, objective.slices))
+        book = _Book(0, _slots([]), 0) if found is None else found
+        ends = [edge // slot_ms + 1 for edge in edges_ms]
+        counts = [_counts(objective, book, slot_ms, begin, end, end - begin) for begin, end in pairwise(ends)]
+        return [
+            replace(it, since_ms=since, until_ms=until)
+            for it, (since, until) in zip(counts, pairwise(edges_ms), strict=True)
         ]
 
     def _book_or_fault(self, objective: Objective, slot_ms: int, first: int, until: int, now_ms: int) -> _Book | str:

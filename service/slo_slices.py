@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -83,6 +84,21 @@ class SlicedCounts:
         return [
             _counted(rule, it, book.between(until - size, until), own if window == objective.window_ms else size)
             for it, window, size in zip(counts, windows_ms, sizes, strict=True)
+        ]
+
+    def steps(self, objective: Objective, edges_ms: Sequence[int], counts: Sequence[Counts]) -> list[Counts]:
+        """Counts of events of contiguous steps as counts of the slices that end in them, as they were judged last.
+
+        Of time before the objective's window nothing is known here.
+        """
+        rule, indicator = objective.slices, objective.indicator
+        book = self._books.get((indicator, rule)) if rule and isinstance(indicator, EventRatio) else None
+        if rule is None or book is None:
+            return [replace(it, bad=0, total=0) for it in counts]
+        ends = [edge // rule.slice_ms + 1 for edge in edges_ms]
+        return [
+            _counted(rule, it, book.between(begin, end), end - begin)
+            for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
 
     def _book(self, indicator: EventRatio, rule: Rule, first: int, until: int) -> _Book:

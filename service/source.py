@@ -27,7 +27,7 @@ from service.model import RangeSeries
 from service.ports import Readings, ask, rows_of
 from service.source_rows import container_rows, node_rows
 from service.store_layout import read_layout
-from slo.model import Counts, Indicator, Judgement, Labels, Selector
+from slo.model import Counts, Judgement, Labels, Objective, Selector
 
 MINUTE_MS = 60_000
 MOST_SLICES = 400
@@ -40,6 +40,10 @@ class Told(Protocol):
     @property
     def last(self) -> Evaluated | None:
         """The last finished one."""
+        ...
+
+    def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
+        """Counts of contiguous steps of each objective, as it is judged."""
         ...
 
 
@@ -72,9 +76,9 @@ class StoreSource:
         """The latest judgement of every objective."""
         return self._evaluator.last.judgements if self._evaluator.last else ()
 
-    def slices(self, indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
-        """Exact counts of each contiguous slice, per indicator."""
-        return self._store.slices(list(indicators), list(edges_ms)[: MOST_SLICES + 1])
+    def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
+        """Exact counts of each contiguous step, per objective."""
+        return self._evaluator.steps(objectives, list(edges_ms)[: MOST_SLICES + 1])
 
     def burn_history(self, since_ms: int, until_ms: int, step_ms: int) -> Sequence[BurnLine]:
         """The last stored burn of each step, per objective."""

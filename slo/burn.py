@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from slo.budget import burn
-from slo.model import BurnRow, Counts, RowResult
-from slo.rows import HOUR_MS, WORKBOOK, RowShare
+from slo.model import BurnRow, Counts, Objective, RowResult
+from slo.rows import HOUR_MS, WORKBOOK, WORKBOOK_MS, RowShare, burn_rows
 
 
 @dataclass(frozen=True)
@@ -15,17 +15,31 @@ class Policy:
     """How objectives are judged."""
 
     rows: tuple[RowShare, ...] = WORKBOOK
+    made_for_ms: int = WORKBOOK_MS
+    """The period that the rows' windows were made for."""
     coverage_floor: Fraction = Fraction(9, 10)
     """A window with less of its time observed is unmeasured."""
     coverage_grace_ms: int = 10_000
     """Time that may be missing without being a gap: the round under way, which has not arrived yet."""
     min_bad: int = 3
     """Bad events in the long window that a page needs; with fewer it is a ticket."""
+    min_total: int = 0
+    """Events in the long window that a page needs; with fewer it is a ticket."""
     projection_ms: int = 2 * HOUR_MS
     """The projection page fires where the budget is gone within this."""
 
 
 DEFAULT = Policy()
+
+
+def rows_of(objective: Objective, policy: Policy = DEFAULT) -> tuple[BurnRow, ...]:
+    """The burn rows of an objective: those of the table, then the conditions of its own alert policies."""
+    return (*burn_rows(objective.period_ms, policy.rows, policy.made_for_ms), *objective.conditions)
+
+
+def too_few(counts: Counts, policy: Policy = DEFAULT) -> bool:
+    """True where the window has too few events for a page."""
+    return counts.bad_events < policy.min_bad or counts.all_events < policy.min_total
 
 
 def covered(counts: Counts, policy: Policy = DEFAULT) -> bool:
@@ -42,15 +56,20 @@ def judge_row(
 ) -> RowResult:
     """One row: it fires where both windows burn faster than its factor, strictly.
 
-    `whole`: totals are those of whole windows already, however young the history is.
+    `whole`: totals are those of whole windows already, however young the history is. A condition of a policy has one
+    window, and fires by its own comparison.
 
     Either window at or below the factor settles it, whatever the other's coverage. `measured` is False where the row
     can't be known, which freezes its alert: coverage below the floor; or, for a page, no traffic in the short window
     while the long one burns, for silence proves no recovery.
     """
-    fires = _both(
-        _exceeds(long, budget, row, policy, young=not whole, silent=False),
-        _exceeds(short, budget, row, policy, young=False, silent=None if row.road == "page" else False),
+    fires = (
+        _condition(row, long, budget, policy)
+        if row.op is not None
+        else _both(
+            _exceeds(long, budget, row, policy, young=not whole, silent=False),
+            _exceeds(short, budget, row, policy, young=False, silent=None if row.road == "page" else False),
+        )
     )
     return RowResult(
         row=row,
@@ -60,8 +79,25 @@ def judge_row(
         short_counts=short,
         fired=fires is True,
         measured=fires is not None,
-        guarded=fires is True and row.road == "page" and long.bad_events < policy.min_bad,
+        guarded=fires is True and row.road == "page" and too_few(long, policy),
     )
+
+
+def _condition(row: BurnRow, counts: Counts, budget: Fraction, policy: Policy) -> bool | None:
+    if not covered(counts, policy):
+        return None
+    rate = burn(counts, budget)
+    if rate is None:
+        return False
+    match row.op:
+        case "lt":
+            return rate < row.factor
+        case "lte":
+            return rate <= row.factor
+        case "gte":
+            return rate >= row.factor
+        case _:
+            return rate > row.factor
 
 
 def _both(left: bool | None, right: bool | None) -> bool | None:

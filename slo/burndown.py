@@ -28,17 +28,20 @@ class BurnDown:
     note: str
 
 
-def burn_down(steps: Sequence[Counts], budget: Fraction, policy: Policy = DEFAULT) -> BurnDown:
+def burn_down(
+    steps: Sequence[Counts], budget: Fraction, policy: Policy = DEFAULT, total: int | None = None
+) -> BurnDown:
     """The burn-down over contiguous steps, ascending, that make up the objective's window.
 
-    The budget is `budget` x the total of all steps, so that the last point is the budget that the judgement of the same
-    window shows. Steps before the first sample are left out: history is not made up.
+    The budget is `budget` x the total of all steps, or `total` where that is known beforehand, so that the last point
+    is the budget that the judgement of the same window shows. Steps before the first sample are left out: history is
+    not made up.
     """
     first_ms = next((step.first_ms for step in steps if step.first_ms is not None), None)
     if first_ms is None:
         return BurnDown((), None, "No sample has been seen yet.")
     seen = [step for step in steps if step.until_ms > first_ms]
-    allowed = budget * sum(step.total for step in seen)
+    allowed = budget * (sum(step.total for step in seen) if total is None else total)
     points, bad = [], 0
     for step in seen:
         bad += step.bad

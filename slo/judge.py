@@ -7,16 +7,17 @@ from dataclasses import replace
 from fractions import Fraction
 
 from slo import budget as budgets
-from slo.burn import DEFAULT, Policy, covered, judge_row
+from slo.burn import DEFAULT, Policy, covered, judge_row, rows_of, too_few
 from slo.model import Allowance, Counts, Judgement, Objective, RowResult, State
-from slo.rows import burn_rows
 from slo.slices import Timeslices
 from slo.text import duration, percent, times
+
+_WORDS = {"lt": "below", "lte": "at or below", "gt": "above", "gte": "at or above"}
 
 
 def windows(objective: Objective, policy: Policy = DEFAULT) -> tuple[int, ...]:
     """All windows whose counts a judgement needs, in ms, ascending; the objective's own is among them."""
-    rows = burn_rows(objective.period_ms, policy.rows)
+    rows = rows_of(objective, policy)
     return tuple(sorted({objective.window_ms, *(ms for row in rows for ms in (row.long_ms, row.short_ms))}))
 
 
@@ -43,7 +44,7 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
     whole = isinstance(objective.slices, Timeslices)
     rows = tuple(
         judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy, whole=whole)
-        for row in burn_rows(objective.period_ms, policy.rows)
+        for row in rows_of(objective, policy)
     )
     young = own.first_ms is not None and now_ms - own.first_ms < _fastest(rows).row.short_ms
     if young:
@@ -78,7 +79,7 @@ def present_burn(rows: tuple[RowResult, ...]) -> Fraction | None:
 
 
 def _fastest(rows: tuple[RowResult, ...]) -> RowResult:
-    return min(rows, key=lambda it: it.row.short_ms)
+    return min((it for it in rows if it.row.op is None), key=lambda it: it.row.short_ms)
 
 
 def _held(row: RowResult) -> RowResult:
@@ -118,7 +119,7 @@ def _projected(
     A young objective's budget of minutes would be gone within hours at any burn: it is the whole window's that counts.
     """
     fast, rate = _fastest(rows), present_burn(rows)
-    if left is None or left <= 0 or rate is None or rate <= 1 or fast.long_counts.bad_events < policy.min_bad:
+    if left is None or left <= 0 or rate is None or rate <= 1 or too_few(fast.long_counts, policy):
         return False
     if not (covered(fast.long_counts, policy) and covered(fast.short_counts, policy)):
         return False
@@ -157,11 +158,14 @@ def _state(
 
 
 def _spending(rows: tuple[RowResult, ...], left: Fraction, projected: bool, policy: Policy) -> tuple[State, str]:
-    fired = next((it for it in rows if it.fired), None)
+    fired = next((it for it in rows if it.fired and not it.row.after_ms), None)
     if fired is not None:
         return "burning", (
             f"The budget burns {times(fired.long_burn)} over {duration(fired.row.long_ms)} and "
             f"{times(fired.short_burn)} over {duration(fired.row.short_ms)}, above {times(fired.row.factor)}."
+            if fired.row.op is None
+            else f"The condition {fired.row.name} of its alert policy holds: {times(fired.long_burn)} over "
+            f"{duration(fired.row.long_ms)}, {_WORDS[fired.row.op]} {times(fired.row.factor)}."
         )
     if projected:
         return "burning", f"At the present burn the budget is gone within {duration(policy.projection_ms)}."

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from slo.periods import CalendarPeriods
-from slo.slices import RatioTimeslices, Timeslices
+from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices
 
 Labels = tuple[tuple[str, str], ...]
 """Sorted (name, value) pairs."""
@@ -87,6 +87,24 @@ Indicator = EventRatio | MinuteSlices | Allowance
 
 
 @dataclass(frozen=True)
+class BurnRow:
+    """One pair of windows: fires where both burn faster than `factor`."""
+
+    name: str
+    """`fast`, `slow`, `ticket-1d`, `ticket-3d`."""
+    long_ms: int
+    short_ms: int
+    budget_share: Fraction
+    """The share of the budget that is gone when the long window trips."""
+    factor: Fraction
+    road: Literal["page", "ticket"]
+    op: Literal["lt", "lte", "gt", "gte"] | None = None
+    """The comparison of an alert policy's condition, which has one window; None for a row of a table."""
+    after_ms: int = 0
+    """How long the condition must hold before it fires."""
+
+
+@dataclass(frozen=True)
 class Objective:
     """One objective of one subject: what is counted, how much may be bad, over which window."""
 
@@ -115,6 +133,8 @@ class Objective:
     """How slices of time are judged, where the budget is one of slices and not of events."""
     query: QueryIndicator | None = None
     """What is asked in place of counting `indicator`."""
+    conditions: tuple[BurnRow, ...] = ()
+    """Conditions of alert policies, beside the burn rows."""
 
     @property
     def period_ms(self) -> int:
@@ -139,6 +159,11 @@ class Counts:
     """Bad and all events, where `bad` and `total` are of slices of time."""
 
     @property
+    def all_events(self) -> int:
+        """All events, also where slices are judged."""
+        return self.total if self.events is None else self.events[1]
+
+    @property
     def bad_events(self) -> int:
         """Bad events, also where slices are judged."""
         return self.bad if self.events is None else self.events[0]
@@ -149,18 +174,15 @@ class Counts:
         return Fraction(self.observed_ms, self.expected_ms) if self.expected_ms else None
 
 
-@dataclass(frozen=True)
-class BurnRow:
-    """One pair of windows: fires where both burn faster than `factor`."""
+QUERY_UNIT = 10**9
+"""What queries answer is counted in parts of this."""
 
-    name: str
-    """`fast`, `slow`, `ticket-1d`, `ticket-3d`."""
-    long_ms: int
-    short_ms: int
-    budget_share: Fraction
-    """The share of the budget that is gone when the long window trips."""
-    factor: Fraction
-    road: Literal["page", "ticket"]
+
+def unit(objective: Objective) -> int | None:
+    """The parts in which an objective's slices or queries are counted; None where its counts are whole events."""
+    if objective.slices is not None:
+        return 1 if isinstance(objective.slices, Timeslices) else RATIO_UNIT
+    return None if objective.query is None else QUERY_UNIT
 
 
 State = Literal["ok", "burning", "exhausted", "no-traffic", "unmeasured", "learning"]

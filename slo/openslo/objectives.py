@@ -94,6 +94,7 @@ def _objective(plan: Plan) -> Objective:
         calendar=_calendar(plan),
         slices=None if isinstance(plan.method, Occurrences) else plan.method,
         query=_query(plan.measure),
+        conditions=plan.conditions,
     )
 
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from slo.model import Allowance, EventRatio
+from slo.model import Allowance, BurnRow, EventRatio
 from slo.openslo.faults import At, Finding, Report
 from slo.openslo.measures import Foreign, Measure, Own, measure
-from slo.openslo.model import ObjectiveSpec, Slo, TimeWindow
+from slo.openslo.model import AlertCondition, AlertPolicy, ConditionSpec, ObjectiveSpec, Slo, TimeWindow
 from slo.openslo.values import Duration
 from slo.periods import CalendarPeriods, Period, Rolling, Unit
 from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint, projection_lint
@@ -24,6 +24,8 @@ SHORTEST_MS, LONGEST_MS = HOUR_MS, 366 * DAY_MS
 """Windows that are judged; shorter ones hold too little, longer ones more than is kept."""
 SHORTEST_SLICE_MS = 60_000
 """Slices that are judged; OpenSLO has no shorter ones."""
+PAGING = frozenset({"page", "critical", "crit", "high", "error", "fatal", "emergency", "sev1", "p1"})
+"""Severities of conditions that page; all others are tickets."""
 _UNITS: dict[str, Unit] = {"m": "m", "h": "h", "d": "d", "w": "w", "M": "M", "Q": "Q", "Y": "Y"}
 
 
@@ -43,6 +45,8 @@ class Plan:
     """Nominal length of the period: a month has 30 days here."""
     budget: Fraction
     target_text: str
+    conditions: tuple[BurnRow, ...]
+    """Of its alert policies."""
     weight: Fraction | None
     """The weight in a composite; None where the SLO is none."""
     at: At
@@ -108,11 +112,31 @@ def _plans(slo: Slo, report: Report) -> list[Plan]:
                 window_ms,
                 1 - objective.target,
                 objective.target_text,
+                _conditions(slo),
                 (objective.weight or Fraction(1)) if composite else None,
                 objective.at,
             )
         )
     return found
+
+
+def _conditions(slo: Slo) -> tuple[BurnRow, ...]:
+    """The conditions of its policies, as rows with one window."""
+    named = [
+        (it.meta.name or policy.meta.name, it.spec)
+        for policy in slo.policies
+        if isinstance(policy, AlertPolicy)
+        for it in policy.conditions
+        if isinstance(it, AlertCondition)
+    ]
+    return tuple(_condition(name, spec) for name, spec in named)
+
+
+def _condition(name: str, spec: ConditionSpec) -> BurnRow:
+    long_ms = min(spec.lookback.ms, LONGEST_MS)
+    road: Literal["page", "ticket"] = "page" if spec.severity.lower() in PAGING else "ticket"
+    after_ms = min(spec.after.ms, LONGEST_MS)
+    return BurnRow(name, long_ms, long_ms, Fraction(0), spec.threshold, road, spec.op, after_ms)
 
 
 def _names(slo: Slo) -> list[str]:
@@ -149,9 +173,17 @@ def _unjudged(slo: Slo, plans: Sequence[Plan], report: Report) -> None:
         why = why_not(it)
         if why is not None and not isinstance(it.measure, Foreign):  # of a foreign source it was told already
             report.warn(it.at, why.rstrip("."), "until it is, the objective is shown as unmeasured")
-    if slo.policies:
-        where = slo.at._replace(path=f"{slo.at.path}.spec.alertPolicies".lstrip("."))
-        report.note(where, "policies are checked, and not obeyed yet", "the objective pages by its burn rows")
+    where = slo.at._replace(path=f"{slo.at.path}.spec.alertPolicies".lstrip("."))
+    known = [it for it in slo.policies if isinstance(it, AlertPolicy)]
+    if any(it.when_no_data or it.when_resolved is False or it.when_breaching is False for it in known):
+        what = "of alertWhenNoData, alertWhenResolved and alertWhenBreaching only the usual is done"
+        report.note(where, what, "breaching tells, its end is told, and where nothing is known alerts stay as they are")
+    if known and any(isinstance(it.measure, Own) for it in plans):
+        remedy = "they page by their burn rows"
+        report.note(where, "conditions are not obeyed for built-in indicators", remedy)
+    if known:
+        what = "targets are checked, and not used yet"
+        report.note(where, what, "receivers of midwatch.yaml are told, by the road of the condition's severity")
 
 
 def _lint(it: Plan, report: Report) -> None:

@@ -93,7 +93,7 @@ def test_json_is_yaml_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_export_writes_old_documents_as_v1(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(OLD)
     (tmp_path / "sli.yaml").write_text(SLI)
-    ran = CliRunner().invoke(app, ["--format", "openslo", str(tmp_path)])
+    ran = CliRunner().invoke(app, ["export", "--format", "openslo", str(tmp_path)])
     assert ran.exit_code == 0
     slo, sli = yaml.safe_load_all(ran.stdout)
     assert (slo["apiVersion"], slo["kind"], sli["kind"]) == ("openslo/v1", "SLO", "SLI")
@@ -103,10 +103,10 @@ def test_export_writes_old_documents_as_v1(tmp_path: Path) -> None:
 def test_export_of_a_faulty_file_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD)
     (tmp_path / "b.yaml").write_text(with_line("0.999", "1"))
-    ran = CliRunner().invoke(app, [str(tmp_path)])
+    ran = CliRunner().invoke(app, ["export", str(tmp_path)])
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert "b.yaml:28: spec.objectives[0].target" in ran.stderr
-    missing = CliRunner().invoke(app, [str(tmp_path / "none.yaml")])
+    missing = CliRunner().invoke(app, ["export", str(tmp_path / "none.yaml")])
     assert (missing.exit_code, "is no file" in missing.stderr) == (1, True)
 
 

@@ -22,7 +22,7 @@ from dashboards.model import (
     Status,
 )  # fmt: skip
 from slo.judge import judge, windows
-from slo.model import Counts, Indicator, Judgement, Objective
+from slo.model import Counts, Judgement, Objective
 
 MINUTE = 60_000
 Minute = tuple[int, int] | None
@@ -101,11 +101,11 @@ class FakeSource:
             return Counts(since_ms, until_ms, 0, 0, 0, until_ms - since_ms)
         return tally.counts(since_ms, until_ms)
 
-    def slices(self, indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
-        self.asked.append(f"slices {len(indicators)}x{len(edges_ms) - 1}")
+    def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
+        self.asked.append(f"slices {len(objectives)}x{len(edges_ms) - 1}")
         tallies = {objective.indicator: tally for objective, tally in self.objectives.items()}
         pairs = list(pairwise(edges_ms))
-        return [[self._counts(tallies[it], since, until) for since, until in pairs] for it in indicators]
+        return [[self._counts(tallies[it.indicator], since, until) for since, until in pairs] for it in objectives]
 
     def burn_history(self, since_ms: int, until_ms: int, step_ms: int) -> Sequence[BurnLine]:
         found = []

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from cli.backtest import lines
 from service.app import create_app
 from service.main import running, system_clock
 from service.parts import Parts
 from service.settings import Settings
 from tests.service.asgi import ask
+from tests.service.stores import Point, batch, series
 from tests.slo.openslo.support import GOOD, with_line
 
 
@@ -49,3 +51,42 @@ def test_faults_are_in_the_metric_on_the_pages_and_in_the_api(parts: Parts) -> N
     (told,) = [it for it in judgements if it["slo"] == "slo-files"]
     assert (told["service"], told["state"]) == ("platform", "unmeasured")
     assert {it["slo"] for it in judgements if it["service"] == "shop"} == {"api"}
+
+
+def test_a_file_is_tried_over_what_is_stored(parts: Parts) -> None:
+    app = create_app(parts)
+    now = parts.clock()
+    start = now - 7_200_000
+    parts.store.append(
+        batch(
+            Point(series("http_requests_total", code=code), start + step * 15_000, float(step * rise), start)
+            for step in range(1, 470)
+            for code, rise in (("200", 9), ("500", 1))
+        )
+    )
+    asked = {"files": {"a.yaml": GOOD}, "since_ms": now - 86_400_000, "target_percent": "80.5"}
+    answer = ask(app, "POST", "/api/slo/backtest", content=json.dumps(asked).encode())
+    (found,) = answer.json()["objectives"]
+    assert (found["slo"], found["service"], found["target"], found["why_not"]) == ("api", "shop", "80.5 %", None)
+    assert 9 * found["asked"]["bad"] < found["asked"]["total"] <= 10 * found["asked"]["bad"]
+    assert found["asked"]["sli"] == 0.9
+    assert found["asked"]["suggested_target_percent"] is None  # more than a tenth fails
+    assert found["asked"]["alerts"] == []
+    assert found["in_force"]["target"] == "99.9 %"
+    assert {it["road"] for it in found["in_force"]["alerts"]} == {"page", "ticket"}
+    assert "shop · api: 80.5 % over 30 d" in list(lines(answer.json()))
+    assert any(line.startswith("      page") for line in lines(answer.json()))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"files": {"a.yaml": with_line("0.999", "7")}, "since_ms": 1}, "a.yaml:28: spec.objectives[0].target"),
+        ({"files": {"a.yaml": GOOD}, "since_ms": 2**51}, "since_ms must be before until_ms"),
+        ({"files": {}, "since_ms": 1, "target_percent": "100"}, "files, target_percent"),
+    ],
+)
+def test_what_can_not_be_tried_is_refused(parts: Parts, asked: object, said: str) -> None:
+    answer = ask(create_app(parts), "POST", "/api/slo/backtest", content=json.dumps(asked).encode())
+    assert answer.status_code == 400
+    assert said in answer.text

@@ -170,3 +170,15 @@ def test_a_late_sample_moves_what_was_bad_into_the_minute_in_which_it_happened(s
     assert [it.bad for it in ask(store, sliced, of, T0 + MINUTE, spans)] == [1, 1]
     assert [it.bad for it in ask(store, sliced, of, T0 + 2 * MINUTE, spans)] == [0, 1]
     store.close()
+
+
+def test_steps_add_up_to_what_is_judged(store: Store) -> None:
+    minutes(store, {at: (1 if at % 7 == 0 else 0, 2) for at in range(62)})
+    of, until = objective(RULES[0], window_ms=60 * MINUTE), T0 + 61 * MINUTE
+    sliced = SlicedCounts(store, revisions_of(store))
+    (whole,) = ask(store, sliced, of, until, [60 * MINUTE])
+    edges = [until - 60 * MINUTE, until - 31 * MINUTE, until - 10 * MINUTE, until]
+    found = sliced.steps(of, edges, store.slices([of.indicator], edges)[0])
+    assert [it.total for it in found] == [29, 21, 10]
+    assert sum(it.bad for it in found) == whole.bad == 8
+    store.close()

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from slo.model import EventRatio, Matcher, Selector
+from slo.model import BurnRow, EventRatio, Matcher, Selector
 from slo.openslo.measures import OWN, Foreign, Own, RatioOf, RawOf, ThresholdOf
 from slo.openslo.plans import Plan, Planned, plan
 from slo.openslo.queries import Query
@@ -191,9 +191,34 @@ def test_rows_below_one_and_windows_shorter_than_two_slices_are_told() -> None:
     assert told == ["row fast has a short window of 5 min, less than two slices"]
 
 
+POLICY = """\
+  alertPolicies:
+    - kind: AlertPolicy
+      metadata: {name: loud}
+      spec:
+        alertWhenBreaching: true
+        conditions:
+          - kind: AlertCondition
+            metadata: {name: burns-twice}
+            spec:
+              severity: page
+              condition: {kind: burnrate, op: gte, threshold: 2, lookbackWindow: 1h, alertAfter: 5m}
+        notificationTargets:
+          - targetRef: me
+"""
+
+
+def test_conditions_of_policies_are_rows_with_one_window() -> None:
+    (found,) = _planned(GOOD + POLICY).plans
+    hour = 3_600_000
+    row = BurnRow("burns-twice", hour, hour, Fraction(0), Fraction(2), "page", "gte", 300_000)
+    assert found.conditions == (row,)
+    (quiet,) = _planned(GOOD + POLICY.replace("severity: page", "severity: low")).plans
+    assert quiet.conditions[0].road == "ticket"
+
+
 def test_what_is_read_and_not_done_is_told() -> None:
-    policy = "  alertPolicies:\n    - alertPolicyRef: loud\n"
-    (note,) = _planned(GOOD + policy).findings
+    (note,) = _planned(GOOD + POLICY).findings
     assert (note.level, note.at.path) == ("note", "spec.alertPolicies")
     (warning,) = _planned(with_line("30d", "2Y")).findings[:1]
     assert (warning.level, warning.at.path) == ("warning", "spec.objectives[0]")
