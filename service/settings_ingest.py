@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.decode import Limits
+if TYPE_CHECKING:
+    from service.decode import Limits
+
 
 _MIB = 1 << 20
 
@@ -47,6 +51,8 @@ class IngestSettings(BaseModel):
 
     def limits(self, body_bytes: int) -> Limits:
         """The bounds of one request."""
+        from service.decode import Limits  # the agent reads these settings too, and must not load what they bound
+
         return Limits(
             body_bytes=body_bytes,
             decompressed_bytes=self.max_decompressed_bytes,

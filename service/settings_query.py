@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.promql.model import Limits
+if TYPE_CHECKING:
+    from service.promql.model import Limits
 
 
 class QuerySettings(BaseModel):
@@ -29,6 +32,8 @@ class QuerySettings(BaseModel):
 
     def limits(self) -> Limits:
         """The bounds as the engine takes them."""
+        from service.promql.model import Limits  # the agent reads these settings too, and must not load what they bound
+
         return Limits(
             max_seconds=self.timeout_seconds,
             max_samples=self.max_samples,

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-import logging
+import subprocess
+import sys
 
-from cli.foreground import LOG_FORMAT, PlainFormatter
+WHAT_THE_AGENT_LOADS = """
+import sys
+import agent.main, cli.config, cli.foreground, cli.main
+heavy = ("numpy", "numba", "duckdb", "pandas", "pyarrow", "fastapi", "jinja2", "promql_parser", "re2")
+print(sorted(name for name in heavy if name in sys.modules))
+"""
 
 
-def test_names_in_the_log_of_a_process_cannot_steer_the_terminal_and_tracebacks_keep_their_lines() -> None:
-    record = logging.LogRecord("agent", logging.INFO, "f", 1, "%s ended", ("we\u202eb\x1b[2J\r",), None)
-    record.exc_text = "Traceback\n  one"
-    lines = PlainFormatter(LOG_FORMAT).format(record).split("\n")
-    assert lines[0].endswith("INFO agent: we\\u202eb\\u001b[2J\\u000d ended")
-    assert lines[1:] == ["Traceback", "  one"]
+def test_the_agents_process_loads_nothing_of_the_services_libraries() -> None:
+    """Each of them is megabytes of resident memory on every node."""
+    ran = subprocess.run([sys.executable, "-c", WHAT_THE_AGENT_LOADS], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
