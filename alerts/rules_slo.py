@@ -16,7 +16,9 @@ WATCHED_BY_A_RULE = frozenset({"node-disk"})
 
 
 def of_judgement(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> list[Finding]:
-    """The findings of one judgement: both roads of the burn, and the projection page."""
+    """The findings of one judgement: both roads of the burn, and the projection page; none of a composite's member."""
+    if judgement.objective.part_of is not None:
+        return []
     rows = judgement.rows
     pages = [it for it in rows if it.row.road == "page"]
     tickets = [it for it in rows if it.row.road == "ticket"]
@@ -120,6 +122,8 @@ def _counted(objective: Objective, counts: Counts) -> str:
         return f"{counted(counts.bad, 'restart')} in {duration(counts.total)} of instance time"
     if isinstance(indicator, MinuteSlices):
         return f"{counts.bad} bad of {counts.total} minutes"
+    if objective.members:
+        return f"{counts.bad_events} bad of {counts.all_events} events of its members"
     scale = unit(objective)
     if scale is not None:
         bad, total = (number(Fraction(it, scale), 3) for it in (counts.bad, counts.total))

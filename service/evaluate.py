@@ -27,6 +27,7 @@ from service.store_db import Cursor
 from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
 from slo.burn import DEFAULT, Policy
+from slo.composite import judge_composite
 from slo.held import HeldConditions
 from slo.judge import judge, placed, windows
 from slo.model import Counts, Judgement, Objective
@@ -130,7 +131,7 @@ class Evaluator:
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged."""
-        counted = [it for it in objectives if it.query is None]
+        counted = [it for it in objectives if it.query is None]  # of a composite nothing is counted
         found = iter(self._store.slices([it.indicator for it in counted], edges_ms))
         with self._lock:
             return [self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives]
@@ -181,7 +182,8 @@ class Evaluator:
 
     def _judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
         """All judgements; those of what is counted from counts of one reading."""
-        counted = [it for it in objectives if it.unmeasurable is None and it.query is None]
+        single = [it for it in objectives if not it.members]
+        counted = [it for it in single if it.unmeasurable is None and it.query is None]
         wanted = [windows(it, self._policy) for it in counted]
         found = self._store.counts_of([it.indicator for it in counted], wanted, now_ms)
         rows = iter([
@@ -191,14 +193,30 @@ class Evaluator:
         if self._queried is not None:
             self._queried.begin()
         judged = []
-        for it in objectives:
+        for it in single:
             of, counts = it, dict[int, Counts]()
             if it.query is None and it.unmeasurable is None:
                 counts = dict(zip(*next(rows), strict=True))
             elif it.unmeasurable is None:
                 of, counts = self._asked(it, now_ms)
             judged.append(judge(of, counts, now_ms, self._policy))
+        judged += self._together([it for it in objectives if it.members], judged, now_ms)
         return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
+
+    def _together(self, composites: list[Objective], judged: Sequence[Judgement], now_ms: int) -> list[Judgement]:
+        """The judgements of composites, from those of their members."""
+        if not composites:
+            return []
+        known = {(it.objective.slo, it.objective.service): it for it in judged}
+        found = []
+        for it in composites:
+            members = [known.get((name, it.service)) for name, _ in it.members]
+            there = [one for one in members if one is not None]
+            if it.unmeasurable is None and len(there) < len(members):
+                it = replace(it, unmeasurable="One of its members is no objective of its own.")
+            found.append(judge_composite(it, there, now_ms, self._policy) if it.unmeasurable is None
+                         else judge(it, {}, now_ms, self._policy))  # fmt: skip
+        return found
 
     def _asked(self, objective: Objective, now_ms: int) -> tuple[Objective, dict[int, Counts]]:
         """What queries count by window; nothing, and an objective that says why, where they don't."""

@@ -89,6 +89,8 @@ def why_not(objective: Objective) -> str | None:
     """Why an objective can't be tried; None where it can."""
     if objective.unmeasurable is not None:
         return objective.unmeasurable
+    if objective.members:
+        return "Composites are not tried over history yet; their members are."
     if objective.query is not None:
         return "Objectives of queries are not tried over history yet: those of counters are."
     if isinstance(objective.indicator, MinuteSlices):

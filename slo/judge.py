@@ -41,7 +41,7 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
     if objective.unmeasurable is not None:
         return _unmeasurable(objective, now_ms, objective.unmeasurable)
     own = counts[objective.window_ms]
-    whole = isinstance(objective.slices, Timeslices)
+    whole = isinstance(objective.slices, Timeslices) or bool(objective.members)
     rows = tuple(
         judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy, whole=whole)
         for row in rows_of(objective, policy)
@@ -59,7 +59,7 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
         state=state,
         reason=reason,
         counts=own,
-        sli=None if isinstance(objective.indicator, Allowance) else budgets.sli(own),
+        sli=None if objective.members or isinstance(objective.indicator, Allowance) else budgets.sli(own),
         budget_remaining=left,
         burns=_burns(rows),
         coverage=own.coverage,

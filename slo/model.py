@@ -135,6 +135,10 @@ class Objective:
     """What is asked in place of counting `indicator`."""
     conditions: tuple[BurnRow, ...] = ()
     """Conditions of alert policies, beside the burn rows."""
+    members: tuple[tuple[str, Fraction], ...] = ()
+    """Of a composite: its members' names, of the same service, and their weights."""
+    part_of: str | None = None
+    """The composite that alerts in its place."""
 
     @property
     def period_ms(self) -> int:

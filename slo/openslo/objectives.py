@@ -41,7 +41,41 @@ class FromFiles(NamedTuple):
 def objectives_of(plans: Sequence[Plan]) -> FromFiles:
     """The objectives that plans are."""
     asked = tuple(_asked(it, it.measure) for it in plans if isinstance(it.measure, Own))
-    return FromFiles(asked, tuple(_objective(it) for it in plans if not isinstance(it.measure, Own)))
+    found = [_objective(it) for it in plans if not isinstance(it.measure, Own)]
+    composites = _composites(plans)
+    judged = {(it.slo, it.service) for it in composites if it.unmeasurable is None}
+    # where the composite can't alert, its members do
+    alone = [it if (it.part_of, it.service) in judged else replace(it, part_of=None) for it in found]
+    return FromFiles(asked, (*alone, *composites))
+
+
+def _composites(plans: Sequence[Plan]) -> list[Objective]:
+    """Composites of several members, which are objectives of their own."""
+    groups: dict[tuple[str, str], list[Plan]] = {}
+    for it in plans:
+        if it.weight is not None:
+            groups.setdefault((it.slo, it.service), []).append(it)
+    return [_composite(group) for group in groups.values() if len(group) > 1]
+
+
+def _composite(group: Sequence[Plan]) -> Objective:
+    first = group[0]
+    members = tuple((it.name, it.weight or Fraction(1)) for it in group)
+    said = ", ".join(f"{name} x {number(weight)}" for name, weight in members)
+    return replace(
+        _objective(first),
+        slo=first.slo,
+        indicator=_NOTHING,
+        budget=Fraction(1),
+        target_text=f"the budgets of its members ({said})"[:300],
+        title=f"Composite {first.slo}",
+        note=f"asked for by {_where(first)}",
+        unmeasurable=next((why for it in group if (why := why_not(it)) is not None), None),
+        slices=None,
+        query=None,
+        members=members,
+        part_of=None,
+    )
 
 
 def refused(faults: Sequence[Finding]) -> list[Objective]:
@@ -95,6 +129,7 @@ def _objective(plan: Plan) -> Objective:
         slices=None if isinstance(plan.method, Occurrences) else plan.method,
         query=_query(plan.measure),
         conditions=plan.conditions,
+        part_of=plan.slo if plan.weight is not None and plan.name != plan.slo else None,
     )
 
 

@@ -79,8 +79,10 @@ def why_not(plan: Plan) -> str | None:
     """Why an objective is not judged as it is asked for; None where it is."""
     if isinstance(plan.measure, Foreign):
         return f"Midwatch does not read sources of type {plan.measure.type}."
-    if plan.weight is not None:
-        return "Composites are checked, and not judged yet."
+    if plan.weight is not None and isinstance(plan.method, Timeslices):
+        return "Composites of Timeslices are checked, and not judged yet: those of Occurrences and RatioTimeslices are."
+    if plan.weight is not None and isinstance(plan.measure, Own):
+        return "Composites of built-in indicators are checked, and not judged yet: those of counters and queries are."
     if not isinstance(plan.method, Occurrences):
         if isinstance(plan.measure, Own):
             return f"{type(plan.method).__name__} are judged of counters and queries, and not of built-in indicators."

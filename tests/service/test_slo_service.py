@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from service.app import create_app
 from service.main import running, system_clock
 from service.parts import Parts
 from service.settings import Settings
+from service.slo_book import SloBook
 from tests.service.asgi import ask
 from tests.service.stores import Point, batch, series
 from tests.slo.openslo.support import GOOD, with_line
@@ -90,3 +92,55 @@ def test_what_can_not_be_tried_is_refused(parts: Parts, asked: object, said: str
     answer = ask(create_app(parts), "POST", "/api/slo/backtest", content=json.dumps(asked).encode())
     assert answer.status_code == 400
     assert said in answer.text
+
+
+COMPOSITE = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: both}
+spec:
+  service: shop
+  timeWindow: [{duration: 30d, isRolling: true}]
+  budgetingMethod: Occurrences
+  objectives:
+"""
+MEMBER = """\
+    - displayName: %s
+      target: 0.9
+      compositeWeight: %s
+      indicator:
+        metadata: {name: %s}
+        spec:
+          ratioMetric:
+            counter: true
+            bad: {metricSource: {type: Prometheus, spec: {query: 'both_total{of="%s",bad="1"}'}}}
+            total: {metricSource: {type: Prometheus, spec: {query: 'both_total{of="%s"}'}}}
+"""
+
+
+def test_a_composite_is_judged_from_its_members(folder: Path, parts: Parts) -> None:
+    text = COMPOSITE + "".join(MEMBER % (name, weight, name, name, name) for name, weight in (("x", 1), ("y", 0.5)))
+    start = parts.clock() - 1_200_000
+    parts.store.append(
+        batch(
+            Point(
+                series("both_total", of=of, bad=bad),
+                now - 1_200_000 + step * 15_000,
+                float(step * rise),
+                now - 1_200_000,
+            )
+            for step in range(1, 81)
+            for of, bad, rise in (("x", "0", 19), ("x", "1", 1), ("y", "0", 9), ("y", "1", 1))
+        )
+    )
+    book = SloBook([str(folder / "c.yaml")])
+    (folder / "c.yaml").write_text(text)
+    parts.evaluator.slos = book
+    judged = {it.objective.slo: it for it in parts.evaluator.tick().judgements if it.objective.service == "shop"}
+    assert set(judged) == {"both", "both-x", "both-y"}
+    assert judged["both-x"].budget_remaining == Fraction(1, 2)
+    assert judged["both-y"].budget_remaining == 0
+    assert judged["both"].budget_remaining == 0  # 0.5 and half of 1
+    assert judged["both"].sli is None
+    for path in ("/", "/oncall", "/reports?slo=both&service=shop", "/metrics", "/api/judgements"):
+        assert ask(create_app(parts), "GET", path).status_code == 200

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
-from slo.composite import Member, composite_burn, composite_ratio, composite_slices
+import pytest
+
+from alerts.rules_slo import of_judgement
+from alerts.thresholds import DEFAULT as LIMITS
+from slo.burn import Policy
+from slo.composite import Member, composite_burn, composite_ratio, composite_slices, judge_composite
+from slo.judge import judge
+from slo.model import Judgement, Objective
 from slo.slices import Slice, Timeslices
+from tests.slo.support import DAY, HOUR, MINUTE, NOW, objective, steady
 
 P95 = Fraction(95, 100)
 STRICT = Timeslices(Fraction(1), 60_000)
@@ -30,3 +39,61 @@ def test_any_members_bad_slice_is_bad_and_silence_is_not_health() -> None:
     first = [good, bad, good, None, None, idle]
     other = [good, good, bad, bad, good, good]
     assert composite_slices([(STRICT, first), (STRICT, other)]) == [True, False, False, False, None, True]
+
+
+def of_two(weights: tuple[str, str] = ("1", "1/2")) -> Objective:
+    members = tuple((name, Fraction(weight)) for name, weight in zip("ab", weights, strict=True))
+    return replace(objective(Fraction(1)), slo="both", members=members)
+
+
+def member(
+    name: str, per_million: int, budget: str, history_ms: int = 400 * DAY, per_hour: int = 1_000_000
+) -> Judgement:
+    of = replace(objective(Fraction(budget)), slo=name, part_of="both")
+    return judge(of, steady(of, per_million, history_ms=history_ms, per_hour=per_hour), NOW)
+
+
+def test_a_composite_burns_as_its_members_do_together() -> None:
+    """400 of a million at 99.9 % are a burn of 0.4, 8,000 at 99 % one of 0.8, which weighs half."""
+    much = 12_000_000
+    parts = [member("a", 400, "1/1000", per_hour=much), member("b", 8_000, "1/100", per_hour=much)]
+    found = judge_composite(of_two(), parts, NOW)
+    assert {burn for _, burn in found.burns} == {Fraction(8, 10)}
+    assert found.budget_remaining == Fraction(2, 10)
+    assert (found.state, found.sli) == ("ok", None)
+
+
+def test_a_composite_pages_once_and_its_members_do_not() -> None:
+    parts = [member("a", 8_000, "1/1000"), member("b", 80_000, "1/100")]
+    assert not any(it.fired for part in parts for it in part.rows[:1])  # neither burns 14.4 times alone
+    found = judge_composite(of_two(("1", "1")), parts, NOW)
+    assert found.rows[0].long_burn == 16
+    assert found.rows[0].fired
+    assert of_judgement(found, LIMITS, NOW)[0].firing is True
+    assert [of_judgement(it, LIMITS, NOW) for it in parts] == [[], []]
+
+
+def test_a_composite_of_few_events_is_a_ticket() -> None:
+    parts = [member("a", 20_000, "1/1000", per_hour=6_000), member("b", 0, "1/100", per_hour=6_000)]
+    found = judge_composite(of_two(), parts, NOW, Policy(min_total=12_001))
+    assert [(it.fired, it.guarded) for it in found.rows[:1]] == [(True, True)]
+
+
+def test_a_young_composite_is_held_against_whole_windows_as_its_members_are() -> None:
+    of = replace(objective(Fraction(1)), slo="both", members=(("a", Fraction(1)),))
+    alone = member("a", 20_000, "1/1000", history_ms=30 * MINUTE)
+    found = judge_composite(of, [alone], NOW)
+    assert [it.fired for it in found.rows] == [it.fired for it in alone.rows] == [False] * 4
+    older = member("a", 20_000, "1/1000", history_ms=HOUR)
+    assert [it.fired for it in judge_composite(of, [older], NOW).rows] == [it.fired for it in older.rows]
+
+
+@pytest.mark.parametrize("second", ["missing", "quiet"])
+def test_a_member_that_is_not_measured_leaves_the_composite_so_and_a_quiet_one_does_not(second: str) -> None:
+    quiet = member("b", 0, "1/100", per_hour=0)
+    missing = judge(replace(quiet.objective, unmeasurable="Its query fails."), {}, NOW)
+    found = judge_composite(of_two(), [member("a", 0, "1/1000"), missing if second == "missing" else quiet], NOW)
+    if second == "missing":
+        assert (found.state, found.reason) == ("unmeasured", "Its member b is not measured: Its query fails.")
+    else:
+        assert (found.state, found.budget_remaining) == ("ok", 1)
