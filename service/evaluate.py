@@ -186,22 +186,32 @@ class Evaluator:
         counted = [it for it in single if it.unmeasurable is None and it.query is None]
         wanted = [windows(it, self._policy) for it in counted]
         found = self._store.counts_of([it.indicator for it in counted], wanted, now_ms)
-        rows = iter([
-            (spans, row if it.slices is None else self._sliced.of(it, spans, row, now_ms))
-            for it, spans, row in zip(counted, wanted, found, strict=True)
-        ])  # fmt: skip
+        self._sliced.begin()
+        rows = iter(
+            [self._in_slices(it, spans, row, now_ms) for it, spans, row in zip(counted, wanted, found, strict=True)]
+        )
         if self._queried is not None:
             self._queried.begin()
         judged = []
         for it in single:
             of, counts = it, dict[int, Counts]()
             if it.query is None and it.unmeasurable is None:
-                counts = dict(zip(*next(rows), strict=True))
+                of, counts = next(rows)
             elif it.unmeasurable is None:
                 of, counts = self._asked(it, now_ms)
             judged.append(judge(of, counts, now_ms, self._policy))
         judged += self._together([it for it in objectives if it.members], judged, now_ms)
         return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
+
+    def _in_slices(
+        self, objective: Objective, spans: tuple[int, ...], row: list[Counts], now_ms: int
+    ) -> tuple[Objective, dict[int, Counts]]:
+        """Counts by window, of slices where the objective is judged by those; nothing where these have to wait."""
+        if objective.slices is not None:
+            if not self._sliced.ready(objective, spans, now_ms):
+                return replace(objective, unmeasurable="Its slices are still being counted."), {}
+            row = self._sliced.of(objective, spans, row, now_ms)
+        return objective, dict(zip(spans, row, strict=True))
 
     def _together(self, composites: list[Objective], judged: Sequence[Judgement], now_ms: int) -> list[Judgement]:
         """The judgements of composites, from those of their members."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +23,10 @@ MOST_BOOKS: Final = 200
 """Objectives whose slices are kept in memory."""
 MOST_SLICES: Final = 600_000
 """Slices of one objective: a year of minutes."""
+SECONDS: Final = 5.0
+"""Time of one evaluation in which many slices are counted anew."""
+FEW: Final = 1_000
+"""So many slices of an objective are counted whatever the time."""
 _CHUNK: Final = 20_000
 Rule = Timeslices | RatioTimeslices
 
@@ -61,9 +67,33 @@ class _Book:
 class SlicedCounts:
     """Counts of slices over the windows of objectives; to be used by one thread at a time."""
 
-    def __init__(self, store: Readings, revisions: Revisions, policy: Policy = DEFAULT) -> None:
+    def __init__(
+        self,
+        store: Readings,
+        revisions: Revisions,
+        policy: Policy = DEFAULT,
+        seconds: float = SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store, self._revisions, self._policy = store, revisions, policy
+        self._seconds, self._clock = seconds, clock
+        self._ends = math.inf
         self._books: OrderedDict[tuple[EventRatio, Rule], _Book] = OrderedDict()
+
+    def begin(self) -> None:
+        """An evaluation begins, and with it the time for counting many slices anew."""
+        self._ends = self._clock() + self._seconds
+
+    def ready(self, objective: Objective, windows_ms: Sequence[int], until_ms: int) -> bool:
+        """False where so many slices are to be counted that it has to wait for the next evaluation."""
+        rule, indicator = objective.slices, objective.indicator
+        if rule is None or not isinstance(indicator, EventRatio) or self._clock() < self._ends:
+            return True
+        book, until = self._books.get((indicator, rule)), until_ms // rule.slice_ms + 1
+        if book is None:
+            return max(windows_ms, default=0) // rule.slice_ms <= FEW
+        kept = _valid_ms(book.revision, self._revisions(indicator))
+        return until - (book.until if kept is None else min(book.until, kept // rule.slice_ms + 1)) <= FEW
 
     def of(
         self, objective: Objective, windows_ms: Sequence[int], counts: Sequence[Counts], until_ms: int

@@ -125,9 +125,9 @@ def test_a_composite_is_judged_from_its_members(folder: Path, parts: Parts) -> N
         batch(
             Point(
                 series("both_total", of=of, bad=bad),
-                now - 1_200_000 + step * 15_000,
+                start + step * 15_000,
                 float(step * rise),
-                now - 1_200_000,
+                start,
             )
             for step in range(1, 81)
             for of, bad, rise in (("x", "0", 19), ("x", "1", 1), ("y", "0", 9), ("y", "1", 1))

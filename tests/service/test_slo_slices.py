@@ -182,3 +182,19 @@ def test_steps_add_up_to_what_is_judged(store: Store) -> None:
     assert [it.total for it in found] == [29, 21, 10]
     assert sum(it.bad for it in found) == whole.bad == 8
     store.close()
+
+
+def test_where_the_time_is_up_what_has_much_to_count_waits(store: Store) -> None:
+    minutes(store, dict.fromkeys(range(62), (1, 2)))
+    now = [0.0]
+    sliced = SlicedCounts(store, revisions_of(store), seconds=5, clock=lambda: now[0])
+    month, short, until = objective(RULES[0]), objective(RULES[1]), T0 + 61 * MINUTE
+    spans = [30 * 86_400_000]
+    sliced.begin()
+    assert sliced.ready(month, spans, until)
+    now[0] = 5.0
+    assert not sliced.ready(month, spans, until)
+    assert sliced.ready(short, [3_600_000], until)
+    ask(store, sliced, month, until, spans)
+    assert sliced.ready(month, spans, until + 15_000)
+    store.close()
