@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from alerts.facts import Facts, ServerState
@@ -18,18 +18,16 @@ from service import catalogue, desk, roster
 from service.desk import Receiver
 from service.errors import StoreFault
 from service.facts import gather
+from service.judging import Judging
 from service.ports import Readings, ask
 from service.roster import Heard, Row
 from service.slo_book import SloBook
-from service.slo_queries import Engine, QueriedCounts
-from service.slo_slices import SlicedCounts, revisions_of
+from service.slo_queries import Engine
 from service.store_db import Cursor
 from service.store_keep import used_bytes
 from slo.builtin import PLATFORM, builtin
 from slo.burn import DEFAULT, Policy
-from slo.composite import judge_composite
-from slo.held import HeldConditions
-from slo.judge import judge, placed, windows
+from slo.judge import placed
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced
 
@@ -87,7 +85,6 @@ class Evaluator:
         policy: Policy = DEFAULT,
     ) -> None:
         """`most_bytes` is what the database may use; `engine` answers the queries of objectives."""
-        self._policy, self._held = policy, HeldConditions()
         self.slos = slos or SloBook()
         """The objectives of files."""
         self._store = store
@@ -101,8 +98,7 @@ class Evaluator:
         self._up_since_ms = clock()
         self._history_ms = 0
         self._book = desk.KeptBook()
-        self._queried = None if engine is None else QueriedCounts(engine)
-        self._sliced = SlicedCounts(store, revisions_of(store), policy)
+        self._judging = Judging(store, engine, policy)
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""
@@ -131,15 +127,8 @@ class Evaluator:
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged."""
-        counted = [it for it in objectives if it.query is None]  # of a composite nothing is counted
-        found = iter(self._store.slices([it.indicator for it in counted], edges_ms))
         with self._lock:
-            return [self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives]
-
-    def _steps(self, objective: Objective, edges_ms: Sequence[int], counts: list[Counts]) -> list[Counts]:
-        if objective.query is not None:
-            return [] if self._queried is None else self._queried.steps(objective, edges_ms)
-        return counts if objective.slices is None else self._sliced.steps(objective, edges_ms, counts)
+            return self._judging.steps(objectives, edges_ms)
 
     def asked_by(self, files: FromFiles) -> list[Objective]:
         """The objectives that these files ask for, as they would be now."""
@@ -160,7 +149,7 @@ class Evaluator:
         built = builtin(roster.facts(rows), known, files.asked)
         asked = replaced(built, [*files.objectives, *refused(self.slos.faults)])
         objectives = [placed(it, now_ms) for it in asked]
-        judgements = self._judged(objectives, now_ms)
+        judgements = self._judging.judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)
         server = ServerState(
@@ -179,62 +168,6 @@ class Evaluator:
         server = ServerState(self._up_since_ms, now_ms - since_ms, state.oldest_ms, state.waiting, state.detail)
         found = findings(Facts((), (), server), (), self._thresholds, now_ms)
         self._settle(lambda book: frozenset(), (), found, now_ms)
-
-    def _judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
-        """All judgements; those of what is counted from counts of one reading."""
-        single = [it for it in objectives if not it.members]
-        counted = [it for it in single if it.unmeasurable is None and it.query is None]
-        wanted = [windows(it, self._policy) for it in counted]
-        found = self._store.counts_of([it.indicator for it in counted], wanted, now_ms)
-        self._sliced.begin()
-        rows = iter(
-            [self._in_slices(it, spans, row, now_ms) for it, spans, row in zip(counted, wanted, found, strict=True)]
-        )
-        if self._queried is not None:
-            self._queried.begin()
-        judged = []
-        for it in single:
-            of, counts = it, dict[int, Counts]()
-            if it.query is None and it.unmeasurable is None:
-                of, counts = next(rows)
-            elif it.unmeasurable is None:
-                of, counts = self._asked(it, now_ms)
-            judged.append(judge(of, counts, now_ms, self._policy))
-        judged += self._together([it for it in objectives if it.members], judged, now_ms)
-        return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
-
-    def _in_slices(
-        self, objective: Objective, spans: tuple[int, ...], row: list[Counts], now_ms: int
-    ) -> tuple[Objective, dict[int, Counts]]:
-        """Counts by window, of slices where the objective is judged by those; nothing where these have to wait."""
-        if objective.slices is not None:
-            if not self._sliced.ready(objective, spans, now_ms):
-                return replace(objective, unmeasurable="Its slices are still being counted."), {}
-            row = self._sliced.of(objective, spans, row, now_ms)
-        return objective, dict(zip(spans, row, strict=True))
-
-    def _together(self, composites: list[Objective], judged: Sequence[Judgement], now_ms: int) -> list[Judgement]:
-        """The judgements of composites, from those of their members."""
-        if not composites:
-            return []
-        known = {(it.objective.slo, it.objective.service): it for it in judged}
-        found = []
-        for it in composites:
-            members = [known.get((name, it.service)) for name, _ in it.members]
-            there = [one for one in members if one is not None]
-            if it.unmeasurable is None and len(there) < len(members):
-                it = replace(it, unmeasurable="One of its members is no objective of its own.")
-            found.append(judge_composite(it, there, now_ms, self._policy) if it.unmeasurable is None
-                         else judge(it, {}, now_ms, self._policy))  # fmt: skip
-        return found
-
-    def _asked(self, objective: Objective, now_ms: int) -> tuple[Objective, dict[int, Counts]]:
-        """What queries count by window; nothing, and an objective that says why, where they don't."""
-        if self._queried is None:
-            return replace(objective, unmeasurable="Nobody answers queries here."), {}
-        spans = windows(objective, self._policy)
-        found = self._queried.of(objective, spans, now_ms)
-        return (found, {}) if isinstance(found, Objective) else (objective, dict(zip(spans, found, strict=True)))
 
     def _settle(
         self,
