@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slo.builtin import ServiceFacts, builtin
+from slo.builtin import builtin
+from slo.indicators import ServiceFacts
 from slo.model import Allowance, EventRatio, Objective, QueryIndicator
 from slo.openslo.faults import At, Finding
 from slo.openslo.objectives import FromFiles, objectives_of, refused, replaced
