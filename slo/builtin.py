@@ -25,9 +25,13 @@ from slo.indicators import (
     restart_rate,
     vulnerabilities,
 )
-from slo.model import Labels, Objective
-from slo.overrides import DEFAULTS, Asked, Fault, Goal, goals
+from slo.model import Allowance, EventRatio, Labels, Objective
+from slo.overrides import DEFAULTS, Asked, Fault, Goal, MemberOf, goals
 from slo.rows import burn_rows, lint
+from slo.slices import RatioTimeslices, Timeslices
+
+BY_NODE = ("node-disk", "cpu-steal")
+"""Indicators of nodes."""
 
 
 def builtin(services: Sequence[ServiceFacts], known: Catalogue, asked: Sequence[Asked] = ()) -> list[Objective]:
@@ -57,29 +61,65 @@ def _of_files(
     found: dict[tuple[str, str, Labels], Objective] = {}
     named: set[tuple[str, str, Labels]] = set()
     for it in sorted(asked, key=lambda it: it.any):
+        if it.member_of is not None:
+            found[it.name, it.member_of.service, ()] = _member(it, it.member_of, names, declared, known)
+            continue
         for service, scope, name in _subjects(it, names, known):
             key = (it.indicator, service, scope)
             if it.any and key in named:
                 continue
-            facts = declared.get(service)
-            labels = facts.labels if facts is not None and it.any else {}
-            goal = goals(service, labels, {**DEFAULTS, it.indicator: it.goal})[0][it.indicator]
-            draft = draft_of(it.indicator, name, goal, facts, known)
-            draft = draft._replace(unmeasurable=it.unmeasurable or draft.unmeasurable)
             beside = it.name if it.name not in DEFAULTS else f"{it.indicator}-{it.name}"
             slo = it.indicator if key not in found else beside
-            objective = _objective(slo, service, scope, goal, draft, ())
-            note = "; ".join(filter(None, (objective.note, f"asked for by {it.where}")))
-            found[slo, service, scope] = replace(objective, note=note, calendar=it.calendar)
+            found[slo, service, scope] = _of_file(it, (slo, service, scope), name, declared.get(service), known)
             if not it.any:
                 named.add(key)
     return found
 
 
+def _of_file(
+    asked: Asked,
+    identity: tuple[str, str, Labels],
+    subject: str | NodeName,
+    facts: ServiceFacts | None,
+    known: Catalogue,
+) -> Objective:
+    """One objective that a file asks for; labels go before a pattern, where they speak of the same kind of target."""
+    same = asked.indicator not in DEFAULTS or asked.goal.kind == DEFAULTS[asked.indicator].kind
+    labels = facts.labels if facts is not None and asked.any and same else {}
+    goal = goals(identity[1], labels, {**DEFAULTS, asked.indicator: asked.goal})[0][asked.indicator]
+    draft = draft_of(asked.indicator, subject, goal, facts, known)
+    if isinstance(draft.indicator, Allowance) and asked.per_ms is not None:
+        draft = draft._replace(indicator=replace(draft.indicator, per_ms=asked.per_ms))
+    draft = draft._replace(unmeasurable=asked.unmeasurable or draft.unmeasurable)
+    objective = _objective(*identity, goal, draft, (), asked.slices)
+    note = "; ".join(filter(None, (objective.note, f"asked for by {asked.where}")))
+    return replace(objective, note=note, calendar=asked.calendar, slices=asked.slices, conditions=asked.conditions)
+
+
+def _member(
+    asked: Asked,
+    composite: MemberOf,
+    names: Sequence[str],
+    declared: Mapping[str, ServiceFacts],
+    known: Catalogue,
+) -> Objective:
+    """A composite's member: of one subject, shown with the composite, and none of whose alerts go out."""
+    subjects = _subjects(asked, names, known)
+    service, _, subject = subjects[0] if subjects else (asked.of, (), asked.of)
+    if isinstance(subject, str) and asked.indicator in BY_NODE:
+        subject = NodeName(asked.of, "")
+    found = _of_file(asked, (asked.name, composite.service, ()), subject, declared.get(service), known)
+    why = f"{len(subjects) or 'No'} nodes or registries are called {asked.of}." if len(subjects) != 1 else None
+    title = f"{found.title} ({asked.of})"
+    return replace(
+        found, title=title, part_of=composite.slo if composite.judged else None, unmeasurable=why or found.unmeasurable
+    )
+
+
 def _subjects(asked: Asked, names: Sequence[str], known: Catalogue) -> list[tuple[str, Labels, str | NodeName]]:
     """(service, scope, subject) of all that an objective is asked for; a service that is named need not be known."""
     match asked.indicator:
-        case "node-disk" | "cpu-steal":
+        case it if it in BY_NODE:
             nodes = [it for it in sorted(set(known.nodes)) if asked.covers(it.node)]
             return [(PLATFORM, node_scope(it, known.nodes), it) for it in nodes]
         case "registry-latency":
@@ -136,10 +176,20 @@ def _of_platform(facts: ServiceFacts | None, known: Catalogue) -> list[Objective
     return [_objective(name, PLATFORM, scope, asked[name], draft, faults) for name, scope, draft in rows]
 
 
-def _objective(name: str, service: str, scope: Labels, goal: Goal, draft: Draft, faults: Sequence[Fault]) -> Objective:
+def _objective(
+    name: str,
+    service: str,
+    scope: Labels,
+    goal: Goal,
+    draft: Draft,
+    faults: Sequence[Fault],
+    slices: Timeslices | RatioTimeslices | None = None,
+) -> Objective:
     mine = [f"{it.label} = {it.value!r} is ignored: {it.problem}" for it in faults if f".{name}." in it.label]
     budget = goal.target / 3_600_000 if goal.kind == "rate" else 1 - goal.target
-    rows = lint(burn_rows(goal.window_ms), goal.window_ms, budget, draft.indicator)
+    every = burn_rows(goal.window_ms)
+    counted = draft.indicator if slices is None else EventRatio(())
+    rows = lint(every, goal.window_ms, budget, counted, 0 if slices is None else slices.slice_ms)
     return Objective(
         slo=name,
         service=service,
