@@ -174,7 +174,9 @@ def _sliced(spec: str, method: str, target: str = "0.95") -> str:
 @pytest.mark.parametrize("method", [Timeslices(Fraction(9, 10), 300_000), RatioTimeslices(300_000)])
 @pytest.mark.parametrize("name", ["container-up", "image-pull-success", "request-latency, threshold: 1s", "node-disk"])
 def test_built_in_indicators_are_judged_in_slices(name: str, method: Timeslices | RatioTimeslices) -> None:
-    found = _all(_sliced(f"indicator: {name}" + ("" if name == "node-disk" else ", service: shop/api"), type(method).__name__))
+    found = _all(
+        _sliced(f"indicator: {name}" + ("" if name == "node-disk" else ", service: shop/api"), type(method).__name__)
+    )
     of = found[name.split(",", maxsplit=1)[0], "platform" if name == "node-disk" else "shop/api"]
     assert (of.slices, of.budget, of.unmeasurable) == (method, Fraction(5, 100), None)
 
