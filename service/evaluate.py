@@ -25,8 +25,9 @@ from service.slo_book import SloBook
 from service.slo_queries import Engine
 from service.store_db import Cursor
 from service.store_keep import used_bytes
-from slo.builtin import PLATFORM, builtin
+from slo.builtin import builtin
 from slo.burn import DEFAULT, Policy
+from slo.indicators import PLATFORM
 from slo.judge import placed
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from service.desk import OutboxState
 from service.evaluate import Evaluated
-from slo.model import Allowance, Judgement, State
+from slo.model import Judgement, State
 
 IDENTITY = ("slo", "service", "node", "node_id", "registry")
 STATES: tuple[str, ...] = get_args(State)
@@ -131,7 +131,7 @@ def objective_families(judgements: Iterable[Judgement]) -> Iterator[Metric]:
         key = (it.objective.slo, it.objective.service, *(scope.get(name, "") for name in IDENTITY[2:]))
         for state in STATES:
             found["state"].add_metric((*key, state), float(it.state == state))
-        if not it.objective.members and not isinstance(it.objective.indicator, Allowance):
+        if not it.objective.members and not it.objective.allowance:
             _add(found["objective_ratio"], key, 1 - it.objective.budget)
         if it.state != "unmeasured":
             _add(found["sli_ratio"], key, it.sli)
