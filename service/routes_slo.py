@@ -1,4 +1,4 @@
-"""`/api/slo/backtest`: what objectives would have done over stored history."""
+"""`/api/slo/backtest`: what objectives would have done over stored history; `/api/slo/export`: them as rules."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from service.bodies import body_of
 from service.parts import Parts
 from service.remote_store import RemoteStore
 from service.slo_backtest import BacktestFault, Tried, objectives_in, tried, with_target
+from service.slo_export import rules_of
 from slo.backtest import Backtest
 from slo.model import Objective
 from slo.text import number
@@ -40,7 +41,7 @@ class _Asked(BaseModel):
 
 
 def add(app: FastAPI, parts: Parts) -> None:
-    """The route; one backtest at a time."""
+    """The routes; one backtest at a time."""
     busy = threading.Semaphore(1)
 
     @app.post("/api/slo/backtest", tags=["objectives"])
@@ -52,6 +53,11 @@ def add(app: FastAPI, parts: Parts) -> None:
             return await run_in_threadpool(_tried, parts, asked)
         finally:
             busy.release()
+
+    @app.get("/api/slo/export", tags=["objectives"])
+    def export() -> dict[str, Any]:
+        found = rules_of(parts.evaluator.objectives(), parts.settings)
+        return {"groups": found.groups, "left_out": found.left_out}
 
 
 def _asked(body: bytes) -> _Asked:
