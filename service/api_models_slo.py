@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from service.api_models import Asked, Model
 from slo.model import State
@@ -193,3 +193,10 @@ class Checked(Model):
     objectives: list[str] = Field(description="Names of the objectives that they ask for; empty where any is faulty.")
     faults: list[FindingModel] = Field(description="What would keep them from being taken up.")
     warnings: list[FindingModel] = Field(description="What is likely not meant, and what is good to know.")
+
+
+class Rules(Model):
+    """Objectives as rules of Prometheus."""
+
+    groups: list[dict[str, JsonValue]] = Field(description="Groups as a rule file has them: name, interval, rules.")
+    left_out: list[str] = Field(description="What no rule can tell, each objective with the reason.")

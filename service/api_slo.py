@@ -21,6 +21,7 @@ from service.api_models_slo import (
 )
 from service.settings_burn import BurnSettings
 from service.slo_book import Shelf
+from service.slo_promql import why_not
 from slo.model import Allowance, Counts, Judgement, Objective, RowResult
 from slo.openslo.faults import Finding
 from slo.openslo.plans import plan
@@ -197,7 +198,7 @@ def files(shelf: Shelf, strict: bool) -> Files:
 def checked(texts: Sequence[tuple[str, str]], strict: bool) -> Checked:
     """What there is to say of texts."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict)
+    planned = plan(loaded.slos, strict, why_not)
     found = sorted((*loaded.findings, *planned.findings), key=lambda it: (it.at.file, it.at.line))
     wrong = [finding(it) for it in found if it.level == "error"]
     return Checked(
