@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from service.api_models import Asked, Model
 from slo.model import State
@@ -198,5 +198,5 @@ class Checked(Model):
 class Rules(Model):
     """Objectives as rules of Prometheus."""
 
-    groups: list[dict[str, JsonValue]] = Field(description="Groups as a rule file has them: name, interval, rules.")
+    groups: list[dict[str, Any]] = Field(description="Groups as a rule file has them: name, interval, rules.")
     left_out: list[str] = Field(description="What no rule can tell, each objective with the reason.")

@@ -160,7 +160,8 @@ class Evaluator:
         )
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
-        objectives = [placed(it, now_ms) for it in self._wanted(rows, ended, heard, files, now_ms)]
+        asked = self._wanted(rows, ended, heard, files, now_ms)
+        objectives = [placed(it, now_ms) for it in asked]
         judgements = self._judging.judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)
