@@ -4,6 +4,8 @@ Routes, each with the header `Content-Security-Policy: dashboards.assets.CONTENT
 
 - `GET /`, `/oncall`, `/debug`, `/reports`: `render(executive(source, parse("executive", query, now), now))`, and so on
   with `oncall`, `debug`, `report`.
+- `GET /slo`: `render(slo(source, parse("slo", query, now), now))`; `GET /slo/{service}` is the same with the rest of
+  the path as `service`. With `slo` (and `where`) it is the page of one objective.
 - `GET /reports.csv`: `csv(source, request, now)`, media type `text/csv; charset=utf-8`, the second value as
   `Content-Disposition: attachment; filename="…"`.
 - `GET /incidents/{id}`: `render(incident(source, id, now))`.
@@ -33,12 +35,15 @@ from dashboards.desk import open_desk
 from dashboards.errors import RequestFault
 from dashboards.executive import executive as _executive
 from dashboards.live import Feed, SseEvent, events
+from dashboards.objective import objective as _objective
+from dashboards.objectives import objectives as _objectives
 from dashboards.oncall import oncall as _oncall
 from dashboards.page_views import DebugView, ExecutiveView, IncidentView, LiveView, OncallView, ReportView, RunbookView
 from dashboards.panels import Json
 from dashboards.render import panels_json, render
 from dashboards.request import PageRequest, page_name, parse
 from dashboards.single import error, incident, runbook
+from dashboards.slo_views import ObjectivesView, ObjectiveView
 from dashboards.source import DataSource
 
 __all__ = [
@@ -48,6 +53,8 @@ __all__ = [
     "ExecutiveView",
     "Feed",
     "IncidentView",
+    "ObjectiveView",
+    "ObjectivesView",
     "OncallView",
     "PageRequest",
     "ReportView",
@@ -66,6 +73,7 @@ __all__ = [
     "render",
     "report",
     "runbook",
+    "slo",
     "tick",
 ]
 
@@ -90,6 +98,12 @@ def report(source: DataSource, request: PageRequest, now_ms: int) -> ReportView:
     return reports.report(open_desk(source, request, now_ms))
 
 
+def slo(source: DataSource, request: PageRequest, now_ms: int) -> ObjectivesView | ObjectiveView:
+    """The pages `/slo`: all objectives, those of a service, or one. Raises RequestFault for what does not exist."""
+    desk = open_desk(source, request, now_ms)
+    return _objective(desk) if request.slo else _objectives(desk)
+
+
 def csv(source: DataSource, request: PageRequest, now_ms: int) -> tuple[str, str]:
     """(text, file name) of a report as CSV. Raises RequestFault where no objective is chosen or it does not exist."""
     desk = open_desk(source, request, now_ms)
@@ -98,14 +112,14 @@ def csv(source: DataSource, request: PageRequest, now_ms: int) -> tuple[str, str
 
 def panels(source: DataSource, request: PageRequest, now_ms: int) -> Json:
     """The panels of a page in full, as JSON for a range or zoom fetch."""
-    if request.page == "reports":
-        return {"v": 1, "page": "reports", "live": False, "panels": {}}
+    if request.page in ("slo", "reports"):
+        return {"v": 1, "page": request.page, "live": False, "panels": {}}
     return panels_json(_view(source, request, now_ms, tail=False))
 
 
 def tick(source: DataSource, request: PageRequest, now_ms: int) -> list[SseEvent]:
     """What a live page is told of this moment; nothing where its range has a fixed end."""
-    if not request.live or request.page == "reports":
+    if not request.live or request.page in ("slo", "reports"):
         return []
     return events(_view(source, request, now_ms, tail=True), now_ms)
 

@@ -22,6 +22,7 @@ PAGES: dict[str, tuple[PageName, Draw]] = {
     "/": ("executive", pages.executive),
     "/oncall": ("oncall", pages.oncall),
     "/debug": ("debug", pages.debug),
+    "/slo": ("slo", pages.slo),
     "/reports": ("reports", pages.report),
 }
 
@@ -30,6 +31,13 @@ def add(app: FastAPI, parts: Parts) -> None:
     """All routes that people see."""
     for path, (name, draw) in PAGES.items():
         app.get(path)(_page(parts, name, draw))
+
+    @app.get("/slo/{service:path}")
+    def of_service(service: str, request: Request) -> Response:
+        now_ms = parts.clock()
+        asked = parse("slo", {**request.query_params, "service": service}, now_ms)
+        return _html(render(pages.slo(parts.source, asked, now_ms)))
+
     _add_single(app, parts)
     _add_live(app, parts)
 

@@ -92,8 +92,11 @@ class _Handler(BaseHTTPRequestHandler):
             "/": ("executive", pages.executive),
             "/oncall": ("oncall", pages.oncall),
             "/debug": ("debug", pages.debug),
+            "/slo": ("slo", pages.slo),
             "/reports": ("reports", pages.report),
         }
+        if path.startswith("/slo/"):
+            path, query = "/slo", {**query, "service": path.removeprefix("/slo/")}
         if path in builders:
             name, build = builders[path]
             self._send(
