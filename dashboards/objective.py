@@ -13,6 +13,7 @@ from dashboards.reporting import incidents_of, key_of, report
 from dashboards.slo_parts import change_rows, share_rows, share_text, worst_rows
 from dashboards.slo_rows import (
     LEAST_LEFT,
+    budget_mark,
     cell_mark,
     counted,
     exposure,
@@ -24,7 +25,7 @@ from dashboards.slo_rows import (
     where,
 )
 from dashboards.slo_views import BurnLineRow, Link, ObjectiveView
-from dashboards.text import duration, percent, percent_split, times
+from dashboards.text import duration, percent, percent_split, stamp, times
 from dashboards.timeline import Plot, burn_down_plot, strip
 from dashboards.views import Tile
 from slo.burndown import BurnDownPoint, burn_down
@@ -38,7 +39,6 @@ from slo.slices import Timeslices
 COLUMNS: Final = 180
 MOST_POINTS: Final = 50_000
 MOST_INCIDENTS: Final = 20
-_HINT: Final = "the burn that both windows of the fast row show"
 
 
 def chosen(desk: Desk) -> Judgement:
@@ -63,7 +63,8 @@ def objective(desk: Desk) -> ObjectiveView:
     since = now_ms - found.window_ms
     told = report(desk.source, found, desk.source.judgements(), Span("", since, now_ms, "UTC"))
     incidents = incidents_of(desk.source, found, since, now_ms)[:MOST_INCIDENTS]
-    plot, note = _plot(desk, judgement)
+    begin = _begin(desk, judgement)
+    plot, note = _plot(desk, judgement, begin)
     promise = definition(found)
     return ObjectiveView(
         frame=frame(desk, f"{found.slo} of {subject(found)}", "slo", ranges=False),
@@ -80,7 +81,7 @@ def objective(desk: Desk) -> ObjectiveView:
         plot=plot,
         plot_note=note,
         window=_window(found),
-        strip=strip(desk.source.runs(since, now_ms, found.service, found.slo).get(key_of(found), ()), since, now_ms),
+        strip=strip(desk.source.runs(begin, now_ms, found.service, found.slo).get(key_of(found), ()), begin, now_ms),
         rows=tuple(_burn_row(it) for it in judgement.rows),
         incidents=share_rows(desk, told, incidents),
         elsewhere="" if told.elsewhere is None else share_text(told.elsewhere),
@@ -98,28 +99,32 @@ def _window(objective: Objective) -> str:
     return f"{duration(objective.window_ms)} of the period's {duration(objective.whole_ms)}"
 
 
-def _plot(desk: Desk, judgement: Judgement) -> tuple[Plot | None, str]:
+def _begin(desk: Desk, judgement: Judgement) -> int:
+    """Where pictures of the window begin: with history, where that is younger."""
+    return max(desk.now_ms - judgement.objective.window_ms, judgement.since_ms or 0)
+
+
+def _plot(desk: Desk, judgement: Judgement, begin_ms: int) -> tuple[Plot | None, str]:
     """The burn-down over the window; of a composite from what was judged of it."""
     found, now_ms = judgement.objective, desk.now_ms
-    since = now_ms - found.window_ms
     if found.unmeasurable is not None:
         return None, f"Nothing measures this objective: {found.unmeasurable}"
     if found.members:
-        points, note = _judged_points(desk, found, since), "As it was judged: a composite counts nothing itself."
+        points, note = _judged_points(desk, found, begin_ms), "As it was judged: a composite counts nothing itself."
     else:
-        edges = [since + found.window_ms * it // COLUMNS for it in range(COLUMNS + 1)]
+        edges = [begin_ms + (now_ms - begin_ms) * it // COLUMNS for it in range(COLUMNS + 1)]
         whole = judgement.counts.total if isinstance(found.slices, Timeslices) else None
-        down = burn_down(desk.source.steps([found], edges)[0], found.budget, total=whole)
-        points, note = down.points, down.note
+        points, note = burn_down(desk.source.steps([found], edges)[0], found.budget, total=whole).points, ""
     if not any(it.remaining is not None for it in points):
-        return None, "No budget was measured in this window yet." if judgement.since_ms else note
-    begin = max(since, judgement.since_ms or since)
-    return burn_down_plot(points, begin, now_ms), note
+        return None, "No budget was measured in this window yet."
+    if begin_ms > now_ms - found.window_ms:
+        note = f"{note} History begins at {stamp(begin_ms, day=True)} UTC.".strip()
+    return burn_down_plot(points, begin_ms, now_ms), note
 
 
 def _judged_points(desk: Desk, objective: Objective, since_ms: int) -> tuple[BurnDownPoint, ...]:
     """What was left at the last judgement of each column."""
-    step = max(1, objective.window_ms // COLUMNS)
+    step = max(1, (desk.now_ms - since_ms) // COLUMNS)
     last: dict[int, Fraction | None] = {}
     for it in desk.source.points(key_of(objective), since_ms, desk.now_ms, MOST_POINTS):
         known = it.remaining is not None and it.state not in ("unmeasured", "learning")
@@ -144,23 +149,34 @@ def _links(desk: Desk, objective: Objective) -> tuple[Link, ...]:
 
 def _tiles(judgement: Judgement) -> tuple[Tile, ...]:
     it, state = judgement.objective, of_judgement(judgement)
-    out, out_title = runs_out(judgement)
-    burn = present_burn(judgement.rows) if judgement.rows else None
+    calm = budget_mark(judgement.budget_remaining, state)
     coverage = judgement.coverage
     covered = NO_DATA if coverage is None else mark("ok" if coverage >= Fraction(9, 10) else "unmeasured", "in part")
     left, unit = _left(judgement, state)
+    total = judgement.counts.total > 0
     return (
-        _sli_tile(judgement, state),
-        Tile("left", state, "Budget left", left, unit, _spent(judgement), "#burndown"),
-        Tile("burn", state, "Burn now", "no traffic" if burn is None else times(burn).rstrip("×"),
-             "" if burn is None else "×", _HINT, "#rows"),
-        Tile("out", state, "Runs out", out, "", out_title, "#burndown"),
+        _sli_tile(judgement, calm),
+        Tile("left", calm, "Budget left", left, unit, _spent(judgement), "#burndown"),
+        *_burn_tiles(judgement, state),
         Tile("covered", covered, "Observed", *percent_split(coverage, 1),
              f"of {duration(judgement.counts.expected_ms)}", "#states"),
-        Tile("bad", state, "Bad of all", counted(judgement.counts.bad, it) if judgement.counts.total > 0 else "no data",
-             "", f"of {exposure(judgement.counts.total, it)}" if judgement.counts.total > 0 else "nothing counted",
-             "#worst"),
+        Tile("bad", calm, "Bad of all", counted(judgement.counts.bad, it) if total else "no data",
+             "", f"of {exposure(judgement.counts.total, it)}" if total else "nothing counted", "#worst"),
     )  # fmt: skip
+
+
+def _burn_tiles(judgement: Judgement, state: Mark) -> tuple[Tile, Tile]:
+    """How fast it burns, and when it is gone at that."""
+    burn = present_burn(judgement.rows) if judgement.rows else None
+    out, out_title = runs_out(judgement)
+    fast = min((it.row for it in judgement.rows if it.row.op is None), key=lambda it: it.short_ms, default=None)
+    of = "" if fast is None else f"the lower of {duration(fast.long_ms)} and {duration(fast.short_ms)}"
+    value, unit = ("no traffic", "") if burn is None else (times(burn).rstrip("×"), "×")
+    detail = out_title if burn is None or out in ("–", "spent", "holds") else f"at {times(burn)} from now on"
+    return (
+        Tile("burn", state, "Burn now", value if judgement.rows else "no data", unit, of, "#rows"),
+        Tile("out", state, "Runs out", out, "", detail, "#burndown"),
+    )
 
 
 def _sli_tile(judgement: Judgement, state: Mark) -> Tile:

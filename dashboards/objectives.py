@@ -25,7 +25,7 @@ MOST_LISTED: Final = 500
 MOST_STRIPS: Final = 150
 """Objectives whose states of the last day are drawn."""
 STRIP_CELLS: Final = 96
-MOST_CHANGES: Final = 20
+MOST_CHANGES: Final = 12
 MOST_INCIDENTS: Final = 20
 INCIDENT_DAYS: Final = 30
 STATES: Final = get_args(State)

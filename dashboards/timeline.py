@@ -169,15 +169,17 @@ def _y(value: float, low: float) -> float:
 
 
 def _paths(xs: Sequence[float], values: Sequence[float | None], low: float) -> tuple[str, str]:
-    """Line and area; a step that was not measured breaks them."""
+    """Line and area, each from the begin of its first step on; a step that was not measured breaks them."""
     runs: list[list[tuple[float, float]]] = [[]]
-    for x, value in zip(xs, values, strict=True):
+    for before, x, value in zip([0.0, *xs], xs, values, strict=False):
         if value is None:
             runs.append([])
-        else:
-            runs[-1].append((round(x * WIDTH / 100, 1), _y(value, low)))
+            continue
+        if not runs[-1]:
+            runs[-1].append((round(before * WIDTH / 100, 1), _y(value, low)))
+        runs[-1].append((round(x * WIDTH / 100, 1), _y(value, low)))
     base = _y(0.0, low)
-    runs = [run if len(run) > 1 else [run[0], (run[0][0] + 1, run[0][1])] for run in runs if run]
+    runs = [run for run in runs if run]
     line = "".join("M" + "L".join(f"{x} {y}" for x, y in run) for run in runs)
     area = "".join(
         "M" + "L".join(f"{x} {y}" for x, y in run) + f"L{run[-1][0]} {base}L{run[0][0]} {base}z" for run in runs
