@@ -159,7 +159,7 @@ def _ranges(desk: Desk) -> tuple[NavLink, ...]:
 
 
 def _range_text(request: PageRequest) -> str:
-    if request.from_ms is None or request.to_ms is None:
+    if request.from_ms is None or request.to_ms is None or request.page == "reports":
         return ""
     return f"{stamp(request.from_ms, day=True)} to {stamp(request.to_ms, day=True)} UTC"
 

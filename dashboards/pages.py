@@ -6,8 +6,8 @@ Routes, each with the header `Content-Security-Policy: dashboards.assets.CONTENT
   with `oncall`, `debug`, `report`.
 - `GET /slo`: `render(slo(source, parse("slo", query, now), now))`; `GET /slo/{service}` is the same with the rest of
   the path as `service`. With `slo` (and `where`) it is the page of one objective.
-- `GET /reports.csv`: `csv(source, request, now)`, media type `text/csv; charset=utf-8`, the second value as
-  `Content-Disposition: attachment; filename="…"`.
+- `GET /reports.csv`: `csv(source, request, now, part)`, media type `text/csv; charset=utf-8`, the second value as
+  `Content-Disposition: attachment; filename="…"`; `/reports.parquet` and `/reports.html` likewise.
 - `GET /incidents/{id}`: `render(incident(source, id, now))`.
 - `GET /runbooks/{alert}`: `render(runbook(source, alert, markdown, now))`.
 - `GET /api/panels?page=…&…`: `panels(source, parse(page_name(page), query, now), now)` as JSON.
@@ -29,6 +29,7 @@ Forms that pages send (application/x-www-form-urlencoded, same origin; answer a 
 from __future__ import annotations
 
 from dashboards import report as reports
+from dashboards import report_files
 from dashboards.assets import CONTENT_SECURITY_POLICY, STATIC
 from dashboards.debug import debug as _debug
 from dashboards.desk import open_desk
@@ -38,9 +39,10 @@ from dashboards.live import Feed, SseEvent, events
 from dashboards.objective import objective as _objective
 from dashboards.objectives import objectives as _objectives
 from dashboards.oncall import oncall as _oncall
-from dashboards.page_views import DebugView, ExecutiveView, IncidentView, LiveView, OncallView, ReportView, RunbookView
+from dashboards.page_views import DebugView, ExecutiveView, IncidentView, LiveView, OncallView, RunbookView
 from dashboards.panels import Json
-from dashboards.render import panels_json, render
+from dashboards.render import panels_json, render, render_file
+from dashboards.report_views import ReportView
 from dashboards.request import PageRequest, page_name, parse
 from dashboards.single import error, incident, runbook
 from dashboards.slo_views import ObjectivesView, ObjectiveView
@@ -69,9 +71,11 @@ __all__ = [
     "oncall",
     "page_name",
     "panels",
+    "parquet",
     "parse",
     "render",
     "report",
+    "report_file",
     "runbook",
     "slo",
     "tick",
@@ -94,7 +98,7 @@ def debug(source: DataSource, request: PageRequest, now_ms: int) -> DebugView:
 
 
 def report(source: DataSource, request: PageRequest, now_ms: int) -> ReportView:
-    """The page `/reports`: one objective for a period. Raises RequestFault for an objective that does not exist."""
+    """The page `/reports`: one objective, a service or all, for a period. Raises RequestFault for what is not there."""
     return reports.report(open_desk(source, request, now_ms))
 
 
@@ -104,10 +108,22 @@ def slo(source: DataSource, request: PageRequest, now_ms: int) -> ObjectivesView
     return _objective(desk) if request.slo else _objectives(desk)
 
 
-def csv(source: DataSource, request: PageRequest, now_ms: int) -> tuple[str, str]:
-    """(text, file name) of a report as CSV. Raises RequestFault where no objective is chosen or it does not exist."""
+def csv(source: DataSource, request: PageRequest, now_ms: int, part: str | None = None) -> tuple[str, str]:
+    """(text, file name) of one part of a report as CSV. Raises RequestFault where there is no such part."""
     desk = open_desk(source, request, now_ms)
-    return reports.csv(desk), reports.csv_name(desk)
+    return report_files.csv(desk, part), report_files.file_name(desk, "csv")
+
+
+def parquet(source: DataSource, request: PageRequest, now_ms: int, part: str | None = None) -> tuple[bytes, str]:
+    """(bytes, file name) of the same as Parquet."""
+    desk = open_desk(source, request, now_ms)
+    return report_files.parquet(desk, part), report_files.file_name(desk, "parquet")
+
+
+def report_file(source: DataSource, request: PageRequest, now_ms: int, base_url: str = "") -> tuple[str, str]:
+    """(HTML, file name) of a report that needs nothing beside it: to be kept, sent or printed."""
+    desk = open_desk(source, request, now_ms)
+    return render_file(reports.report(desk), base_url), report_files.file_name(desk, "html")
 
 
 def panels(source: DataSource, request: PageRequest, now_ms: int) -> Json:

@@ -9,9 +9,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from dashboards.assets import assets
+from dashboards.assets import assets, style_text
 from dashboards.panels import CHART_HEIGHT, CHART_WIDTH, Json
-from dashboards.slo_views import AnyView
+from dashboards.report_views import AnyView, ReportView
 from dashboards.text import iso, shown, stamp
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -49,6 +49,12 @@ def render(view: AnyView) -> str:
     return (
         environment().get_template(view.template).render(view=view, frame=view.frame, assets=assets(), boot=boot(view))
     )
+
+
+def render_file(view: ReportView, base_url: str = "") -> str:
+    """A report as a file of its own: its style within, no script; its links lead to `base_url`."""
+    found = environment().get_template("report_file.html")
+    return found.render(view=view, frame=view.frame, style=style_text(), base=base_url)
 
 
 def fragment(view: AnyView, name: str) -> str:

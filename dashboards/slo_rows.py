@@ -130,7 +130,7 @@ def slo_row(desk: Desk, judgement: Judgement, line: BurnLine | None) -> SloRow:
         href=drill(desk, objective),
         page_href=objective_href(objective),
         sli=sli_text(judgement),
-        target=_target(objective),
+        target=short_target(objective),
         budget=budget_meter(left, state, f"{objective.slo} of {subject(objective)}: budget left"),
         budget_text=_left_text(left, state),
         burns=tuple(_cell(name, usual, judgement) for name, usual in BURN_COLUMNS),
@@ -176,7 +176,7 @@ def _left_text(left: Fraction | None, state: Mark) -> str:
     return percent(left, 0 if abs(left) >= Fraction(1, 100) else 2)
 
 
-def _target(objective: Objective) -> str:
+def short_target(objective: Objective) -> str:
     """The target, short: an allowance as its number alone."""
     if isinstance(objective.indicator, Allowance):
         return number(objective.budget * HOUR_MS, 3)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from dashboards.marks import Mark
-from dashboards.page_views import IncidentRow, View
+from dashboards.page_views import IncidentRow
 from dashboards.panels import Panel
 from dashboards.timeline import Plot, Strip
 from dashboards.views import BurnCell, Frame, Meter, Option, Tile
@@ -161,6 +161,3 @@ class ObjectiveView:
     def panels(self) -> tuple[Panel, ...]:
         """All is drawn on the server."""
         return ()
-
-
-AnyView = View | ObjectivesView | ObjectiveView

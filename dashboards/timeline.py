@@ -169,8 +169,8 @@ def _y(value: float, low: float) -> float:
 
 
 def _paths(xs: Sequence[float], values: Sequence[float | None], low: float) -> tuple[str, str]:
-    """Line and area, each from the begin of its first step on; a step that was not measured breaks them."""
-    runs: list[list[tuple[float, float]]] = [[]]
+    """Line and area, from the whole budget on; a step that was not measured breaks them, its end is told again."""
+    runs: list[list[tuple[float, float]]] = [[(0.0, _y(1.0, low))]]
     for before, x, value in zip([0.0, *xs], xs, values, strict=False):
         if value is None:
             runs.append([])
@@ -179,7 +179,7 @@ def _paths(xs: Sequence[float], values: Sequence[float | None], low: float) -> t
             runs[-1].append((round(before * WIDTH / 100, 1), _y(value, low)))
         runs[-1].append((round(x * WIDTH / 100, 1), _y(value, low)))
     base = _y(0.0, low)
-    runs = [run for run in runs if run]
+    runs = [run for run in runs if len(run) > 1]
     line = "".join("M" + "L".join(f"{x} {y}" for x, y in run) for run in runs)
     area = "".join(
         "M" + "L".join(f"{x} {y}" for x, y in run) + f"L{run[-1][0]} {base}L{run[0][0]} {base}z" for run in runs

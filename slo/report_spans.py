@@ -46,7 +46,7 @@ def zone_named(name: str) -> str:
 def span_named(name: str, zone: str, now_ms: int) -> Span:
     """The period of this name, cut off at `now`; raises ValueError with the forms there are."""
     try:
-        spelt, first, last = _dates(name.strip(), _local(now_ms, zone))
+        spelt, first, last = _dates(name.strip(), local_day(now_ms, zone))
         since, until = day_begin_ms(first, zone), day_begin_ms(last, zone)
     except (ValueError, OverflowError) as fault:
         raise ValueError(f"{name[:40]!r} is no period; write {FORMS}") from fault
@@ -103,7 +103,7 @@ def day_begin_ms(day: date, zone: str) -> int:
 
 def day_edges_ms(since_ms: int, until_ms: int, zone: str) -> list[int]:
     """The ends of the days of `(since, until]`, with both ends of it; at most MOST_DAYS days. Raises ValueError."""
-    day = _local(since_ms, zone) + timedelta(days=1)
+    day = local_day(since_ms, zone) + timedelta(days=1)
     edges = [since_ms]
     while (edge := day_begin_ms(day, zone)) < until_ms:
         if len(edges) > MOST_DAYS:
@@ -115,8 +115,9 @@ def day_edges_ms(since_ms: int, until_ms: int, zone: str) -> list[int]:
 
 def day_name(since_ms: int, zone: str) -> str:
     """The day in which `(since, …]` begins: `2026-11-27`."""
-    return _local(since_ms, zone).isoformat()
+    return local_day(since_ms, zone).isoformat()
 
 
-def _local(at_ms: int, zone: str) -> date:
+def local_day(at_ms: int, zone: str) -> date:
+    """The day of a moment in a zone."""
     return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(ZoneInfo(zone)).date()

@@ -102,6 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(
                 200, "text/html", pages.render(build(source, pages.parse(pages.page_name(name), query, now), now))
             )
+        elif path == "/reports.html":
+            self._send(200, "text/html", pages.report_file(source, pages.parse("reports", query, now), now)[0])
         elif path.startswith("/incidents/"):
             self._send(200, "text/html", pages.render(pages.incident(source, path.removeprefix("/incidents/"), now)))
         elif path.startswith("/runbooks/"):
