@@ -22,6 +22,7 @@ PAGES: dict[str, tuple[PageName, Draw]] = {
     "/": ("executive", pages.executive),
     "/oncall": ("oncall", pages.oncall),
     "/debug": ("debug", pages.debug),
+    "/slo": ("slo", pages.slo),
     "/reports": ("reports", pages.report),
 }
 
@@ -30,15 +31,48 @@ def add(app: FastAPI, parts: Parts) -> None:
     """All routes that people see."""
     for path, (name, draw) in PAGES.items():
         app.get(path)(_page(parts, name, draw))
+
+    @app.get("/slo/{service:path}")
+    def of_service(service: str, request: Request) -> Response:
+        now_ms = parts.clock()
+        asked = parse("slo", {**request.query_params, "service": service}, now_ms)
+        return _html(render(pages.slo(parts.source, asked, now_ms)))
+
     _add_single(app, parts)
     _add_live(app, parts)
+    _add_files(app, parts)
+
+
+def _add_files(app: FastAPI, parts: Parts) -> None:
+    def asked(request: Request, now_ms: int) -> PageRequest:
+        return parse("reports", request.query_params, now_ms)
 
     @app.get("/reports.csv")
     def csv(request: Request) -> Response:
         now_ms = parts.clock()
-        text, name = pages.csv(parts.source, parse("reports", request.query_params, now_ms), now_ms)
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
+        text, name = pages.csv(parts.source, asked(request, now_ms), now_ms, request.query_params.get("part"))
+        return _file(text, name, "text/csv; charset=utf-8")
+
+    @app.get("/reports.parquet")
+    def parquet(request: Request) -> Response:
+        now_ms = parts.clock()
+        data, name = pages.parquet(parts.source, asked(request, now_ms), now_ms, request.query_params.get("part"))
+        return _file(data, name, "application/vnd.apache.parquet")
+
+    @app.get("/reports.html")
+    def html(request: Request) -> Response:
+        now_ms = parts.clock()
+        text, name = pages.report_file(parts.source, asked(request, now_ms), now_ms, parts.settings.base_url)
+        return _file(text, name, "text/html; charset=utf-8")
+
+
+def _file(content: str | bytes, name: str, media_type: str) -> Response:
+    """A file to be kept; what is in it runs nothing, should a browser show it."""
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    }
+    return Response(content, headers=headers, media_type=media_type)
 
 
 def _page(parts: Parts, name: PageName, draw: Draw) -> Callable[[Request], Response]:
