@@ -15,7 +15,7 @@ from service.slo_promql import why_not as no_query
 from slo.backtest import Backtest, backtest
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.compare import Difference, difference
-from slo.model import Objective
+from slo.model import Allowance, MinuteSlices, Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import plan
@@ -120,6 +120,8 @@ def _histories(
     """The objective with its history, of a composite its members with theirs; or why there is none."""
     if objective.unmeasurable is not None:
         return objective.unmeasurable
+    if objective.slices is not None and isinstance(objective.indicator, Allowance | MinuteSlices):
+        return "Slices of a built-in indicator of minutes, or of an allowance, are not tried over history yet."
     every = _members(objective, among, ()) if objective.members else [objective]
     if len(every) < max(1, len(objective.members)):
         return "One of its members is no objective of its own."
