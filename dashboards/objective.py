@@ -44,10 +44,10 @@ MOST_INCIDENTS: Final = 20
 def chosen(desk: Desk) -> Judgement:
     """The objective that the request names; raises RequestFault where there is none."""
     request = desk.request
+    services = (request.scope.service,) if request.scope.service else (PLATFORM, "")
     for it in desk.source.judgements():
         found = it.objective
-        same = found.slo == request.slo and where(found) == request.where
-        if same and (request.scope.service or PLATFORM) == found.service:
+        if (found.slo, where(found)) == (request.slo, request.where) and found.service in services:
             return it
     raise RequestFault(
         f"There is no objective {(request.slo or '')[:80]!r} of {(request.scope.service or PLATFORM)[:80]!r}: "

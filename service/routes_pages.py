@@ -11,8 +11,10 @@ from fastapi.responses import Response, StreamingResponse
 
 import runbooks
 from dashboards import pages
+from dashboards.errors import RequestFault
 from dashboards.pages import CONTENT_SECURITY_POLICY, PageRequest, parse, render
 from dashboards.request import PageName
+from service.api import ApiFault
 from service.live import MOST_READERS
 from service.parts import Parts
 
@@ -44,26 +46,32 @@ def add(app: FastAPI, parts: Parts) -> None:
 
 
 def _add_files(app: FastAPI, parts: Parts) -> None:
-    def asked(request: Request, now_ms: int) -> PageRequest:
-        return parse("reports", request.query_params, now_ms)
+    def drawn(draw: Callable[[PageRequest, int], tuple[str | bytes, str]], request: Request, media: str) -> Response:
+        now_ms = parts.clock()
+        try:
+            content, name = draw(parse("reports", request.query_params, now_ms), now_ms)
+        except RequestFault as fault:  # a program asks for files: what it did wrong is no page
+            raise ApiFault(fault.status, str(fault)) from fault
+        return _file(content, name, media)
 
     @app.get("/reports.csv")
     def csv(request: Request) -> Response:
-        now_ms = parts.clock()
-        text, name = pages.csv(parts.source, asked(request, now_ms), now_ms, request.query_params.get("part"))
-        return _file(text, name, "text/csv; charset=utf-8")
+        part = request.query_params.get("part")
+        return drawn(lambda it, now: pages.csv(parts.source, it, now, part), request, "text/csv; charset=utf-8")
 
     @app.get("/reports.parquet")
     def parquet(request: Request) -> Response:
-        now_ms = parts.clock()
-        data, name = pages.parquet(parts.source, asked(request, now_ms), now_ms, request.query_params.get("part"))
-        return _file(data, name, "application/vnd.apache.parquet")
+        part = request.query_params.get("part")
+        return drawn(
+            lambda it, now: pages.parquet(parts.source, it, now, part), request, "application/vnd.apache.parquet"
+        )
 
     @app.get("/reports.html")
     def html(request: Request) -> Response:
-        now_ms = parts.clock()
-        text, name = pages.report_file(parts.source, asked(request, now_ms), now_ms, parts.settings.base_url)
-        return _file(text, name, "text/html; charset=utf-8")
+        base = parts.settings.base_url
+        return drawn(
+            lambda it, now: pages.report_file(parts.source, it, now, base), request, "text/html; charset=utf-8"
+        )
 
 
 def _file(content: str | bytes, name: str, media_type: str) -> Response:
