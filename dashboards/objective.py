@@ -31,7 +31,7 @@ from dashboards.views import Tile
 from slo.burndown import BurnDownPoint, burn_down
 from slo.definition import BUILT_IN, definition
 from slo.judge import present_burn
-from slo.model import Allowance, Judgement, Objective, RowResult
+from slo.model import Judgement, Objective, RowResult
 from slo.report import Report
 from slo.report_spans import Span
 from slo.slices import Timeslices
@@ -181,7 +181,7 @@ def _burn_tiles(judgement: Judgement, state: Mark) -> tuple[Tile, Tile]:
 
 def _sli_tile(judgement: Judgement, state: Mark) -> Tile:
     it = judgement.objective
-    if isinstance(it.indicator, Allowance) or it.members:
+    if it.allowance or it.members:
         value, unit = ("no SLI", "") if it.members else (sli_text(judgement), "")
         return Tile("sli", state, "Composite" if it.members else "Rate", value, unit, it.target_text, "#promise")
     value, unit = percent_split(judgement.sli)

@@ -112,10 +112,11 @@ def _row(desk: Desk, judgement: Judgement, runs: Mapping[Key, Sequence[Run]] | N
 def _tiles(desk: Desk, judgements: Sequence[Judgement]) -> tuple[Tile, ...]:
     """How many there are in each state; a click narrows the list."""
     counts = Counter(it.state for it in judgements)
+    partly = sum(it.state == "ok" and it.in_part for it in judgements)
     said: tuple[tuple[State, Level, str], ...] = (
         ("exhausted", "crit", "the budget is spent"),
         ("burning", "warn", "faster than allowed"),
-        ("ok", "ok", "within the budget"),
+        ("ok", "part" if partly else "ok", f"{partly} measured in part" if partly else "within the budget"),
         ("no-traffic", "quiet", "measured, nothing counted"),
         ("learning", "learning", "too young to tell"),
         ("unmeasured", "unmeasured", "nobody knows"),

@@ -30,7 +30,7 @@ from dashboards.text import coarse, duration, number, percent, percent_split, st
 from dashboards.timeline import Plot, Tick, burn_down_plot
 from dashboards.views import Meter, Option, Tile
 from slo.burndown import BurnDownPoint
-from slo.model import Allowance, Judgement, Objective
+from slo.model import Judgement, Objective
 from slo.report import Report, Tally
 from slo.report_spans import Span, day_name
 
@@ -181,7 +181,7 @@ def _spent_split(spent: Fraction | None) -> tuple[str, str]:
 
 def sli_split(whole: Tally, objective: Objective) -> tuple[str, str]:
     """The SLI, or for an allowance the rate per instance-hour, as (number, unit)."""
-    if isinstance(objective.indicator, Allowance) and whole.counts.total > 0:
+    if objective.allowance and whole.counts.total > 0:
         return number(Fraction(whole.counts.bad * 3_600_000, whole.counts.total), 3), "/ h"
     return percent_split(whole.sli)
 

@@ -15,7 +15,7 @@ from dashboards.page_views import BudgetCell, Unmeasured
 from dashboards.request import DAY_MS, HOUR_MS, MINUTE_MS
 from dashboards.text import NO_DATA, duration, number, percent, percent_split, times
 from dashboards.views import BurnCell, Meter, SloRow
-from slo.model import Allowance, EventRatio, Judgement, Labels, MinuteSlices, Objective, RowResult, unit
+from slo.model import EventRatio, Judgement, Labels, MinuteSlices, Objective, RowResult, unit
 from slo.rows import WORKBOOK
 
 BURN_COLUMNS = tuple((row.name, duration(row.long_ms)) for row in WORKBOOK)
@@ -156,7 +156,7 @@ def drill(desk: Desk, objective: Objective) -> str:
 def sli_text(judgement: Judgement) -> str:
     """The SLI, or for an allowance the rate per instance-hour; `no data` where there is none."""
     counts = judgement.counts
-    if isinstance(judgement.objective.indicator, Allowance):
+    if judgement.objective.allowance:
         return f"{_three(Fraction(counts.bad * HOUR_MS, counts.total))} / h" if counts.total > 0 else "no data"
     return " ".join(percent_split(judgement.sli)).strip()
 
@@ -178,7 +178,7 @@ def _left_text(left: Fraction | None, state: Mark) -> str:
 
 def short_target(objective: Objective) -> str:
     """The target, short: an allowance as its number alone."""
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return number(objective.budget * HOUR_MS, 3)
     return objective.target_text
 
@@ -277,6 +277,6 @@ def counted(bad: int, objective: Objective) -> str:
 
 def exposure(total: int, objective: Objective) -> str:
     """Total events in their unit."""
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return duration(total)
     return counted(total, objective)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,8 +26,9 @@ from service.slo_history import STEP_MS, write_history
 from service.slo_queries import Engine
 from service.store_db import Cursor
 from service.store_keep import used_bytes
-from slo.builtin import PLATFORM, builtin
+from slo.builtin import builtin
 from slo.burn import DEFAULT, Policy
+from slo.indicators import PLATFORM
 from slo.judge import placed
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced
@@ -140,15 +141,26 @@ class Evaluator:
         plain = set(builtin(facts, known))
         return [*(it for it in builtin(facts, known, files.asked) if it not in plain), *files.objectives]
 
+    def objectives(self) -> list[Objective]:
+        """All objectives that are in force, calendars not yet put into their present periods."""
+        now_ms = self._clock()
+        rows, ended = ask(self._store.database, lambda it: (roster.present(it), roster.gone(it)))
+        return self._wanted(rows, ended, catalogue.nodes(self._store, now_ms), self.slos.in_force, now_ms)
+
+    def _wanted(
+        self, rows: Sequence[Row], ended: Collection[str], heard: list[Heard], files: FromFiles, now_ms: int
+    ) -> list[Objective]:
+        known = catalogue.catalogue(self._store, heard, ended, now_ms)
+        built = builtin(roster.facts(rows), known, files.asked)
+        return replaced(built, [*files.objectives, *refused(self.slos.faults)])
+
     def _evaluate(self, now_ms: int) -> Evaluated:
         rows, ended, state = ask(
             self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))
         )
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
-        known = catalogue.catalogue(self._store, heard, ended, now_ms)
-        built = builtin(roster.facts(rows), known, files.asked)
-        asked = replaced(built, [*files.objectives, *refused(self.slos.faults)])
+        asked = self._wanted(rows, ended, heard, files, now_ms)
         objectives = [placed(it, now_ms) for it in asked]
         judgements = self._judging.judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms

@@ -6,155 +6,156 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from alerts.model import Incident
+from service.api_models import Model
 from slo.history import Change, Point
 from slo.model import Objective
 from slo.report import Report, Tally
 from slo.report_spans import Span, day_name
 
 
-class ObjectiveIdentity(BaseModel):
+class ObjectiveIdentity(Model):
     """Which objective."""
 
-    slo: str
+    slo: str = Field(description="Its name.")
     service: str = Field(description="`platform` for what concerns a node or a registry.")
     scope: dict[str, str] = Field(description="What else identifies it: node, node_id or registry.")
 
 
-class Counted(BaseModel):
+class Counted(Model):
     """One stretch of time `(since, until]`, in ms UTC."""
 
-    since_ms: int
-    until_ms: int
-    bad: int
+    since_ms: int = Field(description="Begin, exclusive.")
+    until_ms: int = Field(description="End, inclusive.")
+    bad: int = Field(description="Bad events, in the unit of the indicator.")
     total: int = Field(description="0 where nothing was counted: then there is no SLI and nothing is spent.")
-    observed_ms: int
-    expected_ms: int
-    unmeasured_ms: int
-    sli: float | None
+    observed_ms: int = Field(description="Time that was observed.")
+    expected_ms: int = Field(description="Time since the first sight, within.")
+    unmeasured_ms: int = Field(description="Expected and not observed.")
+    sli: float | None = Field(description="Good share; null where nothing was counted.")
     sli_exact: str | None = Field(description="The SLI as a fraction: `9999/10000`.")
     budget_spent: float | None = Field(description="Share of the whole period's budget that went in it.")
-    budget_spent_exact: str | None
+    budget_spent_exact: str | None = Field(description="The same as a fraction.")
 
 
 class DayCounted(Counted):
     """One day of the report's zone."""
 
-    day: str
+    day: str = Field(description="`2026-11-28`.")
     budget_left: float | None = Field(description="What is left of the period's budget after it; signed.")
 
 
-class IncidentShare(BaseModel):
+class IncidentShare(Model):
     """An incident, and what was counted while it was open within the period."""
 
-    incident: str
-    road: str
-    status: str
-    opened_ms: int
-    resolved_ms: int | None
-    summary: str
-    counted: Counted | None
+    incident: str = Field(description="Its id.")
+    road: str = Field(description="`page` or `ticket`.")
+    status: str = Field(description="`open` or `resolved`.")
+    opened_ms: int = Field(description="When it opened.")
+    resolved_ms: int | None = Field(description="When it was resolved; null while it is open.")
+    summary: str = Field(description="Its first alert's sentence.")
+    counted: Counted | None = Field(description="What was counted; null where nothing can be told.")
 
 
-class PromiseField(BaseModel):
+class PromiseField(Model):
     """One field of a promise that changed."""
 
-    field: str
-    before: str
-    after: str
+    field: str = Field(description="Which field.")
+    before: str = Field(description="As it was; null where there was none.")
+    after: str = Field(description="As it is now; null where there is none.")
 
 
-class Promise(BaseModel):
+class Promise(Model):
     """What an objective promises, as text."""
 
-    target: str
+    target: str = Field(description="The target as people write it.")
     budget: str = Field(description="The share that may be bad, exact.")
-    window: str
-    method: str
-    indicator: str
-    source: str
+    window: str = Field(description="Its window as text.")
+    method: str = Field(description="OpenSLO's budgeting method, or what stands in its place.")
+    indicator: str = Field(description="What is counted.")
+    source: str = Field(description="The file it is from, or `built in`.")
 
 
 class ChangeAnswer(ObjectiveIdentity):
     """One change of one objective."""
 
-    at_ms: int
-    kind: Literal["appeared", "changed", "vanished"]
-    differences: list[PromiseField]
-    before: Promise | None
-    after: Promise | None
+    at_ms: int = Field(description="When.")
+    kind: Literal["appeared", "changed", "vanished"] = Field(description="What happened to it.")
+    differences: list[PromiseField] = Field(description="The fields that changed.")
+    before: Promise | None = Field(description="As it was; null where there was none.")
+    after: Promise | None = Field(description="As it is now; null where there is none.")
 
 
 class ObjectiveReport(ObjectiveIdentity):
     """What became of one objective in the period."""
 
-    title: str
-    target: str
+    title: str = Field(description="Its title.")
+    target: str = Field(description="The target as people write it.")
     attained: bool | None = Field(description="None where nothing was counted.")
-    counted: Counted
+    counted: Counted = Field(description="What was counted; null where nothing can be told.")
     why_not: str | None = Field(description="Why nothing can measure it.")
-    changes: list[ChangeAnswer]
+    changes: list[ChangeAnswer] = Field(description="How its promise changed, newest first.")
 
 
 class SingleReport(ObjectiveReport):
     """The same with its days, incidents and worst minutes."""
 
-    days: list[DayCounted]
-    incidents: list[IncidentShare]
-    spent_outside_incidents: float | None
-    worst: list[Counted]
-    no_traffic_ms: int | None
+    days: list[DayCounted] = Field(description="Each day.")
+    incidents: list[IncidentShare] = Field(description="Those that were open in the period.")
+    spent_outside_incidents: float | None = Field(description="Share of the budget that went while none was open.")
+    worst: list[Counted] = Field(description="The minutes with the most bad events.")
+    no_traffic_ms: int | None = Field(description="Observed time without traffic; null where nobody looked.")
 
 
-class ReportAnswer(BaseModel):
+class ReportAnswer(Model):
     """A report for a period: of one objective where one was asked for, else of many, the most spent first."""
 
-    period: str
-    since_ms: int
-    until_ms: int
-    zone: str
-    objective: SingleReport | None
-    objectives: list[ObjectiveReport]
+    period: str = Field(description="Its name, `2026-W47`; empty for one from a day to another.")
+    since_ms: int = Field(description="Begin, exclusive.")
+    until_ms: int = Field(description="End, inclusive.")
+    zone: str = Field(description="The time zone of its days.")
+    objective: SingleReport | None = Field(description="The one that was asked for.")
+    objectives: list[ObjectiveReport] = Field(description="All that were asked for, the most spent first.")
     left_out: int = Field(description="Objectives beyond the bound of one report.")
 
 
-class HistoryPoint(BaseModel):
+class HistoryPoint(Model):
     """One stored judgement; None where it was not known."""
 
-    at_ms: int
-    state: str
-    burn: float | None
-    remaining: float | None
-    bad: int | None
-    total: int | None
-    observed_ms: int | None
-    expected_ms: int | None
-    target: str | None
-    budget: str | None
-    window_ms: int | None
+    at_ms: int = Field(description="When.")
+    state: str = Field(description="The state of the judgement.")
+    burn: float | None = Field(description="Burn rate of the fast row's long window.")
+    remaining: float | None = Field(description="Share of the budget that was left.")
+    bad: int | None = Field(description="Bad events, in the unit of the indicator.")
+    total: int | None = Field(description="All events.")
+    observed_ms: int | None = Field(description="Time that was observed.")
+    expected_ms: int | None = Field(description="Time since the first sight, within.")
+    target: str | None = Field(description="The target as people write it.")
+    budget: str | None = Field(description="The share that may be bad, exact.")
+    window_ms: int | None = Field(description="Length of the window.")
 
 
-class StateRun(BaseModel):
+class StateRun(Model):
     """A stretch of one state; between runs nothing was judged."""
 
-    state: str
-    since_ms: int
-    until_ms: int
+    state: str = Field(description="The state of the judgement.")
+    since_ms: int = Field(description="Begin, exclusive.")
+    until_ms: int = Field(description="End, inclusive.")
 
 
 class HistoryAnswer(ObjectiveIdentity):
     """How one objective was judged."""
 
-    points: list[HistoryPoint]
-    runs: list[StateRun]
+    points: list[HistoryPoint] = Field(description="Each stored judgement, oldest first.")
+    runs: list[StateRun] = Field(description="How the state went, oldest first.")
 
 
-class ChangesAnswer(BaseModel):
+class ChangesAnswer(Model):
     """Changes of objectives, newest first."""
 
-    changes: list[ChangeAnswer]
+    changes: list[ChangeAnswer] = Field(description="How its promise changed, newest first.")
 
 
 def identity(objective: Objective) -> dict[str, object]:

@@ -13,6 +13,7 @@ from dashboards.report_data import many, single, span_of
 from dashboards.reporting import key_of
 from dashboards.request import DAY_MS, parse
 from service.api import ApiFault
+from service.api_models import faults
 from service.parts import Parts
 from service.report_models import (
     ChangesAnswer,
@@ -43,7 +44,7 @@ def add(app: FastAPI, parts: Parts) -> None:
 
 
 def _add_report(app: FastAPI, parts: Parts) -> None:
-    @app.get("/api/slo/report", tags=["objectives"])
+    @app.get("/api/slo/report", tags=["objectives"], responses=faults(400, 404))
     def report(
         request: Request,
         slo: Slo = None,
@@ -84,7 +85,7 @@ def _report(desk: Desk) -> ReportAnswer:
 
 
 def _add_history(app: FastAPI, parts: Parts) -> None:
-    @app.get("/api/slo/history", tags=["objectives"])
+    @app.get("/api/slo/history", tags=["objectives"], responses=faults(400, 404))
     def history(
         request: Request,
         slo: Annotated[str, Query(max_length=512, description="The objective's name.")],
@@ -108,7 +109,7 @@ def _add_history(app: FastAPI, parts: Parts) -> None:
             runs=[StateRun(**it._asdict()) for it in runs],
         )
 
-    @app.get("/api/slo/changes", tags=["objectives"])
+    @app.get("/api/slo/changes", tags=["objectives"], responses=faults(400))
     def changes(
         slo: Slo = None,
         service: Service = None,

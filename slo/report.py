@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from slo.history import Change
-from slo.model import Allowance, Counts, Objective
+from slo.model import Counts, Objective
 
 MOST_WORST: Final = 10
 MINUTE_MS: Final = 60_000
@@ -94,7 +94,7 @@ class Budget:
     def tally(self, counts: Sequence[Counts]) -> Tally:
         """One stretch of time, from the counts of each part."""
         own = counts[0] if not self._objective.members else _least(counts)
-        plain = own.total > 0 and not isinstance(self._objective.indicator, Allowance)
+        plain = own.total > 0 and not self._objective.allowance
         sli = 1 - Fraction(own.bad, own.total) if plain else None
         return Tally(own, sli, self._spent(counts))
 
