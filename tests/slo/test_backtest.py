@@ -159,8 +159,8 @@ def test_what_a_rule_of_its_own_pages_for_is_a_ticket_here() -> None:
 
 
 def test_a_budget_that_is_soon_gone_pages_by_its_projection() -> None:
-    told = history([(0, 100, 60)] * (2 * 1440) + [(100, 0, 60)] * 3)
-    assert rows_over(objective(), told).projected.tolist()[-4:] == [False, False, True, True]
+    told = history([(0, 100, 60)] * (30 * 1440) + [(100, 0, 60)] * 16)
+    assert rows_over(objective(), told).projected.tolist()[-3:] == [False, True, True]
     alone = Policy(rows=(WORKBOOK[0]._replace(share=Fraction(1)),))  # a row that does not fire
     (page,) = [it for it in tried(objective(), told, policy=alone).alerts if it.road == "page"]
     assert page.rows == ("projection",)
