@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -98,6 +98,7 @@ class Judged(Model):
     budget_remaining: float | None = Field(description="1 - bad / (total x budget); below 0 where overspent.")
     budget_remaining_exact: str | None = Field(description="The same as a fraction.")
     coverage: float | None = Field(description="Observed over expected time; null where nothing was expected.")
+    in_part: bool = Field(description="Too little of the window was observed: SLI and budget are of what was measured.")
     burns: dict[str, float | None] = Field(description="Burn rate by window in milliseconds.")
     rows: list[RowJudged] = Field(description="Burn rows, then conditions; empty where nothing can measure it.")
     projected_gone: bool = Field(description="The page for a budget that is soon gone holds.")
@@ -192,3 +193,10 @@ class Checked(Model):
     objectives: list[str] = Field(description="Names of the objectives that they ask for; empty where any is faulty.")
     faults: list[FindingModel] = Field(description="What would keep them from being taken up.")
     warnings: list[FindingModel] = Field(description="What is likely not meant, and what is good to know.")
+
+
+class Rules(Model):
+    """Objectives as rules of Prometheus."""
+
+    groups: list[dict[str, Any]] = Field(description="Groups as a rule file has them: name, interval, rules.")
+    left_out: list[str] = Field(description="What no rule can tell, each objective with the reason.")

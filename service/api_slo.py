@@ -21,7 +21,8 @@ from service.api_models_slo import (
 )
 from service.settings_burn import BurnSettings
 from service.slo_book import Shelf
-from slo.model import Allowance, Counts, Judgement, Objective, RowResult
+from service.slo_promql import why_not
+from slo.model import Counts, Judgement, Objective, RowResult
 from slo.openslo.faults import Finding
 from slo.openslo.plans import plan
 from slo.openslo.resolve import load
@@ -50,7 +51,7 @@ def _utc(at_ms: int | None) -> str | None:
 def judged(it: Judgement) -> Judged:
     """One objective as it was judged."""
     of, unit = it.objective, units(it.objective)
-    target = None if of.members or isinstance(of.indicator, Allowance) else 1 - of.budget
+    target = None if of.members or of.allowance else 1 - of.budget
     return Judged(
         slo=of.slo,
         service=of.service,
@@ -88,6 +89,7 @@ def judged(it: Judgement) -> Judged:
         budget_remaining=ratio(it.budget_remaining),
         budget_remaining_exact=_exact(it.budget_remaining),
         coverage=ratio(it.coverage),
+        in_part=it.in_part,
         burns={str(window): ratio(burn) for window, burn in it.burns},
         rows=[_row(row) for row in it.rows],
         projected_gone=it.projected_gone,
@@ -196,7 +198,7 @@ def files(shelf: Shelf, strict: bool) -> Files:
 def checked(texts: Sequence[tuple[str, str]], strict: bool) -> Checked:
     """What there is to say of texts."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict)
+    planned = plan(loaded.slos, strict, why_not)
     found = sorted((*loaded.findings, *planned.findings), key=lambda it: (it.at.file, it.at.line))
     wrong = [finding(it) for it in found if it.level == "error"]
     return Checked(

@@ -12,10 +12,11 @@ from starlette.concurrency import run_in_threadpool
 from service import api_slo
 from service.api import ApiFault, asked_as
 from service.api_models import asked_with, faults
-from service.api_models_slo import Burn, CheckAsked, Checked, Files, Judged, Judgements
+from service.api_models_slo import Burn, CheckAsked, Checked, Files, Judged, Judgements, Rules
 from service.bodies import body_of
 from service.evaluate import Evaluated
 from service.parts import Parts
+from service.slo_export import rules_of
 from slo.model import Judgement, State
 from slo.openslo.export import export as written
 from slo.openslo.plans import LONGEST_MS, SHORTEST_MS
@@ -39,6 +40,12 @@ def add(app: FastAPI, parts: Parts) -> None:
     ) -> Burn:
         """The tables of burn rows, with the one in force."""
         return api_slo.burn(parts.settings.burn, period_ms)
+
+    @app.get("/api/slo/rules", tags=["objectives"], responses=faults())
+    def rules() -> Rules:
+        """The objectives in force as recording and alerting rules of Prometheus."""
+        found = rules_of(parts.evaluator.objectives(), parts.settings)
+        return Rules(groups=[dict(it) for it in found.groups], left_out=list(found.left_out))
 
 
 def _add_judged(app: FastAPI, parts: Parts) -> None:

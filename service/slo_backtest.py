@@ -11,11 +11,12 @@ from typing import Final
 from alerts.rules_slo import WATCHED_BY_A_RULE
 from service.errors import ServiceFault
 from service.slo_histories import MINUTE_MS, Histories, longest_ms
+from service.slo_promql import why_not as no_query
 from slo.backtest import Backtest, backtest
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.compare import Difference, difference
 from slo.history import History
-from slo.model import Allowance, Objective
+from slo.model import Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import plan
@@ -63,13 +64,13 @@ class Question:
 def objectives_in(texts: Sequence[tuple[str, str]], strict: bool = False) -> tuple[FromFiles, tuple[Finding, ...]]:
     """What files ask for, and all that there is to say of them."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict)
+    planned = plan(loaded.slos, strict, no_query)
     return objectives_of(planned.plans), (*loaded.findings, *planned.findings)
 
 
 def with_target(objective: Objective, target: Fraction, text: str) -> Objective:
     """The same with another target; an allowance and a composite have none."""
-    if isinstance(objective.indicator, Allowance) or objective.members:
+    if objective.allowance or objective.members:
         return objective
     return replace(objective, budget=1 - target, target_text=text)
 

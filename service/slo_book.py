@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.slo_files import fingerprint, read_texts
+from service.slo_promql import why_not
 from slo.openslo.faults import Finding
 from slo.openslo.model import Document
 from slo.openslo.objectives import FromFiles, objectives_of
@@ -93,5 +94,5 @@ class SloBook:
 
     def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, tuple[Document, ...], tuple[Finding, ...]]:
         loaded = load(sorted(texts.items()), self._strict)
-        planned = plan(loaded.slos, self._strict)
+        planned = plan(loaded.slos, self._strict, why_not)
         return planned, loaded.documents, (*loaded.findings, *planned.findings)

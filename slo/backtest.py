@@ -17,7 +17,7 @@ from slo.backtest_alerts import Alert, alerts_of
 from slo.backtest_rows import Rows, Spans, Together, held, in_period, judged, windows_of
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.history import FIVE_MS, NONE, Bools, History, Ints, Seen, Windows
-from slo.model import Allowance, Objective
+from slo.model import Objective
 
 MINUTE_MS = 60_000
 LINE_POINTS = 240
@@ -136,7 +136,7 @@ def backtest(
     found = _cut(found, since_ms)
     bad, total, coverage = _counted(objective, histories, since_ms, found.moments[-1:], policy)
     worst = _worst(found.own)
-    ratio = total > 0 and not objective.members and not isinstance(objective.indicator, Allowance)
+    ratio = total > 0 and not objective.members and not objective.allowance
     alerts = () if objective.part_of is not None else alerts_of(found, hold_ms, no_page)
     return Backtest(
         objective=objective,
