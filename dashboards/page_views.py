@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from dashboards.backtest_views import BacktestView
 from dashboards.marks import Mark
 from dashboards.panels import HeatPanel, Panel, TimePanel
 from dashboards.svg import Spark
@@ -335,4 +336,4 @@ class ErrorView:
 
 
 LiveView = ExecutiveView | OncallView | DebugView
-View = LiveView | ReportView | IncidentView | RunbookView | ErrorView
+View = LiveView | BacktestView | ReportView | IncidentView | RunbookView | ErrorView

@@ -14,7 +14,7 @@ from service.slo_histories import MINUTE_MS, Histories, longest_ms
 from service.slo_promql import why_not as no_query
 from slo.backtest import Backtest, backtest
 from slo.burn import DEFAULT, Policy, rows_of
-from slo.compare import Difference, difference
+from slo.compare import Tried, difference
 from slo.history import History
 from slo.model import Objective
 from slo.openslo.faults import Finding
@@ -31,19 +31,6 @@ FINEST_MS: Final = 10_000
 
 class BacktestFault(ServiceFault):
     """What can't be tried."""
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One objective as asked for and, where one of its name is in force, that one; or why it can't be tried."""
-
-    objective: Objective
-    asked: Backtest | None
-    in_force: Backtest | None
-    difference: Difference | None
-    what_if: tuple[Backtest, ...]
-    """The same with other targets."""
-    why_not: str | None
 
 
 @dataclass(frozen=True)
