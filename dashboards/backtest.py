@@ -137,7 +137,7 @@ def _number(it: Backtest, road: str) -> int:
 
 
 def _targets(it: Tried, asked: Backtest) -> list[TargetRow]:
-    every = [("as written", asked), *((f"target {one.objective.target_text}", one) for one in it.what_if)]
+    every = [("as tried", asked), *((f"target {one.objective.target_text}", one) for one in it.what_if)]
     every += [("in force", it.in_force)] if it.in_force is not None else []
     return [
         TargetRow(
@@ -182,18 +182,19 @@ def _lasted(it: Alert | None) -> str:
 
 
 def _chart(asked: Backtest, other: Backtest | None) -> Chart | None:
-    known = [it.left for one in (asked, other) if one is not None for it in one.line if it.left is not None]
-    if not known:
+    points = [it for one in (asked, other) if one is not None for it in one.line if it.left is not None]
+    if not points:
         return None
-    low = max(LOWEST, min(Fraction(0), *known))
-    since, until = asked.line[0].at_ms, asked.line[-1].at_ms
+    low = max(LOWEST, min(Fraction(0), *(it.left for it in points if it.left is not None)))
+    since, until = min(it.at_ms for it in points), max(it.at_ms for it in points)
     span = max(1, until - since)
 
     def path(one: Backtest | None) -> str:
         if one is None:
             return ""
-        points = [((it.at_ms - since) / span, None if it.left is None else float(it.left)) for it in one.line]
-        return svg.timed(points, WIDTH, HEIGHT, float(low), 1.0)
+        line = [it for it in one.line if since <= it.at_ms <= until]
+        places = [((it.at_ms - since) / span, None if it.left is None else float(it.left)) for it in line]
+        return svg.timed(places, WIDTH, HEIGHT, float(low), 1.0)
 
     ticks = [round(WIDTH * (it.opened_ms - since) / span, 1) for it in asked.alerts if it.road == "page"]
     return Chart(

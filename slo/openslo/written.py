@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +12,8 @@ from slo.overrides import DEFAULTS
 from slo.rows import DAY_MS, HOUR_MS
 from slo.text import number, percent
 
+_NO_NAME = re.compile(r"[^a-z0-9]+")
+"""What no name of OpenSLO has; the indicator names the service as it is."""
 _FIELDS = {"node-disk": "node", "cpu-steal": "node", "registry-latency": "registry"}
 
 
@@ -27,7 +30,7 @@ def builtin_text(objective: Objective) -> str | None:
         "kind": "SLO",
         "metadata": {"name": objective.slo},
         "spec": {
-            "service": objective.service,
+            "service": _NO_NAME.sub("-", objective.service.lower()).strip("-")[:63] or "service",
             "indicator": {"metadata": {"name": objective.slo}, "spec": {"ratioMetric": _ratio(objective)}},
             "timeWindow": [{"duration": _window(objective.window_ms), "isRolling": True}],
             "budgetingMethod": "Occurrences",
