@@ -25,6 +25,7 @@ from service import (
     routes_prometheus,
     routes_records,
     routes_remote_write,
+    routes_report,
     routes_slo,
 )
 from service.api import ApiFault
@@ -62,6 +63,7 @@ def create_app(parts: Parts) -> FastAPI:
     bench = routes_backtest.Bench(parts)
     routes_backtest.add(app, parts, bench)
     routes_backtest_page.add(app, parts, bench)
+    routes_report.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)
     _add_faults(app, parts)

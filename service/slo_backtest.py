@@ -15,12 +15,12 @@ from service.slo_promql import why_not as no_query
 from slo.backtest import Backtest, backtest
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.compare import Tried, difference
-from slo.history import History
 from slo.model import Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import plan
 from slo.openslo.resolve import load
+from slo.stepped import History
 
 MOST_OBJECTIVES: Final = 200
 MOST_STEPS: Final = 6_000_000

@@ -21,8 +21,8 @@ from service.store_counts import Known, known
 from service.store_layout import Layout
 from service.store_sums import sums
 from service.store_view import Moment
-from slo.history import FIVE_MS, History, Ints, Whole
 from slo.model import Allowance, EventRatio, Indicator, MinuteSlices, Objective
+from slo.stepped import FIVE_MS, History, Ints, Whole
 
 MINUTE_MS: Final = 60_000
 MOST_STEPS: Final = 4_000_000

@@ -13,8 +13,8 @@ from service.store_series import Directory
 from service.store_slices import MINUTE_MS, name_of
 from service.store_sums import sums
 from service.store_view import Moment
-from slo.history import Bools, Whole
 from slo.model import Labels, MinuteSlices, Selector
+from slo.stepped import Bools, Whole
 
 _NEAR = 1e-9
 

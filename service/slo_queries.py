@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from service.promql.errors import QueryFault
 from service.promql.model import Answer, Matrix
-from slo.history import History
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
+from slo.stepped import History
 
 MINUTE_MS: Final = 60_000
 LEAST_WINDOW_MS: Final = 2 * MINUTE_MS

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from service.ports import Readings
 from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
-from slo.history import part_of
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
 from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
+from slo.stepped import part_of
 
 MOST_BOOKS: Final = 200
 """Objectives whose slices are kept in memory."""

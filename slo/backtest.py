@@ -16,8 +16,8 @@ import numpy as np
 from slo.backtest_alerts import Alert, alerts_of
 from slo.backtest_rows import Rows, Spans, Together, held, in_period, judged, windows_of
 from slo.burn import DEFAULT, Policy, rows_of
-from slo.history import FIVE_MS, NONE, Bools, History, Ints, Seen, Windows
 from slo.model import Objective
+from slo.stepped import FIVE_MS, NONE, Bools, History, Ints, Seen, Windows
 
 MINUTE_MS = 60_000
 LINE_POINTS = 240

@@ -11,9 +11,9 @@ import numpy as np
 
 from slo.burn import Policy, rows_of
 from slo.composite import Member, composite_burn
-from slo.history import NONE, Bools, Floats, History, Ints, Seen, Windows, exactly, sign
 from slo.model import BurnRow, Objective
 from slo.slices import Timeslices
+from slo.stepped import NONE, Bools, Floats, History, Ints, Seen, Windows, exactly, sign
 
 
 class Spans(Protocol):

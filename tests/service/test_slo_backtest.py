@@ -20,10 +20,10 @@ from service.store import Store
 from service.store_append import Bounds
 from slo.burn import Policy
 from slo.compare import Tried
-from slo.history import History, Windows
 from slo.model import Allowance, EventRatio, Matcher, Objective, Selector
 from slo.rows import WORKBOOK
 from slo.slices import Timeslices
+from slo.stepped import History, Windows
 from tests.service.stores import T0, Clock, Point, batch, select, series
 from tests.service.test_store_counts import Step, steps
 from tests.slo.openslo.support import GOOD, with_line

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from slo.backtest import Backtest, backtest, judged_over, moments_of
 from slo.backtest_rows import Rows
 from slo.burn import DEFAULT, Policy
-from slo.history import History, sliced
 from slo.judge import judge, windows
 from slo.model import BurnRow, Counts, Judgement, Objective
 from slo.rows import WORKBOOK, burn_rows
 from slo.slices import Timeslices
+from slo.stepped import History, sliced
 from tests.slo.support import DAY, HOUR, MINUTE, RATIO, objective
 
 T0 = 1_760_000_040_000
