@@ -51,7 +51,7 @@ def backtest(
     source: DataSource, asked: Asked, outcome: Outcome, now_ms: int, chosen: Objective | None = None
 ) -> BacktestView:
     """The page with what was tried."""
-    desk = open_desk(source, PageRequest("oncall", "auto"), now_ms)
+    desk = open_desk(source, PageRequest("slo", "auto"), now_ms)
     judgements = sorted(source.judgements(), key=lambda it: (it.objective.service, it.objective.slo))
     return BacktestView(
         frame=frame(desk, "Try an objective", "slo", ranges=False),
