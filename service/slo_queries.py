@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from service.promql.errors import QueryFault
 from service.promql.model import Answer, Matrix
+from service.slo_query_slices import Columns, columns
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
@@ -175,7 +176,7 @@ class QueriedCounts:
         slots = book.slots.cut(first - book.first, at - book.first)
         while at < until and self._clock() < self._ends:
             end = min(until, at + MOST_POINTS)
-            slots = slots.joined(_slots(self._asked(objective, slot_ms, at, end), objective))
+            slots = slots.joined(self._asked(objective, slot_ms, at, end))
             at = end
         book = _Book(first, slots, now_ms if late else book.late_ms)
         self._books[key] = book
@@ -184,25 +185,37 @@ class QueriedCounts:
             self._books.popitem(last=False)
         return book
 
-    def _asked(self, objective: Objective, slot_ms: int, first: int, until: int) -> list[Point]:
+    def _asked(self, objective: Objective, slot_ms: int, first: int, until: int) -> _Slots:
         """What the slices `first` to `until` counted, that one not among them."""
         query = objective.query
         if query is None:
-            return []
+            return _slots([])
         window = f"{max(LEAST_WINDOW_MS, slot_ms) // 1000}s"
+        begin, end, slots = first * slot_ms, (until - 1) * slot_ms, until - first
 
-        def answers(text: str) -> list[list[float]]:
+        def answers(text: str) -> Matrix | None:
             left = max(0.1, self._ends - self._clock())
-            begin, end = first * slot_ms, (until - 1) * slot_ms
             found = self._engine.range(Query(text).over(window), begin, end, slot_ms, max_seconds=left).result
-            return _by_slot(found, begin, slot_ms, until - first) if isinstance(found, Matrix) else [[]]
+            return found if isinstance(found, Matrix) else None
 
         part = answers(query.part)
-        if query.kind == "threshold":
-            return [_held(query, values) for values in part]
-        if query.kind in ("raw-good", "raw-bad"):
-            return [_raw(query.kind == "raw-good", values) for values in part]
-        return [_shared(query.kind, *pair) for pair in zip(part, answers(query.total), strict=True)]
+        total = answers(query.total) if query.total else None
+        if part is None or (total is None and query.total):
+            return _slots([Point(0, 0, measured=False)] * slots, objective)
+        found = columns(query, part, total, begin, slot_ms, slots)
+        if found is None:
+            rows = (_by_slot(it, begin, slot_ms, slots) for it in (part, part if total is None else total))
+            return _slots([_point(query, *pair) for pair in zip(*rows, strict=True)], objective)
+        return _of_columns(found, objective)
+
+
+def _point(query: QueryIndicator, part: Sequence[float], total: Sequence[float]) -> Point:
+    """What one slice counted."""
+    if query.kind == "threshold":
+        return _held(query, part)
+    if query.kind in ("raw-good", "raw-bad"):
+        return _raw(query.kind == "raw-good", part)
+    return _shared(query.kind, part, total)
 
 
 def _by_slot(found: Matrix, begin_ms: int, slot_ms: int, slots: int) -> list[list[float]]:
@@ -250,6 +263,17 @@ def _slots(points: Sequence[Point], objective: Objective | None = None) -> _Slot
     columns = np.array(rows, object).reshape(-1, 4)
     flags = columns[:, 2:].astype(np.int64)
     return _Slots(columns[:, 0], columns[:, 1], flags[:, 0], flags[:, 1])
+
+
+def _of_columns(found: Columns, objective: Objective) -> _Slots:
+    """The same of all slices at once."""
+    busy, rule = found.total > 0, objective.slices
+    bad, total = (np.where(busy, it, 0).astype(object) for it in (found.bad, found.total))
+    if rule is not None:
+        for at in np.flatnonzero(busy & (found.bad > 0)).tolist():
+            bad[at] = badness(rule, Slice(bad[at], total[at]))
+        total[busy] = RATIO_UNIT
+    return _Slots(bad, total, busy.astype(np.int64), found.measured)
 
 
 def _counts(objective: Objective, book: _Book, slot_ms: int, first: int, until: int, slices: int) -> Counts:
