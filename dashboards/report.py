@@ -16,6 +16,7 @@ from dashboards.request import DAY_MS
 from dashboards.slo_rows import subject, where
 from dashboards.text import duration, number, percent, percent_split, stamp
 from dashboards.views import Meter, Option, Tile
+from slo.budget import sli_of
 from slo.model import Counts, EventRatio, Judgement, MinuteSlices, Objective, unit
 
 if TYPE_CHECKING:
@@ -118,7 +119,6 @@ def days_of(counts: Sequence[Counts], objective: Objective) -> tuple[Day, ...]:
     """Days with their share of the budget that the whole period allows: budget x total of all days."""
     allowed = objective.budget * sum(it.total for it in counts)
     found, spent_so_far = [], 0
-    allowance = objective.allowance
     for it in counts:
         spent_so_far += it.bad
         counted = it.total > 0
@@ -126,7 +126,7 @@ def days_of(counts: Sequence[Counts], objective: Objective) -> tuple[Day, ...]:
             Day(
                 day=stamp(it.since_ms, day=True)[:10],
                 counts=it,
-                sli=1 - Fraction(it.bad, it.total) if counted and not allowance else None,
+                sli=sli_of(objective, it) if counted else None,
                 spent=it.bad / allowed if counted and allowed else None,
                 left=1 - spent_so_far / allowed if counted and allowed else None,
             )
@@ -183,7 +183,7 @@ def _tiles(judgement: Judgement, days: Sequence[Day]) -> tuple[Tile, ...]:
     bad, total = sum(it.counts.bad for it in days), sum(it.counts.total for it in days)
     left = 1 - Fraction(bad, total) / objective.budget if total > 0 else None
     allowance = objective.allowance
-    sli = 1 - Fraction(bad, total) if total > 0 and not allowance else None
+    sli = 1 - Fraction(bad, total) if total > 0 and not allowance and not objective.members else None
     state = NO_DATA if left is None else mark("ok" if left > 0 else "crit", "kept" if left > 0 else "missed")
     budget, budget_unit = percent_split(left, 1)
     value, unit = (str(bad), "restarts") if allowance and total > 0 else percent_split(sli)

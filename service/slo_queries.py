@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from service.promql.errors import QueryFault
 from service.promql.model import Answer, Matrix
+from service.slo_slices import marks
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
@@ -128,6 +129,13 @@ class QueriedCounts:
             replace(it, since_ms=since, until_ms=until)
             for it, (since, until) in zip(counts, pairwise(edges_ms), strict=True)
         ]
+
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
+        """Which slices `first` to `until` (not among them) are bad, as they were asked last."""
+        book = self._books.get((objective.query, objective.slices))
+        if book is None:
+            return np.zeros(until - first, np.bool_)
+        return marks((book.slots.bad > 0).astype(np.bool_), book.first, first, until)
 
     def _book_or_fault(self, objective: Objective, slot_ms: int, first: int, until: int, now_ms: int) -> _Book | str:
         """The book, or why there is none; a query that failed is not asked again for a minute."""

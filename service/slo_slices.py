@@ -63,6 +63,10 @@ class _Book:
         mine = slice(max(0, first - self.first), max(0, until - self.first))
         return int(self.bad[mine].sum()), int(self.busy[mine].sum())
 
+    def marks(self, first: int, until: int) -> NDArray[np.bool_]:
+        """Which of these slices spent anything; what is not kept spent nothing."""
+        return marks(self.bad > 0, self.first, first, until)
+
 
 class SlicedCounts:
     """Counts of slices over the windows of objectives; to be used by one thread at a time."""
@@ -131,6 +135,11 @@ class SlicedCounts:
             for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
 
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
+        """Which slices `first` to `until` (not among them) are bad, as they were judged last."""
+        book = None if objective.slices is None else self._books.get((objective.indicator, objective.slices))
+        return np.zeros(until - first, np.bool_) if book is None else book.marks(first, until)
+
     def _book(self, indicator: Indicator, rule: Rule, first: int, until: int) -> _Book:
         """The slices from `first` to the last that is over."""
         revision = self._revisions(indicator)
@@ -173,6 +182,15 @@ class SlicedCounts:
         if not measured or found.total <= 0:
             return 0, 0
         return badness(rule, part_of(indicator, found)), 1
+
+
+def marks(bad: NDArray[np.bool_], begins: int, first: int, until: int) -> NDArray[np.bool_]:
+    """The part from `first` to `until` of an array that begins at `begins`, False beyond its ends."""
+    found = np.zeros(until - first, np.bool_)
+    low, high = max(first, begins), min(until, begins + len(bad))
+    if low < high:
+        found[low - first : high - first] = bad[low - begins : high - begins]
+    return found
 
 
 def part_of(indicator: Indicator, counts: Counts) -> Slice:

@@ -59,7 +59,7 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
         state=state,
         reason=reason,
         counts=own,
-        sli=None if objective.members or objective.allowance else budgets.sli(own),
+        sli=budgets.sli_of(objective, own),
         budget_remaining=left,
         burns=_burns(rows),
         coverage=own.coverage,

@@ -168,6 +168,8 @@ class Counts:
     """First sight of any series of this indicator, ever; None where there was none."""
     events: tuple[int, int] | None = None
     """Bad and all events, where `bad` and `total` are of slices of time."""
+    missed: Fraction | None = None
+    """The bad share of a composite's slices, whose `bad` and `total` are those of its budget."""
 
     @property
     def all_events(self) -> int:
@@ -191,6 +193,8 @@ QUERY_UNIT = 10**9
 
 def unit(objective: Objective) -> int | None:
     """The parts in which an objective's slices or queries are counted; None where its counts are whole events."""
+    if objective.members:
+        return None
     if objective.slices is not None:
         return 1 if isinstance(objective.slices, Timeslices) else RATIO_UNIT
     return None if objective.query is None else QUERY_UNIT
