@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from service.desk import OutboxState
 from service.evaluate import Evaluated
 from slo.model import Judgement, State
+from slo.prometheus.words import window
 
 IDENTITY = ("slo", "service", "node", "node_id", "registry")
 STATES: tuple[str, ...] = get_args(State)
@@ -45,6 +46,10 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_connections_ended_total": (
         "Connections that were one too many, or whose request's headers took too long.",
         ("reason",),
+    ),
+    "midwatch_server_history_rows_total": (
+        "Stored judgements and changes of objectives that were thinned out, or dropped by age or bound.",
+        ("outcome",),
     ),
     "midwatch_server_errors_total": ("Errors caught at the top of a loop.", ("loop",)),
 }
@@ -137,7 +142,7 @@ def objective_families(judgements: Iterable[Judgement]) -> Iterator[Metric]:
             _add(found["sli_ratio"], key, it.sli)
             _add(found["error_budget_remaining_ratio"], key, it.budget_remaining)
             for window_ms, burn in it.burns:
-                _add(found["burn_rate"], (*key, window_text(window_ms)), burn)
+                _add(found["burn_rate"], (*key, window(window_ms)), burn)
         _add(found["coverage_ratio"], key, it.coverage)
     yield from found.values()
 
@@ -150,12 +155,6 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("coverage_ratio", "Observed over expected time of the objective's window.", ()),
     ("state", "1 for the state that the objective is in.", ("state",)),
 )
-
-
-def window_text(window_ms: int) -> str:
-    """A window as Prometheus writes durations, in the largest unit that divides it: `5m`, `84m`, `3d`."""
-    units = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms"))
-    return next(f"{window_ms // size}{unit}" for size, unit in units if window_ms % size == 0)
 
 
 def _add(family: GaugeMetricFamily, key: tuple[str, ...], value: Fraction | None) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.errors import ServiceFault
 from service.increments import DEFAULT as RULES
+from service.slo_promql import why_not as no_query
 from service.store import Store
 from service.store_counts import Known, known
 from service.store_sums import sums
@@ -48,7 +49,7 @@ class Tried(NamedTuple):
 def objectives_in(texts: Sequence[tuple[str, str]], strict: bool = False) -> tuple[FromFiles, tuple[Finding, ...]]:
     """What files ask for, and their faults."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict)
+    planned = plan(loaded.slos, strict, no_query)
     faults = tuple(it for it in (*loaded.findings, *planned.findings) if it.level == "error")
     return objectives_of(planned.plans), faults
 

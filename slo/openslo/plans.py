@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from slo.model import Allowance, BurnRow, EventRatio
-from slo.openslo.faults import At, Finding, Report
+from slo.openslo.faults import At, Finding, Promql, Report
 from slo.openslo.measures import Foreign, Measure, Own, measure
 from slo.openslo.model import AlertCondition, AlertPolicy, ConditionSpec, ObjectiveSpec, Slo, TimeWindow
 from slo.openslo.values import Duration
@@ -59,12 +59,15 @@ class Planned(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def plan(slos: tuple[Slo, ...], strict: bool = False) -> Planned:
-    """The plans of SLOs whose references are resolved; one that can't be computed is a fault, and gives none."""
+def plan(slos: tuple[Slo, ...], strict: bool = False, promql: Promql | None = None) -> Planned:
+    """The plans of SLOs whose references are resolved; one that can't be computed is a fault, and gives none.
+
+    With `promql` queries are looked into.
+    """
     plans: list[Plan] = []
     findings: list[Finding] = []
     for slo in slos:
-        report = Report(slo.at.file, strict)
+        report = Report(slo.at.file, strict, promql=promql)
         found = _plans(slo, report)
         _senseless(found, report)
         if not report.errors:
