@@ -22,12 +22,14 @@ from service.ports import Readings, ask
 from service.roster import Heard, Row
 from service.slo_book import SloBook
 from service.slo_changes import Promised, Promises
+from service.slo_held import read_held, write_held
 from service.slo_history import STEP_MS, write_history
 from service.slo_queries import Engine
 from service.store_db import Cursor
 from service.store_keep import used_bytes
 from slo.builtin import builtin
 from slo.burn import DEFAULT, Policy
+from slo.held import HeldConditions
 from slo.indicators import PLATFORM
 from slo.judge import placed
 from slo.model import Counts, Judgement, Objective
@@ -100,7 +102,8 @@ class Evaluator:
         self._history_ms = 0
         self._book = desk.KeptBook()
         self._promises = Promises()
-        self._judging = Judging(store, engine, policy)
+        self._held_since_ms = ask(store.database, read_held)
+        self._judging = Judging(store, engine, policy, HeldConditions(policy, self._held_since_ms))
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""
@@ -192,7 +195,10 @@ class Evaluator:
     ) -> None:
         """Step the alerts and store what follows; what is undone with the transaction has not happened."""
 
+        held_since_ms = self._judging.held.since_ms
+
         def run(cursor: Cursor) -> tuple[list[Change], int, desk.Kept, Promised | None]:
+            write_held(cursor, self._held_since_ms, held_since_ms)
             book = self._book.read(cursor)
             after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone_of(book))
             kept = self._book.write(cursor, book, after, now_ms)
@@ -205,6 +211,7 @@ class Evaluator:
 
         changes, posted, kept, promised = self._store.database.write(run)
         self._book.keep(kept)
+        self._held_since_ms = held_since_ms
         if promised is not None:
             self._promises.keep(promised)
         if judgements and now_ms - self._history_ms >= STEP_MS:

@@ -21,9 +21,16 @@ from slo.model import Counts, Judgement, Objective
 class Judging:
     """Counts objectives and judges them; to be used by one thread at a time."""
 
-    def __init__(self, store: Readings, engine: Engine | None = None, policy: Policy = DEFAULT) -> None:
+    def __init__(
+        self,
+        store: Readings,
+        engine: Engine | None = None,
+        policy: Policy = DEFAULT,
+        held: HeldConditions | None = None,
+    ) -> None:
         """`engine` answers the queries of objectives; without one these are unmeasured."""
-        self._store, self._policy, self._held = store, policy, HeldConditions()
+        self._store, self._policy = store, policy
+        self.held = held or HeldConditions(policy)
         self._queried = None if engine is None else QueriedCounts(engine)
         self._sliced = SlicedCounts(store, revisions_of(store), policy)
         self._composites = Composites(self._marks, policy)
@@ -65,7 +72,9 @@ class Judging:
                 of, counts = self._asked(it, now_ms)
             judged.append(judge(of, counts, now_ms, self._policy))
         judged += self._composites.judged([it for it in objectives if it.members], judged, now_ms)
-        return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
+        told = tuple(self.held.of(it) if it.objective.conditions else it for it in judged)
+        self.held.settle()
+        return told
 
     def _in_slices(
         self, objective: Objective, spans: tuple[int, ...], row: list[Counts], now_ms: int

@@ -51,6 +51,8 @@ TABLES: Final = (
     "after VARCHAR)",
     # which digests were put into the outbox, or left out at the first sight of their setting
     "digests(receiver VARCHAR, every VARCHAR, period VARCHAR, posted_ms BIGINT)",
+    # since when conditions of alert policies hold, by what names them
+    "held_conditions(key VARCHAR, since_ms BIGINT)",
     "alert_book(at_ms BIGINT, book VARCHAR)",
     "incidents(id VARCHAR, opened_ms BIGINT, resolved_ms BIGINT, incident VARCHAR)",
     "silences(id VARCHAR, starts_ms BIGINT, ends_ms BIGINT, silence VARCHAR)",

@@ -161,7 +161,7 @@ def _state(
 def _spending(
     own: Counts, rows: tuple[RowResult, ...], left: Fraction, projected: bool, policy: Policy
 ) -> tuple[State, str]:
-    fired = next((it for it in rows if it.fired and not it.row.after_ms), None)
+    fired = next((it for it in rows if it.fired and not it.row.after_ms and it.row.telling.breaching), None)
     if fired is not None:
         return "burning", (
             f"The budget burns {times(fired.long_burn)} over {duration(fired.row.long_ms)} and "
