@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.ports import Readings
 from service.slo_composites import Composites
+from service.slo_kept import KeptSlices
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
 from slo.burn import DEFAULT, Policy
@@ -31,8 +32,9 @@ class Judging:
         """`engine` answers the queries of objectives; without one these are unmeasured."""
         self._store, self._policy = store, policy
         self.held = held or HeldConditions(policy)
-        self._queried = None if engine is None else QueriedCounts(engine)
-        self._sliced = SlicedCounts(store, revisions_of(store), policy)
+        self.kept = KeptSlices(store.database)
+        self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept)
+        self._sliced = SlicedCounts(store, revisions_of(store), policy, kept=self.kept)
         self._composites = Composites(self._marks, policy)
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:

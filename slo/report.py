@@ -96,7 +96,7 @@ class Budget:
 
     def tally(self, counts: Sequence[Counts]) -> Tally:
         """One stretch of time, from the counts of each part."""
-        whole = [it.objective for it in self._parts] == [self._objective]
+        whole = not self._objective.members or self._objective in [it.objective for it in self._parts]
         own = counts[0] if whole else _least(counts)
         sli = sli_of(self._objective, own) if whole else self._ratios(counts)
         return Tally(own, sli, self._spent(counts))
