@@ -19,7 +19,8 @@ from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
 from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
-from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness
+from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
+from slo.stepped import part_of
 
 MOST_BOOKS: Final = 200
 """Objectives whose slices are kept in memory."""
@@ -219,7 +220,7 @@ class SlicedCounts:
         measured = found.observed_ms > 0 and found.observed_ms >= self._policy.coverage_floor * found.expected_ms
         if not measured or found.total <= 0:
             return 0, 0
-        return badness(rule, part_of(indicator, found)), 1
+        return badness(rule, part_of(indicator, found.bad, found.total)), 1
 
 
 def marks(bad: NDArray[np.bool_], begins: int, first: int, until: int) -> NDArray[np.bool_]:
@@ -229,13 +230,6 @@ def marks(bad: NDArray[np.bool_], begins: int, first: int, until: int) -> NDArra
     if low < high:
         found[low - first : high - first] = bad[low - begins : high - begins]
     return found
-
-
-def part_of(indicator: Indicator, counts: Counts) -> Slice:
-    """What a slice counted; of an allowance the events in `per_ms`, of which a target of 0.9 allows a tenth of one."""
-    if isinstance(indicator, Allowance):
-        return Slice(counts.bad * indicator.per_ms, counts.total)
-    return Slice(min(counts.bad, counts.total), counts.total)
 
 
 def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) -> Counts:
