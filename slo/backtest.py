@@ -209,8 +209,9 @@ def _worst(own: Seen, among: Bools | None = None) -> int | None:
 
 
 def _line(objective: Objective, found: Rows) -> Iterator[Point]:
-    """The budget that was left, at moments evenly apart."""
-    times = np.linspace(found.moments[0], found.moments[-1], min(len(found.moments), LINE_POINTS))
+    """The budget that was left, at moments evenly apart, from the first with traffic on."""
+    moments = found.moments[int(found.own.busy.argmax()) :]
+    times = np.linspace(moments[0], moments[-1], min(len(moments), LINE_POINTS))
     for at in np.unique(np.searchsorted(found.moments, times.round().astype(np.int64))).tolist():
         yield Point(int(found.moments[at]), _left(objective, found.own, at))
 
