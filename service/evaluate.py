@@ -15,6 +15,7 @@ from alerts.rules import findings, vanished
 from alerts.step import acknowledge, step
 from alerts.thresholds import Thresholds
 from service import catalogue, desk, roster
+from service.adjustments import AdjustmentBook
 from service.desk import Receiver
 from service.errors import StoreFault
 from service.facts import gather
@@ -87,6 +88,8 @@ class Evaluator:
         """`most_bytes` is what the database may use; `engine` answers the queries of objectives."""
         self.slos = slos or SloBook()
         """The objectives of files."""
+        self.adjustments = AdjustmentBook()
+        """What is taken out of budgets."""
         self._store = store
         self._most_bytes = most_bytes
         self._receivers = tuple(receivers)
@@ -140,8 +143,9 @@ class Evaluator:
         return [*(it for it in builtin(facts, known, files.asked) if it not in plain), *files.objectives]
 
     def _evaluate(self, now_ms: int) -> Evaluated:
-        rows, ended, state = ask(
-            self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))
+        rows, ended, state, adjustments = ask(
+            self._store.database,
+            lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it), self.adjustments.look(it)),
         )
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
@@ -149,7 +153,7 @@ class Evaluator:
         built = builtin(roster.facts(rows), known, files.asked)
         asked = replaced(built, [*files.objectives, *refused(self.slos.faults)])
         objectives = [placed(it, now_ms) for it in asked]
-        judgements = self._judging.judged(objectives, now_ms)
+        judgements = self._judging.judged(objectives, now_ms, adjustments)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)
         server = ServerState(

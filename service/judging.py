@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
+from service.adjusted_counts import Asked, Left, TakenCounts
+from service.adjusted_plans import Plan, Planner
 from service.ports import Readings
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
+from slo.adjust import Adjustment
 from slo.burn import DEFAULT, Policy
 from slo.composite import judge_composite
 from slo.held import HeldConditions
 from slo.judge import judge, windows
-from slo.model import Counts, Judgement, Objective
+from slo.model import Counts, Judgement, Objective, TakenOut
+
+
+class _Counted(NamedTuple):
+    """An objective, or itself with why it can't be measured; its counts by window, and what was taken out of them."""
+
+    objective: Objective
+    counts: dict[int, Counts]
+    taken_out: tuple[TakenOut, ...] = ()
+    paused: str | None = None
 
 
 class Judging:
@@ -22,7 +35,10 @@ class Judging:
         """`engine` answers the queries of objectives; without one these are unmeasured."""
         self._store, self._policy, self._held = store, policy, HeldConditions()
         self._queried = None if engine is None else QueriedCounts(engine)
-        self._sliced = SlicedCounts(store, revisions_of(store), policy)
+        revisions = revisions_of(store)
+        self._sliced = SlicedCounts(store, revisions, policy)
+        self._planner = Planner(store.moved)
+        self._taken = TakenCounts(store, revisions)
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged."""
@@ -35,38 +51,58 @@ class Judging:
             return [] if self._queried is None else self._queried.steps(objective, edges_ms)
         return counts if objective.slices is None else self._sliced.steps(objective, edges_ms, counts)
 
-    def judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
-        """All judgements; those of what is counted from counts of one reading."""
+    def judged(
+        self, objectives: Sequence[Objective], now_ms: int, adjustments: tuple[Adjustment, ...] = ()
+    ) -> tuple[Judgement, ...]:
+        """All judgements; those of what is counted from counts of one reading, without what adjustments take out."""
         single = [it for it in objectives if not it.members]
+        self._planner.begin(adjustments, single, now_ms)
         counted = [it for it in single if it.unmeasurable is None and it.query is None]
-        wanted = [windows(it, self._policy) for it in counted]
-        found = self._store.counts_of([it.indicator for it in counted], wanted, now_ms)
-        self._sliced.begin()
-        rows = iter(
-            [self._in_slices(it, spans, row, now_ms) for it, spans, row in zip(counted, wanted, found, strict=True)]
-        )
+        rows = iter(self._counted(counted, now_ms))
         if self._queried is not None:
             self._queried.begin()
         judged = []
         for it in single:
-            of, counts = it, dict[int, Counts]()
+            found = _Counted(it, {})
             if it.query is None and it.unmeasurable is None:
-                of, counts = next(rows)
+                found = next(rows)
             elif it.unmeasurable is None:
-                of, counts = self._asked(it, now_ms)
-            judged.append(judge(of, counts, now_ms, self._policy))
+                found = self._asked(it, now_ms)
+            made = judge(found.objective, found.counts, now_ms, self._policy, found.paused)
+            judged.append(replace(made, taken_out=found.taken_out) if found.taken_out else made)
         judged += self._together([it for it in objectives if it.members], judged, now_ms)
         return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
 
-    def _in_slices(
-        self, objective: Objective, spans: tuple[int, ...], row: list[Counts], now_ms: int
-    ) -> tuple[Objective, dict[int, Counts]]:
+    def _counted(self, objectives: Sequence[Objective], now_ms: int) -> list[_Counted]:
+        """Counts of what is counted in the store."""
+        spans = [windows(it, self._policy) for it in objectives]
+        plans = [self._planner.plan(it, mine) for it, mine in zip(objectives, spans, strict=True)]
+        wanted = [mine if plan is None else plan.asked for plan, mine in zip(plans, spans, strict=True)]
+        found = self._store.counts_of([it.indicator for it in objectives], wanted, now_ms)
+        asked = [Asked(it.indicator, plan, row) for it, plan, row in zip(objectives, plans, found, strict=True) if plan]
+        left = iter(self._taken.left(asked) if asked else ())
+        self._sliced.begin()
+        return [
+            self._in_slices(it, mine, row, now_ms) if plan is None else self._around(it, mine, plan, next(left), now_ms)
+            for it, mine, plan, row in zip(objectives, spans, plans, found, strict=True)
+        ]
+
+    def _around(
+        self, objective: Objective, spans: tuple[int, ...], plan: Plan, left: Left | None, now_ms: int
+    ) -> _Counted:
+        """What counts, of an objective of whose budget something is taken out."""
+        if left is None:
+            return _Counted(replace(objective, unmeasurable="What is taken out of its budget is being counted."), {})
+        found = self._in_slices(objective, spans, left.counts, now_ms)
+        return found._replace(taken_out=left.taken_out, paused=plan.paused)
+
+    def _in_slices(self, objective: Objective, spans: tuple[int, ...], row: list[Counts], now_ms: int) -> _Counted:
         """Counts by window, of slices where the objective is judged by those; nothing where these have to wait."""
         if objective.slices is not None:
             if not self._sliced.ready(objective, spans, now_ms):
-                return replace(objective, unmeasurable="Its slices are still being counted."), {}
+                return _Counted(replace(objective, unmeasurable="Its slices are still being counted."), {})
             row = self._sliced.of(objective, spans, row, now_ms)
-        return objective, dict(zip(spans, row, strict=True))
+        return _Counted(objective, dict(zip(spans, row, strict=True)))
 
     def _together(self, composites: list[Objective], judged: Sequence[Judgement], now_ms: int) -> list[Judgement]:
         """The judgements of composites, from those of their members."""
@@ -83,10 +119,12 @@ class Judging:
                          else judge(it, {}, now_ms, self._policy))  # fmt: skip
         return found
 
-    def _asked(self, objective: Objective, now_ms: int) -> tuple[Objective, dict[int, Counts]]:
+    def _asked(self, objective: Objective, now_ms: int) -> _Counted:
         """What queries count by window; nothing, and an objective that says why, where they don't."""
         if self._queried is None:
-            return replace(objective, unmeasurable="Nobody answers queries here."), {}
+            return _Counted(replace(objective, unmeasurable="Nobody answers queries here."), {})
         spans = windows(objective, self._policy)
         found = self._queried.of(objective, spans, now_ms)
-        return (found, {}) if isinstance(found, Objective) else (objective, dict(zip(spans, found, strict=True)))
+        if isinstance(found, Objective):
+            return _Counted(found, {})
+        return _Counted(objective, dict(zip(spans, found, strict=True)))

@@ -161,6 +161,8 @@ class Counts:
     """First sight of any series of this indicator, ever; None where there was none."""
     events: tuple[int, int] | None = None
     """Bad and all events, where `bad` and `total` are of slices of time."""
+    taken_ms: int = 0
+    """Time of the window that adjustments took out; nothing else here is of it."""
 
     @property
     def all_events(self) -> int:
@@ -209,6 +211,22 @@ class RowResult:
 
 
 @dataclass(frozen=True)
+class TakenOut:
+    """What one adjustment took out of the objective's own window."""
+
+    id: str
+    kind: Literal["maintenance", "incident"]
+    reason: str
+    by: str
+    ms: int
+    """Time that would have counted."""
+    bad: int
+    total: int
+    now: bool
+    """Whether the present is taken out."""
+
+
+@dataclass(frozen=True)
 class Judgement:
     """One objective, judged at one moment; ratios are exact Fractions, None where undefined."""
 
@@ -232,6 +250,8 @@ class Judgement:
     """First sample of this objective: history begins here."""
     projected_gone: bool
     """The projection page's condition holds."""
+    taken_out: tuple[TakenOut, ...] = ()
+    """What adjustments took out of the window; none of it is in `counts`."""
 
     @property
     def baseline(self) -> bool:
