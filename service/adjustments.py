@@ -26,7 +26,7 @@ def add(cursor: Cursor, made: Adjustment) -> None:
         raise TooMany(f"there are {MOST_STANDING} adjustments already: revoke some, or use * in patterns")
     if len(every) >= MOST_EVER // 2:
         raise TooMany(f"{MOST_EVER // 2} adjustments were made already, and none is ever deleted")
-    _append(cursor, made.id, made.created_ms, "created", asdict(replace(made, revoked=None)))
+    _append(cursor, made.id, made.created_ms, "created", _told(made))
 
 
 def revoke(cursor: Cursor, adjustment_id: str, revoked: Revoked) -> bool:
@@ -55,6 +55,10 @@ def _append(cursor: Cursor, number: str, at_ms: int, what: str, said: dict[str, 
         "INSERT INTO adjustments SELECT coalesce(max(position), 0) + 1, ?, ?, ?, ? FROM adjustments",
         [number, at_ms, what, json.dumps(said, default=str)],
     )
+
+
+def _told(made: Adjustment) -> dict[str, Any]:
+    return asdict(replace(made, revoked=None))
 
 
 def _decoded(told: dict[str, Any]) -> Adjustment:
