@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 from dashboards import svg
+from dashboards.amounts import counted, exposure
 from dashboards.desk import Desk, frame
 from dashboards.errors import RequestFault
 from dashboards.marks import NO_DATA, Mark, mark
@@ -16,7 +17,7 @@ from dashboards.request import DAY_MS
 from dashboards.slo_rows import subject, where
 from dashboards.text import duration, number, percent, percent_split, stamp
 from dashboards.views import Meter, Option, Tile
-from slo.model import Allowance, Counts, EventRatio, Judgement, MinuteSlices, Objective, unit
+from slo.model import Allowance, Counts, Judgement, Objective
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,24 +196,6 @@ def _tiles(judgement: Judgement, days: Sequence[Day]) -> tuple[Tile, ...]:
         Tile("bad", state, "Bad", counted(bad, objective) if total > 0 else "no data", "", "", "#days"),
         Tile("total", state, "Total", exposure(total, objective) if total > 0 else "no data", "", "", "#days"),
     )
-
-
-def counted(bad: int, objective: Objective) -> str:
-    """Bad events in their unit."""
-    indicator, scale = objective.indicator, unit(objective)
-    if scale is not None:
-        what = "" if objective.slices is None else " slices"
-        return f"{number(Fraction(bad, scale), 3)}{what}"
-    if isinstance(indicator, EventRatio) and indicator.scale == 1000:
-        return duration(bad)
-    return f"{bad} min" if isinstance(indicator, MinuteSlices) else f"{bad:,}".replace(",", " ")
-
-
-def exposure(total: int, objective: Objective) -> str:
-    """Total events in their unit."""
-    if isinstance(objective.indicator, Allowance):
-        return duration(total)
-    return counted(total, objective)
 
 
 def _row(day: Day, objective: Objective) -> DayRow:

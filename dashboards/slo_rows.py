@@ -12,6 +12,7 @@ from dashboards.marks import RANK, Mark, mark, of_judgement
 from dashboards.model import BurnLine
 from dashboards.page_views import BudgetCell, Unmeasured
 from dashboards.request import DAY_MS, HOUR_MS, MINUTE_MS
+from dashboards.taken import taken_text, taken_title
 from dashboards.text import NO_DATA, duration, number, percent, percent_split, times
 from dashboards.views import BurnCell, Meter, SloRow
 from slo.model import Allowance, Judgement, Objective, RowResult
@@ -90,6 +91,8 @@ def _row(desk: Desk, judgement: Judgement, history: Mapping[_Key, BurnLine]) -> 
         coverage_low=judgement.coverage is not None and judgement.coverage < Fraction(9, 10),
         reason=judgement.reason,
         note=objective.note,
+        taken_out=taken_text(judgement),
+        taken_out_title=taken_title(judgement),
     )
 
 

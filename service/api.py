@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -72,6 +73,7 @@ def judgement(it: Judgement) -> dict[str, Any]:
         "rows": [{"row": row.row.name, "fired": row.fired, "measured": row.measured} for row in it.rows],
         "exhausted_at": None if it.exhausted_at_ms is None else utc(it.exhausted_at_ms),
         "since": None if it.since_ms is None else utc(it.since_ms),
+        "taken_out": [asdict(one) for one in it.taken_out],
     }
 
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.pages import CONTENT_SECURITY_POLICY, STATIC, RequestFault, error, render
 from service import (
+    routes_adjustments,
     routes_api,
     routes_data,
     routes_ingest,
@@ -56,6 +57,7 @@ def create_app(parts: Parts) -> FastAPI:
     routes_prometheus.add(app, parts)
     routes_data.add(app, parts)
     routes_slo.add(app, parts)
+    routes_adjustments.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)
     _add_faults(app, parts)

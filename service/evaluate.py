@@ -14,7 +14,7 @@ from alerts.model import AlertBook, Change, Finding, Subject
 from alerts.rules import findings, vanished
 from alerts.step import acknowledge, step
 from alerts.thresholds import Thresholds
-from service import catalogue, desk, roster
+from service import adjusted_silences, catalogue, desk, roster
 from service.adjustments import AdjustmentBook
 from service.desk import Receiver
 from service.errors import StoreFault
@@ -117,6 +117,11 @@ class Evaluator:
             self.last = found
             return found
 
+    @property
+    def left_off(self) -> int:
+        """Times that adjustments could not take out of objectives' budgets, for the bound."""
+        return self._judging.left_off
+
     def acknowledge(self, incident_id: str, by: str) -> None:
         """Note that someone is at it; KeyError where no such incident is open."""
         with self._lock:
@@ -184,6 +189,7 @@ class Evaluator:
 
         def run(cursor: Cursor) -> tuple[list[Change], int, desk.Kept]:
             book = self._book.read(cursor)
+            adjusted_silences.begun(cursor, self.adjustments.standing, now_ms)
             after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone_of(book))
             kept = self._book.write(cursor, book, after, now_ms)
             ended = [it.incident for it in changes if it.incident.status == "resolved"]

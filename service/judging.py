@@ -39,6 +39,8 @@ class Judging:
         self._sliced = SlicedCounts(store, revisions, policy)
         self._planner = Planner(store.moved)
         self._taken = TakenCounts(store, revisions)
+        self.left_off = 0
+        """Times that were not taken out at the last evaluation, for the bound."""
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged."""
@@ -80,6 +82,7 @@ class Judging:
         wanted = [mine if plan is None else plan.asked for plan, mine in zip(plans, spans, strict=True)]
         found = self._store.counts_of([it.indicator for it in objectives], wanted, now_ms)
         asked = [Asked(it.indicator, plan, row) for it, plan, row in zip(objectives, plans, found, strict=True) if plan]
+        self.left_off = sum(plan.left_off for plan in plans if plan)
         left = iter(self._taken.left(asked) if asked else ())
         self._sliced.begin()
         return [

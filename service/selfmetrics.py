@@ -61,6 +61,8 @@ OWN_GAUGES: dict[str, str] = {
     "midwatch_server_forward_oldest_timestamp_seconds": "Since when the oldest of them waits.",
     "midwatch_server_rule_faults": "Faults in rule files as they are; the rules that were good go on.",
     "midwatch_server_slo_file_faults": "Faults in OpenSLO files as they are; the objectives that were good go on.",
+    "midwatch_server_adjustments": "Adjustments that take time out of budgets, and are not revoked.",
+    "midwatch_server_adjustments_left_off": "Times that could not be taken out of objectives' budgets, for the bound.",
     "midwatch_server_database_bytes": "Size of the database file.",
     "midwatch_server_resident_memory_max_bytes": "Most resident memory so far.",
 }
@@ -139,6 +141,8 @@ def objective_families(judgements: Iterable[Judgement]) -> Iterator[Metric]:
             for window_ms, burn in it.burns:
                 _add(found["burn_rate"], (*key, window_text(window_ms)), burn)
         _add(found["coverage_ratio"], key, it.coverage)
+        if it.taken_out:
+            found["taken_out_seconds"].add_metric(key, sum(one.ms for one in it.taken_out) / 1000)
     yield from found.values()
 
 
@@ -148,6 +152,7 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("error_budget_remaining_ratio", "Share of the error budget that is left; negative where it is overspent.", ()),
     ("burn_rate", "How fast the error budget burns: 1 spends it exactly in the objective's window.", ("window",)),
     ("coverage_ratio", "Observed over expected time of the objective's window.", ()),
+    ("taken_out_seconds", "Time of the objective's window that adjustments took out of the budget.", ()),
     ("state", "1 for the state that the objective is in.", ("state",)),
 )
 

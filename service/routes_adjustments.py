@@ -1,0 +1,113 @@
+"""`/api/slo/adjustments`: what is taken out of budgets, by whom and why; made and revoked, never deleted."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from alerts.model import Incident
+from service import adjusted_silences, adjustments
+from service.adjustments import TooMany
+from service.api import ApiFault
+from service.api_adjustments import (
+    AdjustmentBody,
+    AdjustmentTold,
+    RevokeBody,
+    body,
+    form,
+    made,
+    revoked,
+    schema,
+    told,
+)
+from service.bodies import FORM_BYTES, body_of, form_of
+from service.parts import Parts
+from service.ports import ask
+from service.routes_api import done
+from service.store_db import Cursor
+from slo.adjust import Adjustment, Revoked
+
+PATH = "/api/slo/adjustments"
+
+
+def add(app: FastAPI, parts: Parts) -> None:
+    """The routes."""
+
+    @app.get(PATH, tags=["objectives"])
+    def every(all: bool = False) -> list[AdjustmentTold]:
+        """Those that stand, the newest first; with `all` those too that were revoked."""
+        found = ask(parts.store.database, adjustments.read)
+        return [told(it, parts.clock()) for it in reversed(found) if all or it.revoked is None]
+
+    @app.post(PATH, tags=["objectives"], response_model=AdjustmentTold, openapi_extra=schema(AdjustmentBody))
+    async def create(request: Request) -> AdjustmentTold | Response:
+        """Take time out of budgets."""
+        if "json" in request.headers.get("content-type", ""):
+            return await run_in_threadpool(_made, parts, body(AdjustmentBody, await body_of(request, FORM_BYTES)))
+        fields = await form_of(request)
+        await run_in_threadpool(_made, parts, form(AdjustmentBody, fields))
+        return done(request, fields.get("return_to", ""))
+
+    @app.post(
+        f"{PATH}/{{adjustment_id}}/revoke",
+        tags=["objectives"],
+        response_model=AdjustmentTold,
+        openapi_extra=schema(RevokeBody),
+    )
+    async def revoke(adjustment_id: str, request: Request) -> AdjustmentTold | Response:
+        """Let what an adjustment took out count again."""
+        if "json" in request.headers.get("content-type", ""):
+            asked = revoked(body(RevokeBody, await body_of(request, FORM_BYTES)), parts.clock())
+            return await run_in_threadpool(_revoked, parts, adjustment_id, asked)
+        fields = await form_of(request)
+        asked = revoked(form(RevokeBody, fields), parts.clock())
+        await run_in_threadpool(_revoked, parts, adjustment_id, asked)
+        return done(request, fields.get("return_to", ""))
+
+
+def _made(parts: Parts, asked: AdjustmentBody) -> AdjustmentTold:
+    now_ms = parts.clock()
+    found = made(asked, _incident(parts, asked.incident), now_ms)
+    if wrong := adjusted_silences.problems(found, now_ms):
+        raise ApiFault(400, "; ".join(wrong)[:1000])
+
+    def run(cursor: Cursor) -> None:
+        adjustments.add(cursor, found)
+        adjusted_silences.begun(cursor, [found], now_ms + 1)  # one that begins now is there at once
+
+    try:
+        parts.store.database.write(run)
+    except TooMany as fault:
+        raise ApiFault(409, str(fault)) from fault
+    _changed(parts)
+    return told(found, now_ms)
+
+
+def _incident(parts: Parts, number: str | None) -> Incident | None:
+    if number is None:
+        return None
+    found = parts.source.incident(number)
+    if found is None:
+        raise ApiFault(404, f"no incident {number[:80]!r}")
+    return found
+
+
+def _revoked(parts: Parts, number: str, asked: Revoked) -> AdjustmentTold:
+    def run(cursor: Cursor) -> Adjustment | None:
+        if not adjustments.revoke(cursor, number, asked):
+            return None
+        found = next(it for it in adjustments.read(cursor) if it.id == number)
+        adjusted_silences.ended(cursor, found, asked.at_ms)
+        return found
+
+    found = parts.store.database.write(run)
+    if found is None:
+        raise ApiFault(404, f"no adjustment {number[:80]!r} that stands")
+    _changed(parts)
+    return told(found, asked.at_ms)
+
+
+def _changed(parts: Parts) -> None:
+    parts.pace.ask()
+    parts.live.changed()
