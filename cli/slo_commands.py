@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,23 +18,39 @@ app.command(epilog="Example: midwatch slo adjustments --all")(adjustments)
 app.command(epilog="Example: midwatch slo revoke 4f1c… --why 'it was ours'")(revoke)
 
 
-@app.command(epilog="Example: midwatch slo export --format openslo slos/ > all.yaml")
+@app.command(epilog="Example: midwatch slo export --format prometheus slos/ > rules.yml")
 def export(
-    files: Annotated[list[Path], typer.Argument(help="OpenSLO files, or folders of them.")],
-    form: Annotated[Literal["openslo"], typer.Option("--format", help="openslo: OpenSLO v1, normalised.")] = "openslo",
+    files: Annotated[list[Path] | None, typer.Argument(help="OpenSLO files, or folders of them.")] = None,
+    form: Annotated[
+        Literal["openslo", "prometheus"],
+        typer.Option("--format", help="openslo: OpenSLO v1, normalised; prometheus: a file of rules."),
+    ] = "openslo",
+    builtin: Annotated[
+        bool, typer.Option("--builtin", help="With prometheus: what the running service judges, in place of files.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
+    ] = None,
 ) -> None:
-    """Write the files' documents to standard output as OpenSLO v1, in one order and one way to write each value."""
-    from service.slo_files import read_texts
-    from slo.openslo.export import export as written
-    from slo.openslo.read import read
+    """Write objectives to standard output: as OpenSLO v1 in one order and one way to write each value, or as rules.
 
-    texts = read_texts([str(it) for it in files])
-    found = read(texts.texts)
-    faults = [*texts.faults, *found.faults]
-    if faults:
-        print(*faults, sep="\n", file=sys.stderr)
-        raise typer.Exit(1)
-    sys.stdout.write(written(found.documents))
+    What can't be a rule of Prometheus is told, and ends with 3.
+    """
+    from cli.config import load
+    from cli.slo_export import as_openslo, as_rules, in_force
+
+    if bool(files) == builtin:
+        raise typer.BadParameter("name OpenSLO files, or say --builtin in their place")
+    if builtin and form == "openslo":
+        raise typer.BadParameter("built-in objectives are no files; say --format prometheus")
+    if form == "openslo":
+        as_openslo(files or [])
+        return
+    settings = load(config, os.environ).service
+    if builtin:
+        in_force(settings)
+    else:
+        as_rules(settings, files or [])
 
 
 @app.command(epilog="Example: midwatch slo backtest slos/shop.yaml --since 30d --target 99.95")
@@ -65,9 +80,13 @@ def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:
     from slo.openslo.plans import plan
     from slo.openslo.resolve import load
 
+    if not files:
+        return ()
+    from service.slo_promql import why_not  # the engine's parser is needed for queries alone
+
     texts = read_texts([str(it) for it in files])
     found = load(texts.texts, strict)
-    findings = (*texts.faults, *found.findings, *plan(found.slos, strict).findings)
+    findings = (*texts.faults, *found.findings, *plan(found.slos, strict, why_not).findings)
     return tuple(sorted(findings, key=lambda it: (it.at.file, it.at.line)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from dashboards.text import duration, number
-from slo.model import Allowance, EventRatio, MinuteSlices, Objective, unit
+from slo.model import EventRatio, MinuteSlices, Objective, unit
 
 
 def counted(bad: int, objective: Objective) -> str:
@@ -21,6 +21,6 @@ def counted(bad: int, objective: Objective) -> str:
 
 def exposure(total: int, objective: Objective) -> str:
     """Total events in their unit."""
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return duration(total)
     return counted(total, objective)

@@ -17,7 +17,7 @@ from dashboards.request import DAY_MS
 from dashboards.slo_rows import subject, where
 from dashboards.text import duration, number, percent, percent_split, stamp
 from dashboards.views import Meter, Option, Tile
-from slo.model import Allowance, Counts, Judgement, Objective
+from slo.model import Counts, Judgement, Objective
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ def days_of(counts: Sequence[Counts], objective: Objective) -> tuple[Day, ...]:
     """Days with their share of the budget that the whole period allows: budget x total of all days."""
     allowed = objective.budget * sum(it.total for it in counts)
     found, spent_so_far = [], 0
-    allowance = isinstance(objective.indicator, Allowance)
+    allowance = objective.allowance
     for it in counts:
         spent_so_far += it.bad
         counted = it.total > 0
@@ -183,7 +183,7 @@ def _tiles(judgement: Judgement, days: Sequence[Day]) -> tuple[Tile, ...]:
     objective = judgement.objective
     bad, total = sum(it.counts.bad for it in days), sum(it.counts.total for it in days)
     left = 1 - Fraction(bad, total) / objective.budget if total > 0 else None
-    allowance = isinstance(objective.indicator, Allowance)
+    allowance = objective.allowance
     sli = 1 - Fraction(bad, total) if total > 0 and not allowance else None
     state = NO_DATA if left is None else mark("ok" if left > 0 else "crit", "kept" if left > 0 else "missed")
     budget, budget_unit = percent_split(left, 1)
@@ -216,7 +216,7 @@ def _row(day: Day, objective: Objective) -> DayRow:
 
 
 def _sli(day: Day, objective: Objective) -> str:
-    if isinstance(objective.indicator, Allowance) and day.counts.total > 0:
+    if objective.allowance and day.counts.total > 0:
         per_hour = Fraction(day.counts.bad * 3_600_000, day.counts.total)
         return f"{number(per_hour, 3)} per instance-hour"
     return " ".join(percent_split(day.sli)).strip()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import accumulate
 from typing import Final, NamedTuple
 
 from service.adjusted_plans import Plan
 from service.ports import Readings
-from service.slo_slices import Revision, Revisions, _valid_ms
+from service.slo_slices import Revision, Revisions, valid_ms
 from slo.adjust import Interval
-from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Selector, TakenOut
-from slo.taken import Piece
+from slo.model import Counts, Indicator, TakenOut
+from slo.taken import Piece, clipped
 
 MOST_BOOKS: Final = 10_000
 """Indicators of which counts are kept in memory."""
@@ -39,6 +41,10 @@ _NOTHING: Final = Part()
 
 def _sum(one: Part, other: Part) -> Part:
     return Part(*(a + b for a, b in zip(one, other, strict=True)))
+
+
+def _summed(parts: Iterable[Part]) -> Part:
+    return reduce(_sum, parts, _NOTHING)
 
 
 @dataclass
@@ -86,17 +92,20 @@ class TakenCounts:
         found = self.parts(wanted)
         return [None if parts is None else _left(it, parts) for it, parts in zip(asked, found, strict=True)]
 
+    def steps(self, indicator: Indicator, pieces: Sequence[Piece], counts: Sequence[Counts]) -> list[Counts]:
+        """Counts of contiguous steps without what is taken out of them."""
+        mine = [[Interval(*it[:2]) for it in clipped(pieces, one.since_ms, one.until_ms)] for one in counts]
+        every = dict.fromkeys(it for times in mine for it in times)
+        self._count(self._missing({indicator: every}), math.inf)
+        parts = self._books[indicator].parts
+        return [_without(one, _summed(parts[it] for it in times)) for one, times in zip(counts, mine, strict=True)]
+
     def parts(self, wanted: Sequence[tuple[Indicator, Sequence[Interval]]]) -> list[dict[Interval, Part] | None]:
         """Counts of these times of each indicator; None where there was no time left for one of them."""
         every: dict[Indicator, dict[Interval, None]] = {}
         for indicator, times in wanted:
             every.setdefault(indicator, {}).update(dict.fromkeys(times))
-        missing: dict[tuple[Interval, ...], list[Indicator]] = {}
-        for indicator, asked in every.items():
-            parts = self._book(indicator).parts
-            if lacking := tuple(it for it in asked if it not in parts):
-                missing.setdefault(lacking, []).append(indicator)
-        self._count(missing)
+        self._count(self._missing(every), self._clock() + self._seconds)
         found = [self._known(indicator, times) for indicator, times in wanted]
         for indicator, asked in every.items():
             _tidy(self._books[indicator], asked)
@@ -104,23 +113,33 @@ class TakenCounts:
             self._books.popitem(last=False)
         return found
 
+    def _missing(
+        self, every: Mapping[Indicator, Mapping[Interval, None]]
+    ) -> dict[tuple[Interval, ...], list[Indicator]]:
+        """The times of which there are no counts yet, with the indicators that lack them."""
+        missing: dict[tuple[Interval, ...], list[Indicator]] = {}
+        for indicator, asked in every.items():
+            parts = self._book(indicator).parts
+            if lacking := tuple(it for it in asked if it not in parts):
+                missing.setdefault(lacking, []).append(indicator)
+        return missing
+
     def _book(self, indicator: Indicator) -> _Book:
         """The indicator's book, without what samples have changed since."""
-        now = self._revisions(EventRatio(_selectors(indicator)))
+        now = self._revisions(indicator)
         book = self._books.get(indicator)
         if book is None:
             book = self._books[indicator] = _Book({}, 0, now)
         self._books.move_to_end(indicator)
-        kept = 0 if now is None else _valid_ms(book.revision, now)
+        kept = 0 if now is None else valid_ms(book.revision, now)
         if kept is not None and kept < book.newest_ms:
             book.parts = {it: part for it, part in book.parts.items() if it.until_ms <= kept}
             book.newest_ms = kept
         book.revision = now
         return book
 
-    def _count(self, missing: dict[tuple[Interval, ...], list[Indicator]]) -> None:
+    def _count(self, missing: dict[tuple[Interval, ...], list[Indicator]], ends: float) -> None:
         """Count what is missing, the newest first, as far as time allows."""
-        ends = self._clock() + self._seconds
         for times, indicators in missing.items():
             for some in _readings(times):
                 if self._clock() >= ends:
@@ -129,7 +148,7 @@ class TakenCounts:
                 places = {since: at for at, since in enumerate(edges[:-1])}
                 for indicator, slots in zip(indicators, self._store.slices(indicators, edges), strict=True):
                     book = self._books[indicator]
-                    book.parts.update((it, _part(slots[places[it.since_ms]])) for it in some)
+                    book.parts.update((it, part_of(slots[places[it.since_ms]])) for it in some)
                     book.newest_ms = max(book.newest_ms, max(it.until_ms for it in some))
 
     def _known(self, indicator: Indicator, times: Sequence[Interval]) -> dict[Interval, Part] | None:
@@ -156,17 +175,8 @@ def _tidy(book: _Book, asked: Iterable[Interval]) -> None:
         book.parts = {it: part for it, part in book.parts.items() if it in wanted}
 
 
-def _selectors(indicator: Indicator) -> tuple[Selector, ...]:
-    match indicator:
-        case EventRatio():
-            return (*indicator.total, *indicator.good, *indicator.bad)
-        case Allowance():
-            return (*indicator.bad, *indicator.exposure)
-        case MinuteSlices():
-            return (indicator.numerator, indicator.denominator)
-
-
-def _part(counts: Counts) -> Part:
+def part_of(counts: Counts) -> Part:
+    """What was counted, as a part of something."""
     return Part(counts.bad, counts.total, counts.observed_ms, counts.expected_ms, counts.unknown_starts)
 
 
@@ -189,7 +199,7 @@ def _left(asked: Asked, parts: dict[Interval, Part]) -> Left:
     rows = [*zip(plan.pieces[own.first :], mine[own.first - first :], strict=True)]
     if own.part is not None:
         rows.append((own.part, parts[Interval(own.part.since_ms, own.part.until_ms)]))
-    return Left(counts, _taken_out(plan, rows, asked.counts[plan.own].until_ms))
+    return Left(counts, taken_out(plan, [(piece.owner, part) for piece, part in rows], asked.counts[plan.own].until_ms))
 
 
 def _without(whole: Counts, taken: Part) -> Counts:
@@ -205,11 +215,11 @@ def _without(whole: Counts, taken: Part) -> Counts:
     )
 
 
-def _taken_out(plan: Plan, rows: Iterable[tuple[Piece, Part]], now_ms: int) -> tuple[TakenOut, ...]:
-    """What each adjustment took out, in their order; of those alone that took any time."""
+def taken_out(plan: Plan, rows: Iterable[tuple[int, Part]], now_ms: int) -> tuple[TakenOut, ...]:
+    """What each adjustment took out of the objective's window, from parts by its place; of those that took any time."""
     sums: dict[int, Part] = {}
-    for piece, part in rows:
-        sums[piece.owner] = _sum(sums.get(piece.owner, _NOTHING), part)
+    for owner, part in rows:
+        sums[owner] = _sum(sums.get(owner, _NOTHING), part)
     found = []
     for owner, part in sorted(sums.items()):
         it = plan.adjustments[owner]

@@ -93,6 +93,15 @@ class Planner:
             found = self._matched[key] = tuple(it for it in self._adjustments if it.covers(objective))
         return found
 
+    def pieces(self, objective: Objective, since_ms: int, until_ms: int) -> tuple[Piece, ...]:
+        """What is taken out of an objective within `(since, until]`, in whole slices of it, up to now."""
+        mine = self.matched(objective)
+        if not mine:
+            return ()
+        grain = grain_ms(objective)
+        times = owned([[widened(one, grain) for one in it.within(since_ms, until_ms)] for it in mine])
+        return tuple(clipped(times, since_ms, min(until_ms, max(self._now_ms, since_ms))))
+
     def plan(self, objective: Objective, spans: tuple[int, ...]) -> Plan | None:
         """How the windows `spans` of an objective are counted; None where nothing is taken out of them."""
         mine = self.matched(objective)
@@ -109,7 +118,7 @@ class Planner:
     def _made(self, mine: tuple[Adjustment, ...], grain: int, spans: tuple[int, ...], own: int) -> Plan:
         now_ms = self._now_ms
         times = self._expanded(mine, grain)
-        past = self._narrowed([it for it in clipped(times, 0, now_ms) if it.until_ms > now_ms - max(spans)])
+        past = self.narrowed([it for it in clipped(times, 0, now_ms) if it.until_ms > now_ms - max(spans)])
         left_off = max(0, len(past) - self._most)
         pieces = tuple(past[left_off:])
         stretches = [(it.since_ms, it.until_ms) for it in pieces]
@@ -137,7 +146,7 @@ class Planner:
             found = self._times[key] = owned(times)
         return found
 
-    def _narrowed(self, pieces: Sequence[Piece]) -> list[Piece]:
+    def narrowed(self, pieces: Sequence[Piece]) -> list[Piece]:
         """The pieces, of those whose single samples are gone the whole buckets within."""
         begins, ends = (self._moved([it[at] for it in pieces]) for at in (0, 1))
         rows = zip(pieces, begins, ends, strict=True)

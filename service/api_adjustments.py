@@ -3,138 +3,106 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
 from datetime import time
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import Field
 
 from alerts.model import Incident
 from service.api import ApiFault
-from service.words import words
-from slo.adjust import Adjustment, Interval, Recurrence, Revoked, faults, when
+from service.api_models import Asked, Model
+from slo.adjust import MOST_INTERVAL, Adjustment, Interval, Recurrence, Revoked, faults, when
 from slo.openslo.values import Refused, zone
 
 MOST_MS = 2**52
 AHEAD_MS = 400 * 86_400_000
 """How far ahead the next time is looked for."""
-_B = TypeVar("_B", bound=BaseModel)
 
 
-class RecurrenceBody(BaseModel):
+class RecurrenceBody(Asked):
     """Times that come again on the clock of a zone."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    every: Literal["day", "week", "month"]
-    on: list[str] = Field(default=[], max_length=31)
-    """Of a week `mon` to `sun`; of a month `1` to `31`, `last`, `1-sun` to `5-sun`, `last-sun`."""
-    at: str = Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
-    """On the zone's clock."""
-    zone: str = Field("UTC", max_length=100)
-    """An IANA name."""
-    length_ms: int = Field(ge=0, lt=MOST_MS)
-    """Elapsed time."""
-    interval: int = 1
-    """2: every second day, week or month."""
+    every: Literal["day", "week", "month"] = Field(description="On which days, with `on`.")
+    on: list[str] = Field([], max_length=31, description="Of a week mon to sun; of a month 15, last, 1-sun, last-fri.")
+    at: str = Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="When, on the zone's clock.")
+    zone: str = Field("UTC", max_length=100, description="An IANA name.")
+    length_ms: int = Field(ge=0, lt=MOST_MS, description="How long: elapsed time.")
+    interval: int = Field(1, ge=1, le=MOST_INTERVAL, description="2: every second day, week or month.")
 
 
-class AdjustmentBody(BaseModel):
+class AskedAdjustment(Asked):
     """What is to be taken out of budgets."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    slos: list[str] = Field(default=[], max_length=50)
-    """Names of objectives, `*` stands for any text; none: all."""
-    services: list[str] = Field(default=[], max_length=50)
-    nodes: list[str] = Field(default=[], max_length=50)
-    """Names or ids of nodes, or registries."""
-    since_ms: int | None = Field(None, ge=0, lt=MOST_MS)
-    """Now where it is left out; of an incident when it opened."""
-    until_ms: int | None = Field(None, ge=0, lt=MOST_MS)
-    """Of an incident when it was resolved; of what comes again the last begin, or none."""
-    recurrence: RecurrenceBody | None = None
-    incident: str | None = Field(None, max_length=200)
-    """The id of an incident whose time is taken out, of all objectives of its subject where none are named."""
-    reason: str = Field(max_length=2000)
-    created_by: str = Field(max_length=2000)
-    silence: bool = False
-    """Whether pages of what it covers are silenced meanwhile."""
+    slos: list[str] = Field([], max_length=50, description="Names of objectives, * is any text; none: all.")
+    services: list[str] = Field([], max_length=50, description="Names of services; none: all.")
+    nodes: list[str] = Field([], max_length=50, description="Names or ids of nodes, or registries.")
+    since_ms: int | None = Field(None, ge=0, lt=MOST_MS, description="Now by default; when the incident opened.")
+    until_ms: int | None = Field(None, ge=0, lt=MOST_MS, description="Its end; of what comes again the last begin.")
+    recurrence: RecurrenceBody | None = Field(None, description="Times that come again, from since_ms on.")
+    incident: str | None = Field(
+        None, max_length=200, description="An incident, whose time and subject are taken where none are given."
+    )
+    reason: str = Field(max_length=2000, description="Why it does not count.")
+    created_by: str = Field(max_length=2000, description="Who says so.")
+    silence: bool = Field(False, description="Whether pages of what it covers are silenced meanwhile.")
 
 
-class RevokeBody(BaseModel):
+class AskedRevoke(Asked):
     """Who revokes an adjustment, and why."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    by: str = Field(min_length=1, max_length=500)
-    why: str = Field(min_length=1, max_length=500)
+    by: str = Field(min_length=1, max_length=500, description="Who.")
+    why: str = Field(min_length=1, max_length=500, description="Why it counts again.")
 
 
-class RevokedTold(BaseModel):
+class RecurrenceModel(Model):
+    """Times that come again on the clock of a zone."""
+
+    every: Literal["day", "week", "month"] = Field(description="On which days, with `on`.")
+    on: list[str] = Field(description="Days of the week or month.")
+    at: str = Field(description="When, on the zone's clock.")
+    zone: str = Field(description="An IANA name.")
+    length_ms: int = Field(description="How long: elapsed time.")
+    interval: int = Field(description="2: every second day, week or month.")
+
+
+class RevokedModel(Model):
     """That an adjustment holds no more."""
 
-    at_ms: int
-    by: str
-    why: str
+    at_ms: int = Field(description="Since when.")
+    by: str = Field(description="Who revoked it.")
+    why: str = Field(description="Why it counts again.")
 
 
-class TimeTold(BaseModel):
+class TimeModel(Model):
     """One time `(since, until]` that is taken out."""
 
-    since_ms: int
-    until_ms: int
+    since_ms: int = Field(description="Its begin, not in it.")
+    until_ms: int = Field(description="Its end.")
 
 
-class AdjustmentTold(BaseModel):
-    """One adjustment."""
+class AdjustmentModel(Model):
+    """One adjustment; it is never deleted."""
 
-    id: str
-    kind: Literal["maintenance", "incident"]
-    state: Literal["pending", "active", "past", "revoked"]
-    when: str
-    """Its time in words."""
-    slos: list[str]
-    services: list[str]
-    nodes: list[str]
-    since_ms: int
-    until_ms: int | None
-    recurrence: RecurrenceBody | None
-    next: TimeTold | None
-    """The time that is now, or comes next."""
-    incident: str | None
-    reason: str
-    created_by: str
-    created_ms: int
-    silence: bool
-    revoked: RevokedTold | None
+    id: str = Field(description="Its id.")
+    kind: Literal["maintenance", "incident"] = Field(description="Planned, or an incident that was marked.")
+    state: Literal["pending", "active", "past", "revoked"] = Field(description="How it is now.")
+    when: str = Field(description="Its time in words.")
+    slos: list[str] = Field(description="Names of objectives, * is any text; none: all.")
+    services: list[str] = Field(description="Names of services; none: all.")
+    nodes: list[str] = Field(description="Names or ids of nodes, or registries.")
+    since_ms: int = Field(description="Its begin; of what comes again the first may begin from then on.")
+    until_ms: int | None = Field(description="Its end; of what comes again the last begin, null for none.")
+    recurrence: RecurrenceModel | None = Field(description="Times that come again; null for one time.")
+    next: TimeModel | None = Field(description="The time that is now, or comes next; null for none.")
+    incident: str | None = Field(description="The incident that it takes out.")
+    reason: str = Field(description="Why it does not count.")
+    created_by: str = Field(description="Who says so.")
+    created_ms: int = Field(description="When it was made.")
+    silence: bool = Field(description="Whether pages of what it covers are silenced meanwhile.")
+    revoked: RevokedModel | None = Field(description="That it holds no more; null while it does.")
 
 
-def body(model: type[_B], text: bytes) -> _B:
-    """The body as this model; raises ApiFault with everything that is wrong."""
-    return _checked(lambda: model.model_validate_json(text))
-
-
-def form(model: type[_B], fields: Mapping[str, str]) -> _B:
-    """The fields of a form as this model; raises ApiFault with everything that is wrong."""
-    known = {name: fields[name] for name in model.model_fields if name in fields}
-    return _checked(lambda: model.model_validate(known))
-
-
-def _checked(read: Callable[[], _B]) -> _B:
-    try:
-        return read()
-    except ValidationError as error:
-        raise ApiFault(400, "; ".join(_said(it) for it in error.errors(include_url=False)[:10])[:1000]) from error
-
-
-def _said(fault: ErrorDetails) -> str:
-    where = ".".join(str(it) for it in fault["loc"]) or "the body"
-    return f"{where[:200]} {words(fault['type'], fault.get('ctx', {}))}"
-
-
-def made(asked: AdjustmentBody, incident: Incident | None, now_ms: int) -> Adjustment:
+def made(asked: AskedAdjustment, incident: Incident | None, now_ms: int) -> Adjustment:
     """The adjustment that is asked for, of this incident where one is named; raises ApiFault with all its faults."""
     patterns = tuple(asked.slos), tuple(asked.services), tuple(asked.nodes)
     since_ms, until_ms = asked.since_ms, asked.until_ms
@@ -179,11 +147,11 @@ def _recurrence(asked: RecurrenceBody) -> Recurrence:
     return Recurrence(asked.every, days, time.fromisoformat(asked.at), asked.zone, asked.length_ms, asked.interval)
 
 
-def told(it: Adjustment, now_ms: int) -> AdjustmentTold:
+def told(it: Adjustment, now_ms: int) -> AdjustmentModel:
     """One adjustment as the API tells it."""
     coming = next(iter(it.within(now_ms - 1, max(now_ms, it.since_ms) + AHEAD_MS)), None)
     again = it.recurrence
-    return AdjustmentTold(
+    return AdjustmentModel(
         id=it.id,
         kind=it.kind,
         state=_state(it, coming, now_ms),
@@ -194,13 +162,13 @@ def told(it: Adjustment, now_ms: int) -> AdjustmentTold:
         since_ms=it.since_ms,
         until_ms=it.until_ms,
         recurrence=None if again is None else _told_again(again),
-        next=None if coming is None or it.revoked else TimeTold(since_ms=coming.since_ms, until_ms=coming.until_ms),
+        next=None if coming is None or it.revoked else TimeModel(since_ms=coming.since_ms, until_ms=coming.until_ms),
         incident=it.incident,
         reason=it.reason,
         created_by=it.created_by,
         created_ms=it.created_ms,
         silence=it.silence,
-        revoked=None if it.revoked is None else RevokedTold(**it.revoked._asdict()),
+        revoked=None if it.revoked is None else RevokedModel(**it.revoked._asdict()),
     )
 
 
@@ -212,22 +180,15 @@ def _state(it: Adjustment, coming: Interval | None, now_ms: int) -> Literal["pen
     return "active" if coming.since_ms < now_ms else "pending"
 
 
-def _told_again(it: Recurrence) -> RecurrenceBody:
-    return RecurrenceBody(
+def _told_again(it: Recurrence) -> RecurrenceModel:
+    return RecurrenceModel(
         every=it.every, on=list(it.on), at=f"{it.at:%H:%M}", zone=it.zone, length_ms=it.length_ms, interval=it.interval
     )
 
 
-def revoked(asked: RevokeBody, now_ms: int) -> Revoked:
+def revoked(asked: AskedRevoke, now_ms: int) -> Revoked:
     """That an adjustment holds no more; raises ApiFault."""
     by, why = asked.by.strip(), asked.why.strip()
     if not by or not why:
         raise ApiFault(400, "by and why must say who and why")
     return Revoked(now_ms, by, why)
-
-
-def schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A body as the OpenAPI document tells it: the route reads it within a bound of its own."""
-    told_as = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    told_as.pop("$defs", None)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": told_as}}}}

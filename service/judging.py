@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from service.adjusted_counts import Asked, Left, TakenCounts
-from service.adjusted_plans import Plan, Planner
+from service.adjusted_counts import Asked, Left, TakenCounts, part_of, taken_out
+from service.adjusted_plans import Plan, Planner, grain_ms
 from service.ports import Readings
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
@@ -17,6 +17,7 @@ from slo.composite import judge_composite
 from slo.held import HeldConditions
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, Objective, TakenOut
+from slo.taken import Slots, overlap, slots_of
 
 
 class _Counted(NamedTuple):
@@ -49,9 +50,13 @@ class Judging:
         return [self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives]
 
     def _steps(self, objective: Objective, edges_ms: Sequence[int], counts: list[Counts]) -> list[Counts]:
+        pieces = self._planner.pieces(objective, edges_ms[0], edges_ms[-1]) if len(edges_ms) > 1 else ()
+        taken = slots_of(pieces, grain_ms(objective)) if pieces else []
         if objective.query is not None:
-            return [] if self._queried is None else self._queried.steps(objective, edges_ms)
-        return counts if objective.slices is None else self._sliced.steps(objective, edges_ms, counts)
+            return [] if self._queried is None else self._queried.steps(objective, edges_ms, taken)
+        if pieces:
+            counts = self._taken.steps(objective.indicator, self._planner.narrowed(pieces), counts)
+        return counts if objective.slices is None else self._sliced.steps(objective, edges_ms, counts, taken)
 
     def judged(
         self, objectives: Sequence[Objective], now_ms: int, adjustments: tuple[Adjustment, ...] = ()
@@ -63,7 +68,7 @@ class Judging:
         rows = iter(self._counted(counted, now_ms))
         if self._queried is not None:
             self._queried.begin()
-        judged = []
+        judged, paused = list[Judgement](), dict[tuple[str, str], str]()
         for it in single:
             found = _Counted(it, {})
             if it.query is None and it.unmeasurable is None:
@@ -72,7 +77,9 @@ class Judging:
                 found = self._asked(it, now_ms)
             made = judge(found.objective, found.counts, now_ms, self._policy, found.paused)
             judged.append(replace(made, taken_out=found.taken_out) if found.taken_out else made)
-        judged += self._together([it for it in objectives if it.members], judged, now_ms)
+            if found.paused is not None:
+                paused[it.slo, it.service] = found.paused
+        judged += self._together([it for it in objectives if it.members], judged, paused, now_ms)
         return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
 
     def _counted(self, objectives: Sequence[Objective], now_ms: int) -> list[_Counted]:
@@ -96,38 +103,86 @@ class Judging:
         """What counts, of an objective of whose budget something is taken out."""
         if left is None:
             return _Counted(replace(objective, unmeasurable="What is taken out of its budget is being counted."), {})
-        found = self._in_slices(objective, spans, left.counts, now_ms)
-        return found._replace(taken_out=left.taken_out, paused=plan.paused)
+        taken = [] if objective.slices is None else slots_of(plan.times, objective.slices.slice_ms)
+        found = self._in_slices(objective, spans, left.counts, now_ms, taken)
+        taken_out = tuple(self._taken_slices(objective, plan, it, taken, now_ms) for it in left.taken_out)
+        return found._replace(taken_out=taken_out, paused=plan.paused)
 
-    def _in_slices(self, objective: Objective, spans: tuple[int, ...], row: list[Counts], now_ms: int) -> _Counted:
+    def _taken_slices(
+        self, objective: Objective, plan: Plan, it: TakenOut, taken: Sequence[Slots], now_ms: int
+    ) -> TakenOut:
+        """What an adjustment took out, in slices where the objective is judged by those."""
+        if objective.slices is None:
+            return it
+        mine = [one for one in _own(objective, taken, now_ms) if plan.adjustments[one.owner].id == it.id]
+        bad, total = self._sliced.spent(objective, mine)
+        return replace(it, bad=bad, total=total)
+
+    def _in_slices(
+        self,
+        objective: Objective,
+        spans: tuple[int, ...],
+        row: list[Counts],
+        now_ms: int,
+        taken: Sequence[Slots] = (),
+    ) -> _Counted:
         """Counts by window, of slices where the objective is judged by those; nothing where these have to wait."""
         if objective.slices is not None:
             if not self._sliced.ready(objective, spans, now_ms):
                 return _Counted(replace(objective, unmeasurable="Its slices are still being counted."), {})
-            row = self._sliced.of(objective, spans, row, now_ms)
+            row = self._sliced.of(objective, spans, row, now_ms, taken)
         return _Counted(objective, dict(zip(spans, row, strict=True)))
 
-    def _together(self, composites: list[Objective], judged: Sequence[Judgement], now_ms: int) -> list[Judgement]:
+    def _together(
+        self,
+        composites: list[Objective],
+        judged: Sequence[Judgement],
+        paused: Mapping[tuple[str, str], str],
+        now_ms: int,
+    ) -> list[Judgement]:
         """The judgements of composites, from those of their members."""
         if not composites:
             return []
         known = {(it.objective.slo, it.objective.service): it for it in judged}
-        found = []
-        for it in composites:
-            members = [known.get((name, it.service)) for name, _ in it.members]
-            there = [one for one in members if one is not None]
-            if it.unmeasurable is None and len(there) < len(members):
-                it = replace(it, unmeasurable="One of its members is no objective of its own.")
-            found.append(judge_composite(it, there, now_ms, self._policy) if it.unmeasurable is None
-                         else judge(it, {}, now_ms, self._policy))  # fmt: skip
-        return found
+        return [self._composite(it, known, paused, now_ms) for it in composites]
+
+    def _composite(
+        self,
+        it: Objective,
+        known: Mapping[tuple[str, str], Judgement],
+        paused: Mapping[tuple[str, str], str],
+        now_ms: int,
+    ) -> Judgement:
+        """One composite; while the present is taken out of a member's budget it is of the composite's too."""
+        keys = [(name, it.service) for name, _ in it.members]
+        there = [known[key] for key in keys if key in known]
+        if it.unmeasurable is None and len(there) < len(keys):
+            it = replace(it, unmeasurable="One of its members is no objective of its own.")
+        if it.unmeasurable is not None:
+            return judge(it, {}, now_ms, self._policy)
+        why = next((paused[key] for key in keys if key in paused), None)
+        return judge_composite(it, there, now_ms, self._policy, why)
 
     def _asked(self, objective: Objective, now_ms: int) -> _Counted:
         """What queries count by window; nothing, and an objective that says why, where they don't."""
         if self._queried is None:
             return _Counted(replace(objective, unmeasurable="Nobody answers queries here."), {})
         spans = windows(objective, self._policy)
-        found = self._queried.of(objective, spans, now_ms)
+        plan = self._planner.plan(objective, spans)
+        taken = [] if plan is None else slots_of(plan.times, grain_ms(objective))
+        found = self._queried.of(objective, spans, now_ms, taken)
         if isinstance(found, Objective):
             return _Counted(found, {})
-        return _Counted(objective, dict(zip(spans, found, strict=True)))
+        counts = dict(zip(spans, found, strict=True))
+        if plan is None:
+            return _Counted(objective, counts)
+        mine = _own(objective, taken, now_ms)
+        rows = zip((it.owner for it in mine), map(part_of, self._queried.spent(objective, mine)), strict=True)
+        return _Counted(objective, counts, taken_out(plan, rows, now_ms), plan.paused)
+
+
+def _own(objective: Objective, taken: Sequence[Slots], now_ms: int) -> list[Slots]:
+    """What of the slices lies in the objective's own window."""
+    slice_ms = grain_ms(objective)
+    until = now_ms // slice_ms + 1
+    return overlap(taken, until - max(1, objective.window_ms // slice_ms), until)

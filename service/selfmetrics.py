@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 
 from service.desk import OutboxState
 from service.evaluate import Evaluated
-from slo.model import Allowance, Judgement, State
+from slo.model import Judgement, State
+from slo.prometheus.words import window
 
 IDENTITY = ("slo", "service", "node", "node_id", "registry")
 STATES: tuple[str, ...] = get_args(State)
@@ -45,6 +46,10 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_connections_ended_total": (
         "Connections that were one too many, or whose request's headers took too long.",
         ("reason",),
+    ),
+    "midwatch_server_history_rows_total": (
+        "Stored judgements and changes of objectives that were thinned out, or dropped by age or bound.",
+        ("outcome",),
     ),
     "midwatch_server_errors_total": ("Errors caught at the top of a loop.", ("loop",)),
 }
@@ -133,13 +138,13 @@ def objective_families(judgements: Iterable[Judgement]) -> Iterator[Metric]:
         key = (it.objective.slo, it.objective.service, *(scope.get(name, "") for name in IDENTITY[2:]))
         for state in STATES:
             found["state"].add_metric((*key, state), float(it.state == state))
-        if not it.objective.members and not isinstance(it.objective.indicator, Allowance):
+        if not it.objective.members and not it.objective.allowance:
             _add(found["objective_ratio"], key, 1 - it.objective.budget)
         if it.state != "unmeasured":
             _add(found["sli_ratio"], key, it.sli)
             _add(found["error_budget_remaining_ratio"], key, it.budget_remaining)
             for window_ms, burn in it.burns:
-                _add(found["burn_rate"], (*key, window_text(window_ms)), burn)
+                _add(found["burn_rate"], (*key, window(window_ms)), burn)
         _add(found["coverage_ratio"], key, it.coverage)
         if it.taken_out:
             found["taken_out_seconds"].add_metric(key, sum(one.ms for one in it.taken_out) / 1000)
@@ -155,12 +160,6 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("taken_out_seconds", "Time of the objective's window that adjustments took out of the budget.", ()),
     ("state", "1 for the state that the objective is in.", ("state",)),
 )
-
-
-def window_text(window_ms: int) -> str:
-    """A window as Prometheus writes durations, in the largest unit that divides it: `5m`, `84m`, `3d`."""
-    units = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms"))
-    return next(f"{window_ms // size}{unit}" for size, unit in units if window_ms % size == 0)
 
 
 def _add(family: GaugeMetricFamily, key: tuple[str, ...], value: Fraction | None) -> None:

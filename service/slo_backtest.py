@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.errors import ServiceFault
 from service.increments import DEFAULT as RULES
+from service.slo_promql import why_not as no_query
 from service.store import Store
 from service.store_counts import Known, known
 from service.store_sums import sums
@@ -48,14 +49,14 @@ class Tried(NamedTuple):
 def objectives_in(texts: Sequence[tuple[str, str]], strict: bool = False) -> tuple[FromFiles, tuple[Finding, ...]]:
     """What files ask for, and their faults."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict)
+    planned = plan(loaded.slos, strict, no_query)
     faults = tuple(it for it in (*loaded.findings, *planned.findings) if it.level == "error")
     return objectives_of(planned.plans), faults
 
 
 def with_target(objective: Objective, target: Fraction, text: str) -> Objective:
     """The same with another target; an allowance has none."""
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return objective
     return replace(objective, budget=1 - target, target_text=text)
 
@@ -93,6 +94,8 @@ def why_not(objective: Objective) -> str | None:
         return "Composites are not tried over history yet; their members are."
     if objective.query is not None:
         return "Objectives of queries are not tried over history yet: those of counters are."
+    if objective.slices is not None and isinstance(objective.indicator, Allowance):
+        return "Slices of an allowance are not tried over history yet: its events are."
     if isinstance(objective.indicator, MinuteSlices):
         return "Objectives of minutes are not tried over history yet: those of counters are."
     if objective.calendar is not None:

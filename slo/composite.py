@@ -14,7 +14,7 @@ from typing import NamedTuple
 from slo.budget import burn
 from slo.burn import DEFAULT, Policy
 from slo.judge import judge, windows
-from slo.model import Counts, Judgement, Objective
+from slo.model import Counts, Judgement, Objective, TakenOut
 from slo.slices import Slice, Timeslices, spent
 
 
@@ -59,7 +59,11 @@ def _together(outcomes: Sequence[bool | None]) -> bool | None:
 
 
 def judge_composite(
-    objective: Objective, members: Sequence[Judgement], now_ms: int, policy: Policy = DEFAULT
+    objective: Objective,
+    members: Sequence[Judgement],
+    now_ms: int,
+    policy: Policy = DEFAULT,
+    paused: str | None = None,
 ) -> Judgement:
     """The judgement of a composite from those of its members at the same moment, in the order of their names.
 
@@ -73,7 +77,17 @@ def judge_composite(
     tables = [_by_window(it) for it in members]
     weights = [weight for _, weight in objective.members]
     counts = {ms: _sum(objective, ms, members, [it[ms] for it in tables], weights) for ms in windows(objective, policy)}
-    return judge(objective, counts, now_ms, policy)
+    found = judge(objective, counts, now_ms, policy, paused)
+    return replace(found, taken_out=_taken_out(members))
+
+
+def _taken_out(members: Sequence[Judgement]) -> tuple[TakenOut, ...]:
+    """What each adjustment took out: events of all members, the most time of any."""
+    found: dict[str, TakenOut] = {}
+    for it in (one for member in members for one in member.taken_out):
+        so_far = found.get(it.id, replace(it, bad=0, total=0))
+        found[it.id] = replace(so_far, ms=max(so_far.ms, it.ms), bad=so_far.bad + it.bad, total=so_far.total + it.total)
+    return tuple(found.values())
 
 
 def _by_window(judgement: Judgement) -> Mapping[int, Counts]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from slo import budget as budgets
 from slo.burn import DEFAULT, Policy, covered, judge_row, rows_of, too_few
-from slo.model import Allowance, Counts, Judgement, Objective, RowResult, State
+from slo.model import Counts, Judgement, Objective, RowResult, State
 from slo.slices import Timeslices
 from slo.text import duration, percent, times
 
@@ -67,7 +67,7 @@ def judge(
         state=state,
         reason=reason,
         counts=own,
-        sli=None if objective.members or isinstance(objective.indicator, Allowance) else budgets.sli(own),
+        sli=None if objective.members or objective.allowance else budgets.sli(own),
         budget_remaining=left,
         burns=_burns(rows),
         coverage=own.coverage,
@@ -75,6 +75,7 @@ def judge(
         rows=rows,
         since_ms=own.first_ms,
         projected_gone=projected,
+        in_part=not covered(own, policy),
     )
 
 
@@ -165,10 +166,12 @@ def _state(
         return "no-traffic", f"Measured, but nothing was counted in {duration(objective.window_ms)}."
     if left <= 0:
         return "exhausted", f"The budget is spent: {percent(left)} left."
-    return _spending(rows, left, projected, policy)
+    return _spending(own, rows, left, projected, policy)
 
 
-def _spending(rows: tuple[RowResult, ...], left: Fraction, projected: bool, policy: Policy) -> tuple[State, str]:
+def _spending(
+    own: Counts, rows: tuple[RowResult, ...], left: Fraction, projected: bool, policy: Policy
+) -> tuple[State, str]:
     fired = next((it for it in rows if it.fired and not it.row.after_ms), None)
     if fired is not None:
         return "burning", (
@@ -180,6 +183,9 @@ def _spending(rows: tuple[RowResult, ...], left: Fraction, projected: bool, poli
         )
     if projected:
         return "burning", f"At the present burn the budget is gone within {duration(policy.projection_ms)}."
+    if not covered(own, policy):
+        seen, whole = percent(own.coverage or Fraction(0)), duration(own.expected_ms)
+        return "ok", f"{percent(left)} of the budget is left by the {seen} of {whole} that was observed."
     return "ok", f"{percent(left)} of the budget is left."
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from slo.adjust import Interval, merged
+from slo.model import Counts
 
 
 class Piece(NamedTuple):
@@ -66,3 +68,59 @@ def clipped(pieces: Sequence[Piece], since_ms: int, until_ms: int) -> list[Piece
             break
         found.append(it._replace(since_ms=max(it.since_ms, since_ms), until_ms=min(it.until_ms, until_ms)))
     return found
+
+
+class Slots(NamedTuple):
+    """Slices of time `first` to `until`, that one not among them, which one adjustment takes out."""
+
+    first: int
+    until: int
+    owner: int
+
+
+def slots_of(pieces: Sequence[Piece], slice_ms: int) -> list[Slots]:
+    """Pieces of whole slices by the slices' numbers: slice k ends at `k x slice_ms`."""
+    return [Slots(it.since_ms // slice_ms + 1, it.until_ms // slice_ms + 1, it.owner) for it in pieces]
+
+
+def overlap(slots: Sequence[Slots], first: int, until: int) -> list[Slots]:
+    """What of the slots lies within `first` to `until`."""
+    found = []
+    for it in slots[bisect_right(slots, first, key=lambda one: one.until) :]:
+        if it.first >= until:
+            break
+        found.append(it._replace(first=max(it.first, first), until=min(it.until, until)))
+    return found
+
+
+def size_of(slots: Iterable[Slots]) -> int:
+    """How many slices these are."""
+    return sum(it.until - it.first for it in slots)
+
+
+def reaching(until: int, size: int, slots: Sequence[Slots], least: int) -> int:
+    """The first of the last so many slices before `until` that count."""
+    return begin_of(until, size, [(it.first, it.until) for it in slots if it.first < until], least)
+
+
+def counting(slots: Sequence[Slots], first: int, until: int, size: int) -> int:
+    """How many of the `size` slices of a window from `first` on count; one that reaches back has that many."""
+    return size if first + size < until else size - size_of(overlap(slots, first, first + size))
+
+
+def without(whole: Counts, parts: Sequence[Counts]) -> Counts:
+    """What counts of a window without these parts of it."""
+    if not parts:
+        return whole
+    bad, events = whole.events or (0, 0)
+    bad -= sum(it.events[0] for it in parts if it.events)
+    events -= sum(it.events[1] for it in parts if it.events)
+    return replace(
+        whole,
+        bad=max(0, whole.bad - sum(it.bad for it in parts)),
+        total=max(0, whole.total - sum(it.total for it in parts)),
+        observed_ms=whole.observed_ms - sum(it.observed_ms for it in parts),
+        expected_ms=whole.expected_ms - sum(it.expected_ms for it in parts),
+        events=None if whole.events is None else (bad, events),
+        taken_ms=sum(it.expected_ms for it in parts),
+    )

@@ -199,7 +199,7 @@ def test_the_openapi_document_tells_bodies_and_answers(app: FastAPI) -> None:
     create = told["paths"][PATH]["post"]
     assert set(create["requestBody"]["content"]["application/json"]["schema"]["properties"]) >= {"slos", "recurrence"}
     assert create["responses"]["200"]["content"]["application/json"]["schema"] == {
-        "$ref": "#/components/schemas/AdjustmentTold"
+        "$ref": "#/components/schemas/AdjustmentModel"
     }
     names = set(told["components"]["schemas"])
-    assert {"AdjustmentTold", "RecurrenceBody", "TimeTold", "RevokedTold"} <= names
+    assert {"AdjustmentModel", "RecurrenceModel", "TimeModel", "RevokedModel"} <= names
