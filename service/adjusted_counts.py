@@ -95,10 +95,14 @@ class TakenCounts:
     def steps(self, indicator: Indicator, pieces: Sequence[Piece], counts: Sequence[Counts]) -> list[Counts]:
         """Counts of contiguous steps without what is taken out of them."""
         mine = [[Interval(*it[:2]) for it in clipped(pieces, one.since_ms, one.until_ms)] for one in counts]
-        every = dict.fromkeys(it for times in mine for it in times)
+        whole = [times == [Interval(one.since_ms, one.until_ms)] for one, times in zip(counts, mine, strict=True)]
+        every = dict.fromkeys(it for times, all_of_it in zip(mine, whole, strict=True) if not all_of_it for it in times)
         self._count(self._missing({indicator: every}), math.inf)
         parts = self._books[indicator].parts
-        return [_without(one, _summed(parts[it] for it in times)) for one, times in zip(counts, mine, strict=True)]
+        return [
+            _without(one, part_of(one) if all_of_it else _summed(parts[it] for it in times))
+            for one, times, all_of_it in zip(counts, mine, whole, strict=True)
+        ]
 
     def parts(self, wanted: Sequence[tuple[Indicator, Sequence[Interval]]]) -> list[dict[Interval, Part] | None]:
         """Counts of these times of each indicator; None where there was no time left for one of them."""

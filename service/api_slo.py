@@ -24,7 +24,7 @@ from service.api_models_slo import (
 from service.settings_burn import BurnSettings
 from service.slo_book import Shelf
 from service.slo_promql import why_not
-from slo.model import Allowance, Counts, Judgement, Objective, RowResult
+from slo.model import Counts, Judgement, Objective, RowResult
 from slo.openslo.faults import Finding
 from slo.openslo.plans import plan
 from slo.openslo.resolve import load
@@ -53,7 +53,7 @@ def _utc(at_ms: int | None) -> str | None:
 def judged(it: Judgement) -> Judged:
     """One objective as it was judged."""
     of, unit = it.objective, units(it.objective)
-    target = None if of.members or isinstance(of.indicator, Allowance) else 1 - of.budget
+    target = None if of.members or of.allowance else 1 - of.budget
     return Judged(
         slo=of.slo,
         service=of.service,

@@ -19,6 +19,7 @@ from service.promql.model import Answer, Matrix
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
+from slo.stepped import History
 from slo.taken import Slots, counting, overlap, reaching, without
 
 MINUTE_MS: Final = 60_000
@@ -132,6 +133,21 @@ class QueriedCounts:
         slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
         book = self._books.get((objective.query, objective.slices)) or _Book(0, _slots([]), 0)
         return [_part(objective, book, slot_ms, it) for it in slots]
+
+    def history(self, objective: Objective, since_ms: int, until_ms: int) -> History | str:
+        """Every slice that ends within `(since, until]`, or why it can't be told."""
+        slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
+        first, until = since_ms // slot_ms + 1, until_ms // slot_ms + 1
+        book = self._book_or_fault(objective, slot_ms, first, until, until_ms)
+        if isinstance(book, str):
+            return f"Its query can't be answered: {book}."
+        if book.until < until:
+            return f"Its history could not be asked for within {self._seconds:g} s; try again, or less time."
+        slots = book.slots.cut(first - book.first, until - book.first)
+        flags = (np.asarray(slots.bad > 0, np.int64), slots.busy)
+        return History(
+            (first - 1) * slot_ms, slot_ms, slots.bad, slots.total, slots.measured * slot_ms, None, flags=flags
+        )
 
     def steps(self, objective: Objective, edges_ms: Sequence[int], taken: Sequence[Slots] = ()) -> list[Counts]:
         """Counts of contiguous steps, from the slices that end in them, as they were asked last."""

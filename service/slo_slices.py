@@ -231,7 +231,7 @@ def _summed(book: _Book, slots: Iterable[Slots]) -> tuple[int, int]:
 
 
 def valid_ms(before: Revision | None, now: Revision | None) -> int | None:
-    """Up to when slices judged before still hold; None where all do."""
+    """Up to when what was counted before still holds; None where all does."""
     if before is None or now is None or before.late != now.late:
         return 0
     known = dict(zip(before.numbers.tolist(), before.last_ms.tolist(), strict=True))

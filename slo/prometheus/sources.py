@@ -155,7 +155,8 @@ class Sliced:
         return max(1, window_ms // self.slice_ms)
 
     def _over(self, window_ms: int) -> str:
-        return window(self._number(window_ms) * self.slice_ms)
+        """A slice at the very begin of a window is before it, also for Prometheus 2, which holds both ends."""
+        return window(self._number(window_ms) * self.slice_ms - 1)
 
 
 def _whole(indicator: EventRatio | Allowance) -> Sequence[Selector]:
