@@ -6,7 +6,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -40,7 +40,15 @@ _NOTHING: Final = Part()
 
 
 def _sum(one: Part, other: Part) -> Part:
-    return Part(*(a + b for a, b in zip(one, other, strict=True)))
+    """Field by field; written out, for it is done thousands of times an evaluation."""
+    bad, total, observed_ms, expected_ms, unknown_starts = one
+    return Part(
+        bad + other.bad,
+        total + other.total,
+        observed_ms + other.observed_ms,
+        expected_ms + other.expected_ms,
+        unknown_starts + other.unknown_starts,
+    )
 
 
 def _summed(parts: Iterable[Part]) -> Part:
@@ -197,8 +205,10 @@ def _left(asked: Asked, parts: dict[Interval, Part]) -> Left:
     sums = list(accumulate(reversed(mine), _sum, initial=_NOTHING))[::-1]
     counts = []
     for whole, cut in zip(asked.counts, plan.cuts, strict=True):
-        more = _NOTHING if cut.part is None else parts[Interval(cut.part.since_ms, cut.part.until_ms)]
-        counts.append(_without(whole, _sum(sums[cut.first - first], more)))
+        taken = sums[cut.first - first]
+        if cut.part is not None:
+            taken = _sum(taken, parts[Interval(cut.part.since_ms, cut.part.until_ms)])
+        counts.append(_without(whole, taken))
     own = plan.cuts[plan.own]
     rows = [*zip(plan.pieces[own.first :], mine[own.first - first :], strict=True)]
     if own.part is not None:
@@ -208,13 +218,17 @@ def _left(asked: Asked, parts: dict[Interval, Part]) -> Left:
 
 def _without(whole: Counts, taken: Part) -> Counts:
     """What counts: the difference of whole numbers, which is never below zero."""
-    return replace(
-        whole,
+    if taken is _NOTHING:
+        return whole
+    return Counts(
+        since_ms=whole.since_ms,
+        until_ms=whole.until_ms,
         bad=max(0, whole.bad - taken.bad),
         total=max(0, whole.total - taken.total),
         observed_ms=max(0, whole.observed_ms - taken.observed_ms),
         expected_ms=max(0, whole.expected_ms - taken.expected_ms),
         unknown_starts=max(0, whole.unknown_starts - taken.unknown_starts),
+        first_ms=whole.first_ms,
         taken_ms=taken.expected_ms,
     )
 
