@@ -11,12 +11,10 @@ from pydantic import Field
 from alerts.model import Incident
 from service.api import ApiFault
 from service.api_models import Asked, Model
-from slo.adjust import MOST_INTERVAL, Adjustment, Interval, Recurrence, Revoked, faults, when
+from slo.adjust import MOST_INTERVAL, Adjustment, Recurrence, Revoked, coming, faults, state, when
 from slo.openslo.values import Refused, zone
 
 MOST_MS = 2**52
-AHEAD_MS = 400 * 86_400_000
-"""How far ahead the next time is looked for."""
 
 
 class RecurrenceBody(Asked):
@@ -149,12 +147,11 @@ def _recurrence(asked: RecurrenceBody) -> Recurrence:
 
 def told(it: Adjustment, now_ms: int) -> AdjustmentModel:
     """One adjustment as the API tells it."""
-    coming = next(iter(it.within(now_ms - 1, max(now_ms, it.since_ms) + AHEAD_MS)), None)
-    again = it.recurrence
+    found, again = coming(it, now_ms), it.recurrence
     return AdjustmentModel(
         id=it.id,
         kind=it.kind,
-        state=_state(it, coming, now_ms),
+        state=state(it, now_ms),
         when=when(it),
         slos=list(it.slos),
         services=list(it.services),
@@ -162,7 +159,7 @@ def told(it: Adjustment, now_ms: int) -> AdjustmentModel:
         since_ms=it.since_ms,
         until_ms=it.until_ms,
         recurrence=None if again is None else _told_again(again),
-        next=None if coming is None or it.revoked else TimeModel(since_ms=coming.since_ms, until_ms=coming.until_ms),
+        next=None if found is None else TimeModel(since_ms=found.since_ms, until_ms=found.until_ms),
         incident=it.incident,
         reason=it.reason,
         created_by=it.created_by,
@@ -170,14 +167,6 @@ def told(it: Adjustment, now_ms: int) -> AdjustmentModel:
         silence=it.silence,
         revoked=None if it.revoked is None else RevokedModel(**it.revoked._asdict()),
     )
-
-
-def _state(it: Adjustment, coming: Interval | None, now_ms: int) -> Literal["pending", "active", "past", "revoked"]:
-    if it.revoked is not None:
-        return "revoked"
-    if coming is None:
-        return "past"
-    return "active" if coming.since_ms < now_ms else "pending"
 
 
 def _told_again(it: Recurrence) -> RecurrenceModel:

@@ -255,6 +255,27 @@ def when(asked: Adjustment) -> str:
     return f"every {every}{on} at {again.at:%H:%M} for {duration(again.length_ms)}, {again.zone}{last}"
 
 
+AHEAD_MS: Final = 400 * DAY_MS
+"""How far ahead the next time is looked for."""
+
+
+def coming(it: Adjustment, now_ms: int) -> Interval | None:
+    """The time that is now, or else the next one; None where there is none any more."""
+    if it.revoked is not None:
+        return None
+    return next(iter(it.within(now_ms - 1, max(now_ms, it.since_ms) + AHEAD_MS)), None)
+
+
+def state(it: Adjustment, now_ms: int) -> Literal["pending", "active", "past", "revoked"]:
+    """How an adjustment is at a moment."""
+    if it.revoked is not None:
+        return "revoked"
+    found = coming(it, now_ms)
+    if found is None:
+        return "past"
+    return "active" if found.since_ms < now_ms else "pending"
+
+
 def standing(every: Sequence[Adjustment]) -> tuple[Adjustment, ...]:
     """Those that hold, in the order in which they were made."""
     return tuple(sorted((it for it in every if it.revoked is None), key=lambda it: (it.created_ms, it.id)))

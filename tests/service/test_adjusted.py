@@ -9,14 +9,17 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest import MonkeyPatch
 
+from service import adjusted_plans
 from service.judging import Judging
 from service.store import Store
+from service.store_append import Bounds
 from slo.adjust import Adjustment
 from slo.judge import windows
 from slo.model import Counts, Indicator, Judgement, MinuteSlices, Objective
 from tests.service.naive import Naive
-from tests.service.stores import T0, Clock, Point, batch
+from tests.service.stores import T0, Clock, Point, batch, series
 from tests.service.test_store_counts import INDICATORS, counter_points, gauge_points, steady
 
 HOUR, DAY, STEP = 3_600_000, 86_400_000, 500
@@ -136,3 +139,63 @@ def test_counts_are_those_of_a_second_implementation(
         assert whole == Judging(store).judged(objectives(days), NOW), "what is revoked was never there"
         agree(naive, whole, [])
         store.close()
+
+
+def rolled(folder: str) -> tuple[Store, Naive, Clock]:
+    """A store of whose first hours only buckets of five minutes are left, and the samples that were there."""
+    clock, naive = Clock(T0), Naive()
+    store = Store(Path(folder) / "x.duckdb", clock, bounds=Bounds(1000, 2 * DAY, 30 * DAY, 10**9))
+    for day in (0, 3):
+        name = series("requests_total", code="500")
+        points = [Point(name, T0 + day * DAY + at * 7_000, float(at), T0 + day * DAY - 1) for at in range(1, 1500)]
+        clock.now_ms = T0 + day * DAY + 4 * HOUR
+        store.append(batch(points))
+        naive.append(batch(points))
+        for _ in range(4):
+            store.keep()
+            clock.now_ms += HOUR
+    return store, naive, clock
+
+
+def test_where_only_buckets_are_left_less_is_taken_out_rather_than_more(tmp_path: Path) -> None:
+    store, naive, clock = rolled(str(tmp_path))
+    now, five = clock.now_ms, 300_000
+    since, until = T0 + HOUR + 1_234, T0 + 2 * HOUR + 5_678
+    assert store.moved([since, now]) == [since // five * five, now], "single samples are gone"
+    of = objectives(30)[1]
+    made = adjustment(1, since, until), adjustment(2, T0 + HOUR // 2 + 1, T0 + HOUR // 2 + 1_000)
+    judging = Judging(store)
+    (before,), (after,) = judging.judged([of], now), judging.judged([of], now, made)
+    within = naive.counts(INDICATORS[1], -(-since // five) * five, until // five * five)
+    (told,) = after.taken_out
+    assert (told.id, told.bad, told.ms) == ("a1", within.bad, within.expected_ms)
+    assert 0 < told.ms < until - since
+    assert after.counts.bad == before.counts.bad - within.bad
+    ((step,),) = judging.steps([of], [since, until])
+    assert step.bad == naive.counts(INDICATORS[1], since // five * five, until // five * five).bad - within.bad > 0
+    store.close()
+
+
+def test_beyond_the_bound_the_oldest_times_count_and_that_is_told(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr(adjusted_plans, "MOST_PIECES", 2)
+    store = Store(tmp_path / "x.duckdb", Clock(NOW))
+    name = series("requests_total", code="500")
+    store.append(batch([Point(name, T0 + at * 5_000, float(at), T0 - 1) for at in range(2880)]))
+    made = tuple(adjustment(at, T0 + at * HOUR, T0 + at * HOUR + 60_000) for at in range(3))
+    judging = Judging(store)
+    (found,) = judging.judged([objectives(30)[1]], NOW, made)
+    assert ([it.id for it in found.taken_out], judging.left_off) == (["a1", "a2"], 1)
+    store.close()
+
+
+def test_counting_that_takes_long_waits_and_says_so(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    store = Store(tmp_path / "x.duckdb", Clock(NOW))
+    store.append(batch([Point(series("requests_total", code="500"), T0 + at * 5_000, float(at)) for at in range(2880)]))
+    judging, made = Judging(store), (adjustment(1, T0, T0 + HOUR),)
+    monkeypatch.setattr(judging._taken, "_seconds", -1.0)
+    (found,) = judging.judged([objectives(30)[1]], NOW, made)
+    assert (found.state, found.reason) == ("unmeasured", "What is taken out of its budget is being counted.")
+    monkeypatch.setattr(judging._taken, "_seconds", 5.0)
+    (found,) = judging.judged([objectives(30)[1]], NOW, made)
+    assert found.taken_out[0].ms == HOUR
+    store.close()

@@ -71,6 +71,20 @@ def test_a_maintenance_is_made_told_and_revoked_and_stays_in_the_book(app: FastA
     assert (again.status_code, "that stands" in again.text) == (404, True)
 
 
+def test_the_page_tells_all_that_was_ever_made_as_text(app: FastAPI, parts: Parts) -> None:
+    assert "Nothing was ever taken out" in ask(app, "GET", "/adjustments").text
+    made = post(app, until_ms=parts.clock() + HOUR, reason=HOSTILE, services=[HOSTILE], silence=True).json()
+    page = ask(app, "GET", "/adjustments").text
+    assert HOSTILE not in page
+    assert "&lt;img src=x onerror" in page
+    assert f'action="{PATH}/{made["id"]}/revoke"' in page
+    assert "pages are silenced meanwhile" in page
+    post(app, f"{PATH}/{made['id']}/revoke", by="bob", why=HOSTILE)
+    page = ask(app, "GET", "/adjustments").text
+    assert (HOSTILE in page, "/revoke" in page) == (False, False)
+    assert "by bob: &lt;img" in page
+
+
 def test_what_comes_again_is_told_with_its_next_time(app: FastAPI, parts: Parts) -> None:
     again = {"every": "week", "on": ["sat"], "at": "02:00", "zone": "Europe/Berlin", "length_ms": 2 * HOUR}
     made = post(app, recurrence=again).json()
