@@ -112,10 +112,11 @@ def _row(desk: Desk, judgement: Judgement, runs: Mapping[Key, Sequence[Run]] | N
 def _tiles(desk: Desk, judgements: Sequence[Judgement]) -> tuple[Tile, ...]:
     """How many there are in each state; a click narrows the list."""
     counts = Counter(it.state for it in judgements)
+    partly = sum(it.state == "ok" and it.in_part for it in judgements)
     said: tuple[tuple[State, Level, str], ...] = (
         ("exhausted", "crit", "the budget is spent"),
         ("burning", "warn", "faster than allowed"),
-        ("ok", "ok", "within the budget"),
+        ("ok", "part" if partly else "ok", f"{partly} measured in part" if partly else "within the budget"),
         ("no-traffic", "quiet", "measured, nothing counted"),
         ("learning", "learning", "too young to tell"),
         ("unmeasured", "unmeasured", "nobody knows"),
@@ -151,7 +152,7 @@ def _note(chosen: int, of: int, state: str) -> str:
 
 def _links(desk: Desk, service: str | None) -> tuple[Link, ...]:
     if service is None:
-        return (Link("Report of all", "/reports?period=last-week"),)
+        return (Link("Try one", "/slo/backtest?objective="), Link("Report of all", "/reports?period=last-week"))
     report = f"/reports?{urlencode({'service': service, 'range': '30d'})}"
     found = [Link("Report, 30 days", report), Link("On-call", desk.request.link("oncall", service=service))]
     if service == PLATFORM:

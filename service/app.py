@@ -19,6 +19,7 @@ from service import (
     routes_adjustments,
     routes_api,
     routes_backtest,
+    routes_backtest_page,
     routes_data,
     routes_ingest,
     routes_pages,
@@ -60,8 +61,10 @@ def create_app(parts: Parts) -> FastAPI:
     routes_prometheus.add(app, parts)
     routes_data.add(app, parts)
     routes_slo.add(app, parts)
+    bench = routes_backtest.Bench(parts)
+    routes_backtest.add(app, parts, bench)
+    routes_backtest_page.add(app, parts, bench)
     routes_adjustments.add(app, parts)
-    routes_backtest.add(app, parts)
     routes_report.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)
