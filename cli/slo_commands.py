@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from slo.burn import DEFAULT, Policy
 from slo.openslo.faults import Finding
 
 app = typer.Typer(no_args_is_help=True, help="Service level objectives as files.")
@@ -70,7 +71,7 @@ def backtest(
     tried(load(config, os.environ).service, Asked(files, since, target, strict), json)
 
 
-def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:
+def findings_of(files: Sequence[Path], strict: bool, policy: Policy = DEFAULT) -> tuple[Finding, ...]:
     """Everything there is to say of OpenSLO files, together: documents, references, and what can't be computed."""
     from service.slo_files import read_texts
     from slo.openslo.plans import plan
@@ -82,7 +83,7 @@ def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:
 
     texts = read_texts([str(it) for it in files])
     found = load(texts.texts, strict)
-    findings = (*texts.faults, *found.findings, *plan(found.slos, strict, why_not).findings)
+    findings = (*texts.faults, *found.findings, *plan(found.slos, strict, why_not, policy).findings)
     return tuple(sorted(findings, key=lambda it: (it.at.file, it.at.line)))
 
 

@@ -17,8 +17,9 @@ from dashboards.views import BurnCell, Meter, SloRow
 from slo.model import Allowance, Judgement, Objective, RowResult
 from slo.rows import WORKBOOK
 
-BURN_COLUMNS = tuple((row.name, duration(row.long_ms)) for row in WORKBOOK)
-"""(row, its long window at 30 d) of each column of burn rates."""
+MOST_COLUMNS = 12
+Columns = tuple[tuple[str, str], ...]
+"""(row, its long window) of each column of burn rates."""
 SPARK_COLUMNS = 40
 SPARK_WIDTH, SPARK_HEIGHT = 86, 26
 LEAST_LEFT = Fraction(-999, 100)
@@ -57,15 +58,28 @@ def _gravity(judgement: Judgement) -> tuple[int, Fraction, str, str]:
     return rank, Fraction(2) if left is None else left, judgement.objective.service, judgement.objective.slo
 
 
+def burn_columns(judgements: Sequence[Judgement]) -> Columns:
+    """The rows of the burn table by which these are judged, each with the longest of its long windows.
+
+    Objectives with short windows have shorter ones, which their cells tell. Conditions of policies have no column.
+    """
+    found: dict[str, int] = {}
+    for row in (it.row for judgement in judgements for it in judgement.rows if it.row.op is None):
+        found[row.name] = max(row.long_ms, found.get(row.name, 0))
+    found = found or {row.name: row.long_ms for row in WORKBOOK}
+    return tuple((name, duration(ms)) for name, ms in list(found.items())[:MOST_COLUMNS])
+
+
 def slo_rows(desk: Desk, judgements: Sequence[Judgement]) -> tuple[SloRow, ...]:
     """Rows of the burn table, worst first, each with its burn over the page's range."""
     grid = desk.settled.window(desk.now_ms, SPARK_COLUMNS, 3 * desk.status.interval_ms)
     lines = desk.source.burn_history(grid.since_ms, grid.until_ms, grid.step_ms)
     history = {(it.slo, it.service, it.scope): it for it in lines}
-    return tuple(_row(desk, it, history) for it in by_gravity(judgements))
+    columns = burn_columns(judgements)
+    return tuple(_row(desk, it, history, columns) for it in by_gravity(judgements))
 
 
-def _row(desk: Desk, judgement: Judgement, history: Mapping[_Key, BurnLine]) -> SloRow:
+def _row(desk: Desk, judgement: Judgement, history: Mapping[_Key, BurnLine], columns: Columns) -> SloRow:
     objective, state = judgement.objective, of_judgement(judgement)
     line = history.get((objective.slo, objective.service, objective.scope))
     runs_out, runs_out_title = _runs_out(judgement)
@@ -82,7 +96,7 @@ def _row(desk: Desk, judgement: Judgement, history: Mapping[_Key, BurnLine]) -> 
         target=_target(objective),
         budget=budget_meter(left, state, f"{objective.slo} of {subject(objective)}: budget left"),
         budget_text=_left_text(left, state),
-        burns=tuple(_cell(name, usual, judgement) for name, usual in BURN_COLUMNS),
+        burns=tuple(_cell(name, usual, judgement) for name, usual in columns),
         spark=svg.spark(line.values if line else (), SPARK_WIDTH, SPARK_HEIGHT, base=1.0),
         runs_out=runs_out,
         runs_out_title=runs_out_title,
@@ -185,7 +199,7 @@ def _runs_out(judgement: Judgement) -> tuple[str, str]:
     if at_ms is None:
         return "holds", "the present burn does not use the budget up"
     rest = at_ms - judgement.at_ms
-    return ("> 120 d" if rest > FAR_MS else _brief(rest)), "at the burn that both windows of the fast row show"
+    return ("> 120 d" if rest > FAR_MS else _brief(rest)), "at the burn that both windows of the fastest row show"
 
 
 def budget_cell(desk: Desk, judgement: Judgement) -> BudgetCell:

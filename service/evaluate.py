@@ -22,6 +22,7 @@ from service.judging import Judging
 from service.ports import Readings, ask
 from service.roster import Heard, Row
 from service.slo_book import SloBook
+from service.slo_lint import Linted
 from service.slo_queries import Engine
 from service.store_db import Cursor
 from service.store_keep import used_bytes
@@ -98,6 +99,7 @@ class Evaluator:
         self._up_since_ms = clock()
         self._history_ms = 0
         self._book = desk.KeptBook()
+        self._policy, self._linted = policy, Linted(policy)
         self._judging = Judging(store, engine, policy)
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
@@ -136,8 +138,8 @@ class Evaluator:
         rows, ended = ask(self._store.database, lambda it: (roster.present(it), roster.gone(it)))
         known = catalogue.catalogue(self._store, catalogue.nodes(self._store, now_ms), ended, now_ms)
         facts = roster.facts(rows)
-        plain = set(builtin(facts, known))
-        return [*(it for it in builtin(facts, known, files.asked) if it not in plain), *files.objectives]
+        plain = set(builtin(facts, known, policy=self._policy))
+        return [*(it for it in builtin(facts, known, files.asked, self._policy) if it not in plain), *files.objectives]
 
     def objectives(self) -> list[Objective]:
         """All objectives that are in force, calendars not yet put into their present periods."""
@@ -149,7 +151,7 @@ class Evaluator:
         self, rows: Sequence[Row], ended: Collection[str], heard: list[Heard], files: FromFiles, now_ms: int
     ) -> list[Objective]:
         known = catalogue.catalogue(self._store, heard, ended, now_ms)
-        built = builtin(roster.facts(rows), known, files.asked)
+        built = builtin(roster.facts(rows), known, files.asked, self._policy)
         return replaced(built, [*files.objectives, *refused(self.slos.faults)])
 
     def _evaluate(self, now_ms: int) -> Evaluated:
@@ -159,6 +161,7 @@ class Evaluator:
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
         objectives = [placed(it, now_ms) for it in self._wanted(rows, ended, heard, files, now_ms)]
+        self._linted.look(objectives)
         judgements = self._judging.judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)

@@ -74,7 +74,7 @@ def _tried(parts: Parts, asked: _Asked) -> dict[str, Any]:
         raise ApiFault(400, "since_ms must be before until_ms")
     if isinstance(parts.store, RemoteStore):
         raise ApiFault(400, "history in a remote store can't be tried; it needs service.store: duckdb")
-    files, faults = objectives_in(sorted(asked.files.items()), asked.strict)
+    files, faults = objectives_in(sorted(asked.files.items()), asked.strict, parts.settings.burn.policy())
     if faults:
         raise ApiFault(400, "\n".join(str(it) for it in faults[:MOST_FAULTS]))
     objectives = parts.evaluator.asked_by(files)

@@ -46,12 +46,14 @@ class Tried(NamedTuple):
     why_not: str | None
 
 
-def objectives_in(texts: Sequence[tuple[str, str]], strict: bool = False) -> tuple[FromFiles, tuple[Finding, ...]]:
+def objectives_in(
+    texts: Sequence[tuple[str, str]], strict: bool = False, policy: Policy = DEFAULT
+) -> tuple[FromFiles, tuple[Finding, ...]]:
     """What files ask for, and their faults."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict, no_query)
+    planned = plan(loaded.slos, strict, no_query, policy)
     faults = tuple(it for it in (*loaded.findings, *planned.findings) if it.level == "error")
-    return objectives_of(planned.plans), faults
+    return objectives_of(planned.plans, policy), faults
 
 
 def with_target(objective: Objective, target: Fraction, text: str) -> Objective:

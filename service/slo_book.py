@@ -8,6 +8,7 @@ from typing import Final
 
 from service.slo_files import fingerprint, read_texts
 from service.slo_promql import why_not
+from slo.burn import DEFAULT, Policy
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import Planned, plan
@@ -22,8 +23,8 @@ NOTHING: Final = FromFiles((), ())
 class SloBook:
     """What files ask for, as it is in force; `look` runs on one thread, all else may be read from any."""
 
-    def __init__(self, paths: Sequence[str] = (), strict: bool = False) -> None:
-        self._paths, self._strict = tuple(paths), strict
+    def __init__(self, paths: Sequence[str] = (), strict: bool = False, policy: Policy = DEFAULT) -> None:
+        self._paths, self._strict, self._policy = tuple(paths), strict, policy
         self._seen: object = None
         self._looked_ms: int | None = None
         self._good: dict[str, str] = {}
@@ -56,7 +57,7 @@ class SloBook:
             if any(it.level == "error" for it in findings):
                 return
         self._good = texts
-        self.in_force = objectives_of(planned.plans)
+        self.in_force = objectives_of(planned.plans, self._policy)
 
     def _mended(self, texts: Mapping[str, str]) -> dict[str, str]:
         """The texts, with each faulty file as it was when it was good last; one that never was is left out."""
@@ -66,5 +67,5 @@ class SloBook:
 
     def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, tuple[Finding, ...]]:
         loaded = load(sorted(texts.items()), self._strict)
-        planned = plan(loaded.slos, self._strict, why_not)
+        planned = plan(loaded.slos, self._strict, why_not, self._policy)
         return planned, (*loaded.findings, *planned.findings)

@@ -9,9 +9,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from slo.bounds import largest_within
+from slo.burn import DEFAULT, Policy, table_rows
 from slo.model import Allowance, EventRatio, Indicator, Labels, Matcher, MinuteSlices, Objective, Selector
 from slo.overrides import DEFAULTS, Asked, Fault, Goal, goals
-from slo.rows import burn_rows, lint
+from slo.rows import lint
 
 REQUEST_COUNTERS = ("http_requests_total", "http_server_requests_total")
 """Counters of responses, the first that a service has is taken; read from containers or sent by OTLP."""
@@ -78,7 +79,9 @@ class _Draft(NamedTuple):
     unmeasurable: str | None = None
 
 
-def builtin(services: Sequence[ServiceFacts], known: Catalogue, asked: Sequence[Asked] = ()) -> list[Objective]:
+def builtin(
+    services: Sequence[ServiceFacts], known: Catalogue, asked: Sequence[Asked] = (), policy: Policy = DEFAULT
+) -> list[Objective]:
     """All built-in objectives, ordered by service and name; faulty overrides and useless rows are told in `note`.
 
     What a file asks for of an indicator stands instead of the built-in objective, and under its name; what it asks for
@@ -90,16 +93,20 @@ def builtin(services: Sequence[ServiceFacts], known: Catalogue, asked: Sequence[
     names = sorted({*declared, *apps} - {PLATFORM})
     found = []
     for name in names:
-        found.extend(_of_service(name, declared.get(name), known))
-    found.extend(_of_platform(declared.get(PLATFORM), known))
+        found.extend(_of_service(name, declared.get(name), known, policy))
+    found.extend(_of_platform(declared.get(PLATFORM), known, policy))
     if not asked:
         return found
-    own = {(it.slo, it.service, it.scope): it for it in found} | _of_files(asked, names, declared, known)
+    own = {(it.slo, it.service, it.scope): it for it in found} | _of_files(asked, names, declared, known, policy)
     return sorted(own.values(), key=lambda it: (it.service == PLATFORM, it.service, it.slo, it.scope))
 
 
 def _of_files(
-    asked: Sequence[Asked], names: Sequence[str], declared: Mapping[str, ServiceFacts], known: Catalogue
+    asked: Sequence[Asked],
+    names: Sequence[str],
+    declared: Mapping[str, ServiceFacts],
+    known: Catalogue,
+    policy: Policy,
 ) -> dict[tuple[str, str, Labels], Objective]:
     """What files ask for, by identity; what names its subject comes before patterns, and shuts them out."""
     found: dict[tuple[str, str, Labels], Objective] = {}
@@ -116,7 +123,7 @@ def _of_files(
             draft = draft._replace(unmeasurable=it.unmeasurable or draft.unmeasurable)
             beside = it.name if it.name not in DEFAULTS else f"{it.indicator}-{it.name}"
             slo = it.indicator if key not in found else beside
-            objective = _objective(slo, service, scope, goal, draft, ())
+            objective = _objective(slo, service, scope, goal, draft, (), policy)
             note = "; ".join(filter(None, (objective.note, f"asked for by {it.where}")))
             found[slo, service, scope] = replace(objective, note=note, calendar=it.calendar)
             if not it.any:
@@ -174,7 +181,7 @@ def node_scope(node: NodeName, nodes: Sequence[NodeName]) -> Labels:
     return (("node", node.node), ("node_id", node.node_id)) if alike[node.node] > 1 else (("node", node.node),)
 
 
-def _of_service(service: str, facts: ServiceFacts | None, known: Catalogue) -> list[Objective]:
+def _of_service(service: str, facts: ServiceFacts | None, known: Catalogue, policy: Policy) -> list[Objective]:
     asked, faults = goals(service, facts.labels if facts else {})
     drafts: dict[str, _Draft | None] = {
         "request-availability": _request_availability(service, known),
@@ -189,11 +196,13 @@ def _of_service(service: str, facts: ServiceFacts | None, known: Catalogue) -> l
             "cold-start": _cold_start(service, asked["cold-start"], facts, known),
         }
     return [
-        _objective(name, service, (), asked[name], draft, faults) for name, draft in sorted(drafts.items()) if draft
+        _objective(name, service, (), asked[name], draft, faults, policy)
+        for name, draft in sorted(drafts.items())
+        if draft
     ]
 
 
-def _of_platform(facts: ServiceFacts | None, known: Catalogue) -> list[Objective]:
+def _of_platform(facts: ServiceFacts | None, known: Catalogue, policy: Policy) -> list[Objective]:
     asked, faults = goals(PLATFORM, facts.labels if facts else {})
     rows: list[tuple[str, Labels, _Draft]] = []
     for node in sorted(set(known.nodes)):
@@ -204,13 +213,15 @@ def _of_platform(facts: ServiceFacts | None, known: Catalogue) -> list[Objective
         draft = _registry_latency(registry, asked["registry-latency"], known)
         rows.append(("registry-latency", (("registry", registry),), draft))
     rows.append(("vulnerabilities", (), _vulnerabilities()))
-    return [_objective(name, PLATFORM, scope, asked[name], draft, faults) for name, scope, draft in rows]
+    return [_objective(name, PLATFORM, scope, asked[name], draft, faults, policy) for name, scope, draft in rows]
 
 
-def _objective(name: str, service: str, scope: Labels, goal: Goal, draft: _Draft, faults: Sequence[Fault]) -> Objective:
+def _objective(
+    name: str, service: str, scope: Labels, goal: Goal, draft: _Draft, faults: Sequence[Fault], policy: Policy
+) -> Objective:
     mine = [f"{it.label} = {it.value!r} is ignored: {it.problem}" for it in faults if f".{name}." in it.label]
     budget = goal.target / 3_600_000 if goal.kind == "rate" else 1 - goal.target
-    rows = lint(burn_rows(goal.window_ms), goal.window_ms, budget, draft.indicator)
+    rows = lint(table_rows(goal.window_ms, policy), goal.window_ms, budget, draft.indicator)
     return Objective(
         slo=name,
         service=service,

@@ -34,6 +34,10 @@ class RowShare(NamedTuple):
     short_ms: int
     share: Fraction
     road: Literal["page", "ticket"]
+    factor: Fraction | None = None
+    """A factor that stands for every period; None where it is derived from the share."""
+    source: str = ""
+    """Who says so, where the row is not of a table."""
 
 
 class RowTable(NamedTuple):
@@ -83,7 +87,7 @@ TABLES = (
         ),
     ),
 )
-"""Tables by name; objectives are judged by the workbook's."""
+"""Tables by name; objectives are judged by the workbook's where none is set."""
 
 
 @lru_cache(maxsize=1024)
@@ -102,8 +106,10 @@ def burn_rows(
 def _row(share: RowShare, scale: Fraction, window_ms: int) -> BurnRow:
     short_ms = max(SHORT_FLOOR_MS, int(share.short_ms * scale))
     long_ms = max(short_ms, int(share.long_ms * scale))
-    factor = share.share * window_ms / long_ms
-    return BurnRow(share.name, long_ms, short_ms, share.share, factor, share.road)
+    if share.factor is not None:
+        spent = budget_share(share.factor, long_ms, window_ms)
+        return BurnRow(share.name, long_ms, short_ms, spent, share.factor, share.road)
+    return BurnRow(share.name, long_ms, short_ms, share.share, share.share * window_ms / long_ms, share.road)
 
 
 def budget_share(factor: Fraction, long_ms: int, window_ms: int) -> Fraction:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from slo.burn import DEFAULT, Policy, table_rows
 from slo.model import Allowance, BurnRow, EventRatio
 from slo.openslo.faults import At, Finding, Promql, Report
 from slo.openslo.measures import Foreign, Measure, Own, measure
 from slo.openslo.model import AlertCondition, AlertPolicy, ConditionSpec, ObjectiveSpec, Slo, TimeWindow
 from slo.openslo.values import Duration
 from slo.periods import CalendarPeriods, Period, Rolling, Unit
-from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint, projection_lint
+from slo.rows import DAY_MS, HOUR_MS, lint, projection_lint
 from slo.slices import Method, Occurrences, RatioTimeslices, Timeslices
 from slo.text import duration
 
@@ -59,10 +60,12 @@ class Planned(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def plan(slos: tuple[Slo, ...], strict: bool = False, promql: Promql | None = None) -> Planned:
+def plan(
+    slos: tuple[Slo, ...], strict: bool = False, promql: Promql | None = None, policy: Policy = DEFAULT
+) -> Planned:
     """The plans of SLOs whose references are resolved; one that can't be computed is a fault, and gives none.
 
-    With `promql` queries are looked into.
+    With `promql` queries are looked into; `policy` is by which burn rows they are to be judged.
     """
     plans: list[Plan] = []
     findings: list[Finding] = []
@@ -73,7 +76,7 @@ def plan(slos: tuple[Slo, ...], strict: bool = False, promql: Promql | None = No
             plans += found
             _unjudged(slo, found, report)
             for it in found:
-                _lint(it, report)
+                _lint(it, report, policy)
         findings += report.findings
     return Planned(tuple(plans), tuple(dict.fromkeys(findings)))
 
@@ -191,17 +194,17 @@ def _unjudged(slo: Slo, plans: Sequence[Plan], report: Report) -> None:
         report.note(where, what, "receivers of midwatch.yaml are told, by the road of the condition's severity")
 
 
-def _lint(it: Plan, report: Report) -> None:
+def _lint(it: Plan, report: Report, policy: Policy) -> None:
     """What of the objective's burn rows and projection can't work as it stands."""
     unbounded = isinstance(it.measure, Own) and it.measure.per_ms is not None
     indicator = Allowance((), ()) if unbounded else EventRatio(())
-    rows = burn_rows(it.window_ms)
+    rows = table_rows(it.window_ms, policy)
     slice_ms = 0 if isinstance(it.method, Occurrences) else it.method.slice_ms
     target = it.at._replace(path=f"{it.at.path}.target")
     for text in lint(rows, it.window_ms, it.budget, indicator, slice_ms):
         what, _, remedy = text.partition("; ")
         report.warn(target, what, remedy or "use a longer window or a stricter target")
-    if not unbounded and (impossible := projection_lint(it.window_ms, it.budget)):
+    if not unbounded and (impossible := projection_lint(it.window_ms, it.budget, policy.projection_ms)):
         report.note(target, impossible, "nothing need be done: the burn rows page before")
     if it.window_ms < 2 * slice_ms:
         report.warn(it.at, "the window is shorter than two slices", "use a longer window or shorter slices")
