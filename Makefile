@@ -1,7 +1,7 @@
 # Midwatch: everything a clone needs. `make` alone says what there is.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-v2 test-exact lint wheel-test bench clean test-packages
+.PHONY: help up down test test-v2 test-exact ground-truth lint wheel-test bench clean test-packages
 
 BIN := .venv/bin
 # Modules are compiled when they are first imported: a third of the time of the installation otherwise
@@ -32,6 +32,11 @@ test-v2: .venv/.dev ## The agent's OOM tests on cgroup v2, in a guest machine ma
 test-exact: .venv/.dev test-packages ## OOM kills by the hundred against the number that was caused (KILLS=500)
 	@MIDWATCH_TEST_REQUIRE=1 MIDWATCH_TEST_KILLS=$(KILLS) \
 		$(BIN)/python -m pytest -q -s --timeout=3600 tests/exactness $(ARGS)
+
+ground-truth: REQUESTS ?= 100000
+ground-truth: .venv/.dev test-packages ## What is counted of 100,000 requests amid restarts, against what was answered
+	@MIDWATCH_TEST_REQUIRE=1 MIDWATCH_TEST_REQUESTS=$(REQUESTS) \
+		$(BIN)/python -m pytest -q -s --timeout=3600 tests/exactness/test_ground_truth.py $(ARGS)
 
 lint: .venv/.dev ## Style, types, and who may import whom
 	@$(BIN)/ruff check .

@@ -41,7 +41,7 @@ def as_rules(settings: Settings, files: Sequence[Path]) -> None:
 
 def in_force(settings: Settings) -> None:
     """A rule file of what the running service judges."""
-    told = ask(settings, "GET", "/api/slo/export", wait_seconds=WAIT_SECONDS)
+    told = ask(settings, "GET", "/api/slo/rules", wait_seconds=WAIT_SECONDS)
     _print(Rules(tuple(told["groups"]), tuple(told["left_out"])))
 
 

@@ -16,7 +16,7 @@ from dashboards.request import DAY_MS
 from dashboards.slo_rows import subject, where
 from dashboards.text import duration, number, percent, percent_split, stamp
 from dashboards.views import Meter, Option, Tile
-from slo.model import Allowance, Counts, EventRatio, Judgement, MinuteSlices, Objective, unit
+from slo.model import Counts, EventRatio, Judgement, MinuteSlices, Objective, unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,7 @@ def days_of(counts: Sequence[Counts], objective: Objective) -> tuple[Day, ...]:
     """Days with their share of the budget that the whole period allows: budget x total of all days."""
     allowed = objective.budget * sum(it.total for it in counts)
     found, spent_so_far = [], 0
-    allowance = isinstance(objective.indicator, Allowance)
+    allowance = objective.allowance
     for it in counts:
         spent_so_far += it.bad
         counted = it.total > 0
@@ -182,7 +182,7 @@ def _tiles(judgement: Judgement, days: Sequence[Day]) -> tuple[Tile, ...]:
     objective = judgement.objective
     bad, total = sum(it.counts.bad for it in days), sum(it.counts.total for it in days)
     left = 1 - Fraction(bad, total) / objective.budget if total > 0 else None
-    allowance = isinstance(objective.indicator, Allowance)
+    allowance = objective.allowance
     sli = 1 - Fraction(bad, total) if total > 0 and not allowance else None
     state = NO_DATA if left is None else mark("ok" if left > 0 else "crit", "kept" if left > 0 else "missed")
     budget, budget_unit = percent_split(left, 1)
@@ -210,7 +210,7 @@ def counted(bad: int, objective: Objective) -> str:
 
 def exposure(total: int, objective: Objective) -> str:
     """Total events in their unit."""
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return duration(total)
     return counted(total, objective)
 
@@ -233,7 +233,7 @@ def _row(day: Day, objective: Objective) -> DayRow:
 
 
 def _sli(day: Day, objective: Objective) -> str:
-    if isinstance(objective.indicator, Allowance) and day.counts.total > 0:
+    if objective.allowance and day.counts.total > 0:
         per_hour = Fraction(day.counts.bad * 3_600_000, day.counts.total)
         return f"{number(per_hour, 3)} per instance-hour"
     return " ".join(percent_split(day.sli)).strip()

@@ -14,7 +14,7 @@ from dashboards.page_views import BudgetCell, Unmeasured
 from dashboards.request import DAY_MS, HOUR_MS, MINUTE_MS
 from dashboards.text import NO_DATA, duration, number, percent, percent_split, times
 from dashboards.views import BurnCell, Meter, SloRow
-from slo.model import Allowance, Judgement, Objective, RowResult
+from slo.model import Judgement, Objective, RowResult
 from slo.rows import WORKBOOK
 
 MOST_COLUMNS = 12
@@ -119,7 +119,7 @@ def drill(desk: Desk, objective: Objective) -> str:
 def sli_text(judgement: Judgement) -> str:
     """The SLI, or for an allowance the rate per instance-hour; `no data` where there is none."""
     counts = judgement.counts
-    if isinstance(judgement.objective.indicator, Allowance):
+    if judgement.objective.allowance:
         return f"{_three(Fraction(counts.bad * HOUR_MS, counts.total))} / h" if counts.total > 0 else "no data"
     return " ".join(percent_split(judgement.sli)).strip()
 
@@ -141,7 +141,7 @@ def _left_text(left: Fraction | None, state: Mark) -> str:
 
 def _target(objective: Objective) -> str:
     """The target, short: an allowance as its number alone."""
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return number(objective.budget * HOUR_MS, 3)
     return objective.target_text
 

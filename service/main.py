@@ -29,6 +29,8 @@ from service.rules import RuleBook
 from service.selfmetrics import Own, ServiceCollector, gauges, registry
 from service.settings import Settings
 from service.slo_book import SloBook
+from service.slo_changes import drop_changes
+from service.slo_history import Trimmed, trim
 from service.source import StoreSource
 from service.store import Store
 from service.store_append import Bounds
@@ -38,6 +40,7 @@ from service.wire import Wire, wire
 _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 KEEP_SECONDS = 300
+HISTORY_SECONDS = 3600
 CLOSE_SECONDS = 10
 
 
@@ -129,10 +132,10 @@ def _assemble(
     )  # fmt: skip
     delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
     working = threading.Thread(target=rules.run, name="rules", daemon=True)
-    return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery, rules, working)
+    return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own, clock), delivery, rules, working)
 
 
-def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> BackgroundScheduler:
+def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own, clock: Callable[[], int]) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
     scheduler.add_job(pace.ask, "interval", seconds=settings.evaluate_seconds, id="evaluate")
 
@@ -143,8 +146,26 @@ def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> Backgr
             _LOG.exception("old data could not be put away")
             own.add("midwatch_server_errors_total", ("keep",))
 
+    def history() -> None:
+        try:
+            trimmed = trimmed_history(store, settings, clock())
+            own.add("midwatch_server_history_rows_total", ("thinned",), trimmed.thinned)
+            own.add("midwatch_server_history_rows_total", ("dropped",), trimmed.dropped)
+        except Exception:  # noqa: BLE001 - the next turn must come: counted, and in the log
+            _LOG.exception("old judgements could not be put away")
+            own.add("midwatch_server_errors_total", ("history",))
+
     scheduler.add_job(keep, "interval", seconds=KEEP_SECONDS, id="keep")
+    scheduler.add_job(history, "interval", seconds=HISTORY_SECONDS, id="history")
     return scheduler
+
+
+def trimmed_history(store: Store, settings: Settings, now_ms: int) -> Trimmed:
+    """Thin and drop what was judged long ago, and the oldest changes of objectives."""
+    keep = settings.retention.rollup_days * DAY_MS
+    write = store.database.write
+    found = trim(write, now_ms, settings.history.minute_days * DAY_MS, keep, settings.history.most_rows)
+    return found._replace(dropped=found.dropped + write(lambda cursor: drop_changes(cursor, now_ms - keep)))
 
 
 def _counted(

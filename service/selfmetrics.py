@@ -42,6 +42,10 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Connections that were one too many, or whose request's headers took too long.",
         ("reason",),
     ),
+    "midwatch_server_history_rows_total": (
+        "Stored judgements and changes of objectives that were thinned out, or dropped by age or bound.",
+        ("outcome",),
+    ),
     "midwatch_server_errors_total": ("Errors caught at the top of a loop.", ("loop",)),
 }
 OWN_GAUGES: dict[str, str] = {

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from alerts.signing import secret_key
 from alerts.thresholds import Thresholds
 from service.settings_burn import BurnSettings
+from service.settings_history import HistorySettings
 from service.settings_ingest import IngestSettings
 from service.settings_query import QuerySettings
 from service.settings_remote import RemoteSettings, checked_url, split_url
@@ -153,6 +154,9 @@ class Settings(BaseModel):
     slos_strict: bool = Field(False, description="OpenSLO to the letter: what its own examples get wrong is refused.")
     burn: BurnSettings = Field(
         default_factory=lambda: BurnSettings.model_validate({}), description="How objectives are judged."
+    )
+    history: HistorySettings = Field(
+        default_factory=lambda: HistorySettings.model_validate({}), description="How much of the judgements is kept."
     )
     evaluate_seconds: float = Field(15.0, ge=1, le=300, description="Time between two evaluations at most.")
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")

@@ -58,7 +58,7 @@ def objectives_in(
 
 def with_target(objective: Objective, target: Fraction, text: str) -> Objective:
     """The same with another target; an allowance has none."""
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return objective
     return replace(objective, budget=1 - target, target_text=text)
 
@@ -96,6 +96,8 @@ def why_not(objective: Objective) -> str | None:
         return "Composites are not tried over history yet; their members are."
     if objective.query is not None:
         return "Objectives of queries are not tried over history yet: those of counters are."
+    if objective.slices is not None and isinstance(objective.indicator, Allowance):
+        return "Slices of an allowance are not tried over history yet: its events are."
     if isinstance(objective.indicator, MinuteSlices):
         return "Objectives of minutes are not tried over history yet: those of counters are."
     if objective.calendar is not None:

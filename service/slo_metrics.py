@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from slo.model import Allowance, EventRatio, Judgement, State, unit
+from slo.model import EventRatio, Judgement, State, unit
 from slo.prometheus.words import window
 
 IDENTITY: Final = ("slo", "service", "node", "node_id", "registry")
@@ -67,7 +67,7 @@ def _told(found: dict[str, GaugeMetricFamily], key: tuple[str, ...], it: Judgeme
     kind = "rolling" if of.calendar is None else "calendar"
     found["info"].add_metric((*key, method, kind, of.target_text[:MOST_TEXT]), 1.0)
     _add(found["window_seconds"], key, Fraction(of.period_ms, 1000))
-    if not of.members and not isinstance(of.indicator, Allowance):
+    if not of.members and not of.allowance:
         _add(found["objective_ratio"], key, 1 - of.budget)
     _add(found["coverage_ratio"], key, it.coverage)
 
@@ -93,7 +93,7 @@ def _units(it: Judgement) -> tuple[int, int]:
     scale = unit(it.objective)
     if scale is not None:
         return scale, scale
-    if isinstance(it.objective.indicator, Allowance):
+    if it.objective.allowance:
         return 1, 1000
     scale = it.objective.indicator.scale if isinstance(it.objective.indicator, EventRatio) else 1
     return scale, scale

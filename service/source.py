@@ -25,6 +25,7 @@ from service import catalogue, desk, roster
 from service.evaluate import Evaluated
 from service.model import RangeSeries
 from service.ports import Readings, ask, rows_of
+from service.slo_history import read_burns
 from service.source_rows import container_rows, node_rows
 from service.store_layout import read_layout
 from slo.model import Counts, Judgement, Labels, Objective, Selector
@@ -83,12 +84,7 @@ class StoreSource:
     def burn_history(self, since_ms: int, until_ms: int, step_ms: int) -> Sequence[BurnLine]:
         """The last stored burn of each step, per objective."""
         steps = (until_ms - since_ms) // step_ms
-        rows = rows_of(
-            self._store.database,
-            "SELECT slo, service, scope, (at_ms - ? - 1) // ? AS step, arg_max(burn, at_ms) FROM judgements"
-            " WHERE at_ms > ? AND at_ms <= ? GROUP BY ALL",
-            [since_ms, step_ms, since_ms, until_ms],
-        )
+        rows = ask(self._store.database, lambda cursor: read_burns(cursor, since_ms, until_ms, step_ms))
         found: dict[tuple[str, str, str], list[float | None]] = defaultdict(lambda: [None] * steps)
         for slo, service, scope, step, burn in rows:
             if 0 <= step < steps:

@@ -5,6 +5,8 @@ GET  /metrics Prometheus's text       GET /faults   what is broken now
 POST /break?errors=0.3&latency=0.8&slow_start=5&leak=1&crash=1&oom=1
 POST /repair
 
+The answer to work says which process counted it and as which of its requests: X-Life, X-Number, X-Seconds.
+
 A fault that must survive a restart (leak, crash, slow_start, and the others with it) is kept under /state.
 """
 
@@ -18,6 +20,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +33,8 @@ LEAK_BYTES_PER_SECOND = 8 << 20
 CRASH_AFTER_SECONDS = 1.0
 UPSTREAMS = {"front": ("api", "worker"), "worker": ("api",)}
 STATE = Path(os.environ.get("SHOP_STATE", "/state"))
+LIFE = f"{socket.gethostname()}-{os.urandom(4).hex()}"
+"""This process among all that the container had."""
 
 
 class Metrics:
@@ -40,13 +45,16 @@ class Metrics:
         self._requests: dict[tuple[str, int], int] = {}
         self._buckets = [0] * (len(BOUNDS) + 1)
         self._seconds = 0.0
+        self._number = 0
 
-    def observe(self, method: str, code: int, seconds: float) -> None:
-        """Count one request."""
+    def observe(self, method: str, code: int, seconds: float) -> int:
+        """Count one request; which of all it was."""
         with self._lock:
             self._requests[method, code] = self._requests.get((method, code), 0) + 1
             self._buckets[next((i for i, bound in enumerate(BOUNDS) if seconds <= bound), len(BOUNDS))] += 1
             self._seconds += seconds
+            self._number += 1
+            return self._number
 
     def text(self) -> str:
         """Prometheus's text format."""
@@ -54,6 +62,8 @@ class Metrics:
             requests, buckets, seconds = dict(self._requests), list(self._buckets), self._seconds
         lines = ["# HELP http_requests_total Requests answered.", "# TYPE http_requests_total counter"]
         lines += [f'http_requests_total{{method="{m}",code="{c}"}} {n}' for (m, c), n in sorted(requests.items())]
+        lines += ["# HELP shop_life_info 1, with the name of this process.", "# TYPE shop_life_info gauge"]
+        lines.append(f'shop_life_info{{life="{LIFE}"}} 1')
         name = "http_request_duration_seconds"
         lines += [f"# HELP {name} Time to the answer.", f"# TYPE {name} histogram"]
         for index, bound in enumerate((*BOUNDS, "+Inf")):
@@ -189,18 +199,23 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(knobs.get("latency", 0.0))
         code = 500 if random.random() < knobs.get("errors", 0.0) else self._ask_others()
         seconds = time.monotonic() - started
-        self.server.metrics.observe("GET", code, seconds)
-        self._answer(code, f"{self.server.role} {code}\n")
+        number = self.server.metrics.observe("GET", code, seconds)
+        counted = {"X-Life": LIFE, "X-Number": str(number), "X-Seconds": repr(seconds)}
+        self._answer(code, f"{self.server.role} {code}\n", more=counted)
         say(f"GET / {code} {seconds * 1000:.1f} ms")
 
     def _ask_others(self) -> int:
         return max([200, *(ask(name) for name in UPSTREAMS.get(self.server.role, ()))])
 
-    def _answer(self, code: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
+    def _answer(
+        self, code: int, text: str, kind: str = "text/plain; charset=utf-8", more: Mapping[str, str] | None = None
+    ) -> None:
         body = text.encode()
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in (more or {}).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 

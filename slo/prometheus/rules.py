@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.judge import windows
-from slo.model import Allowance, BurnRow, Labels, Objective
+from slo.model import BurnRow, Labels, Objective
 from slo.prometheus import model
 from slo.prometheus.model import Group, LeftOut, Rule, identity
 from slo.prometheus.sources import Source, source
@@ -26,7 +26,7 @@ FAST_MS = 6 * HOUR_MS
 
 def budget_of(objective: Objective) -> Fraction:
     """The share of the recorded total that may be bad; of an allowance events per second of an instance."""
-    return objective.budget * 1000 if isinstance(objective.indicator, Allowance) else objective.budget
+    return objective.budget * 1000 if objective.allowance else objective.budget
 
 
 def left_out(objective: Objective) -> list[LeftOut]:
@@ -81,7 +81,7 @@ def _counted(objective: Objective, it: Source, window_ms: int) -> list[Rule]:
         Rule(f"{model.TOTAL}{text}", it.total(window_ms), labels),
         Rule(f"{model.BAD}{text}", it.bad(window_ms), labels),
     ]
-    if not isinstance(objective.indicator, Allowance):
+    if not objective.allowance:
         rules.append(Rule(f"{model.ERROR}{text}", f"{bad} / ({total} > 0)", at))
     rules.append(Rule(f"{model.BURN}{text}", divided(f"{bad} / ({total} > 0)", budget_of(objective)), at))
     rules.append(Rule(f"{model.COVERAGE}{text}", it.coverage(window_ms), labels))
@@ -117,7 +117,7 @@ def _meta(objective: Objective) -> list[Rule]:
     if objective.members:
         return rules
     budget = _vector(budget_of(objective))
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return [Rule(model.BUDGET, budget, labels), *rules]
     objective_rule = Rule(model.OBJECTIVE, _vector(1 - objective.budget), labels)
     return [objective_rule, Rule(model.BUDGET, budget, labels), *rules]

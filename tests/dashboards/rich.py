@@ -7,7 +7,8 @@ import random
 
 from alerts.model import AlertState, Evidence, Incident, Road, Silence, SilenceMatcher, Subject
 from dashboards.model import ContainerRow, DiskRow, Happening, LogLine, NodeRow, ServiceRow
-from slo.builtin import Catalogue, NodeName, ServiceFacts, builtin
+from slo.builtin import builtin
+from slo.indicators import Catalogue, NodeName, ServiceFacts
 from slo.model import Objective
 from tests.dashboards.fake import MINUTE, NOTHING, FakeSource, Minute, Tally, Wave
 

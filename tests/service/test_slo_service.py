@@ -147,7 +147,7 @@ def test_a_composite_is_judged_from_its_members(folder: Path, parts: Parts) -> N
 
 
 def test_what_is_judged_is_told_as_rules(parts: Parts) -> None:
-    found = ask(create_app(parts), "GET", "/api/slo/export").json()
+    found = ask(create_app(parts), "GET", "/api/slo/rules").json()
     ruled = {rule["labels"]["slo"] for group in found["groups"] for rule in group["rules"]}
     assert ruled == {"api"}
     assert "platform vulnerabilities: everything left out: No scanner reports to Midwatch." in found["left_out"]

@@ -69,10 +69,14 @@ class Stack:
         os.kill(pid, signal.SIGKILL)
         until(lambda: self._process(name).pid() is None, what=f"{name} is gone")
 
+    def end(self, name: str) -> None:
+        """Stop one of them as a service manager would."""
+        self._process(name).stop()
+
     def stop(self) -> None:
         """Stop both, the agent first."""
         for name in ("agent", "server"):
-            self._process(name).stop()
+            self.end(name)
 
     def get(self, path: str) -> Any:
         """The JSON of the service's answer."""
