@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from alerts.model import Evidence, Finding, Labels, Road, Subject
 from alerts.thresholds import Thresholds
-from slo.judge import present_burn
+from slo.ending import present_burn
 from slo.model import Allowance, Counts, Judgement, MinuteSlices, Objective, RowResult, unit
 from slo.text import counted, duration, number, percent, times, utc
 

@@ -190,6 +190,15 @@ def _cell_mark(result: RowResult) -> Mark:
     return mark("ok") if result.long_burn is not None else mark("quiet")
 
 
+_ENDINGS = {
+    "tail": "at the burn that both windows of the fastest row show, with what leaves the window meanwhile",
+    "clean-tail": "at the burn that both windows of the fastest row show, as if nothing bad left the window meanwhile",
+    "calendar": "at the burn that both windows of the fastest row show, within the present period",
+    None: "at the burn that both windows of the fastest row show",
+}
+"""By the formula that was used."""
+
+
 def _runs_out(judgement: Judgement) -> tuple[str, str]:
     left, at_ms = judgement.budget_remaining, judgement.exhausted_at_ms
     if left is None or not of_judgement(judgement).known:
@@ -199,7 +208,7 @@ def _runs_out(judgement: Judgement) -> tuple[str, str]:
     if at_ms is None:
         return "holds", "the present burn does not use the budget up"
     rest = at_ms - judgement.at_ms
-    return ("> 120 d" if rest > FAR_MS else _brief(rest)), "at the burn that both windows of the fastest row show"
+    return ("> 120 d" if rest > FAR_MS else _brief(rest)), _ENDINGS[judgement.ending]
 
 
 def budget_cell(desk: Desk, judgement: Judgement) -> BudgetCell:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from service.api_models import Asked, Model
-from slo.model import State
+from slo.model import Ending, State
 
 Road = Literal["page", "ticket"]
 Op = Literal["lt", "lte", "gt", "gte"]
@@ -104,6 +104,10 @@ class Judged(Model):
     projected_gone: bool = Field(description="The page for a budget that is soon gone holds.")
     exhausted_at: str | None = Field(description="When the budget is gone at the present burn, for people, in UTC.")
     exhausted_at_ms: int | None = Field(description="The same; null where it is not falling or already gone.")
+    ending: Ending | None = Field(
+        description="How: `tail` with what leaves the window meanwhile, `clean-tail` as if nothing bad did, "
+        "`calendar` within the present period."
+    )
     since: str | None = Field(description="The first sample of this objective, for people, in UTC.")
     since_ms: int | None = Field(description="The same; null before any came.")
 

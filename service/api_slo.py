@@ -99,6 +99,7 @@ def judged(it: Judgement) -> Judged:
         projected_gone=it.projected_gone,
         exhausted_at=_utc(it.exhausted_at_ms),
         exhausted_at_ms=it.exhausted_at_ms,
+        ending=it.ending,
         since=_utc(it.since_ms),
         since_ms=it.since_ms,
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from service.ports import Readings
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
+from service.slo_tails import Tails
 from slo.burn import DEFAULT, Policy
 from slo.composite import judge_composite
 from slo.held import HeldConditions
@@ -23,6 +24,7 @@ class Judging:
         self._store, self._policy, self._held = store, policy, HeldConditions()
         self._queried = None if engine is None else QueriedCounts(engine)
         self._sliced = SlicedCounts(store, revisions_of(store), policy)
+        self._tails = Tails(self.steps)
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged."""
@@ -47,7 +49,7 @@ class Judging:
         )
         if self._queried is not None:
             self._queried.begin()
-        judged = []
+        judged, counted_by = [], []
         for it in single:
             of, counts = it, dict[int, Counts]()
             if it.query is None and it.unmeasurable is None:
@@ -55,6 +57,9 @@ class Judging:
             elif it.unmeasurable is None:
                 of, counts = self._asked(it, now_ms)
             judged.append(judge(of, counts, now_ms, self._policy))
+            counted_by.append(counts)
+        for index, tail in self._tails.of(judged).items():
+            judged[index] = judge(judged[index].objective, counted_by[index], now_ms, self._policy, tail)
         judged += self._together([it for it in objectives if it.members], judged, now_ms)
         return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
 

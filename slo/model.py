@@ -196,6 +196,8 @@ def unit(objective: Objective) -> int | None:
     return None if objective.query is None else QUERY_UNIT
 
 
+Ending = Literal["clean-tail", "tail", "calendar"]
+"""How the end of a budget is told: of a window that rolls, as if nothing bad left it meanwhile, or with what leaves."""
 State = Literal["ok", "burning", "exhausted", "no-traffic", "unmeasured", "learning"]
 
 
@@ -241,6 +243,8 @@ class Judgement:
     """The projection page's condition holds."""
     in_part: bool = False
     """Too little of the objective's own window was observed: SLI and budget are of what was measured."""
+    ending: Ending | None = None
+    """How `exhausted_at_ms` is told; None where it is none."""
 
     @property
     def baseline(self) -> bool:
