@@ -113,7 +113,8 @@ def _runs_out(judgement: Judgement) -> str:
         return "it is spent already"
     if judgement.exhausted_at_ms is None:
         return "not at the present burn"
-    return f"{utc(judgement.exhausted_at_ms)}, in {duration(judgement.exhausted_at_ms - judgement.at_ms)}"
+    how = ", with what leaves the window until then" if judgement.ending == "tail" else ""
+    return f"{utc(judgement.exhausted_at_ms)}, in {duration(judgement.exhausted_at_ms - judgement.at_ms)}{how}"
 
 
 def _counted(objective: Objective, counts: Counts) -> str:

@@ -1,25 +1,42 @@
-"""What windows held at their begin, of objectives whose budget is on its way to its end: read once an hour.
+"""What windows held at their begin, of objectives whose budget is on its way to its end.
 
-Only those that burn above 1 need it, and of their windows only as much as leaves until the end; what is read holds
-until the next hour of old events leaves.
+Only those that burn above 1 need it, and of their windows only as much as leaves until the end. What was read is old:
+it holds as long as it reaches far enough.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from slo.model import Counts, Judgement, Objective
+from slo.model import Counts, Judgement, Labels, Objective
 from slo.rows import DAY_MS, HOUR_MS, MINUTE_MS
 from slo.tail import Leaving
 
-MOST_READ: Final = 50
-"""Objectives whose tail is read in one evaluation; the others are told as if nothing bad left, until the next."""
-MOST_KEPT: Final = 1_000
-MOST_STEPS: Final = 1_000
+MOST: Final = 200
+"""Objectives whose end is told with what leaves, the soonest first; the others as if nothing bad left."""
+MOST_READ: Final = 10
+"""Of these so many are read in one evaluation, the others in the next ones."""
+STEPS: Final = 64
+"""Steps in which a tail is read."""
+FRESH_MS: Final = 6 * HOUR_MS
+"""A tail is read again after this, for samples that came late."""
 Steps = Callable[[Sequence[Objective], Sequence[int]], list[list[Counts]]]
-_Key = tuple[Objective, int]
+_Key = tuple[str, str, Labels]
+
+
+class _Kept(NamedTuple):
+    objective: Objective
+    read_ms: int
+    counts: Sequence[Counts]
+
+    def serves(self, it: Judgement) -> bool:
+        """Whether it reaches beyond the end that a clean tail has; where more leaves than comes, the end is later."""
+        if self.objective != it.objective or not 0 <= it.at_ms - self.read_ms < FRESH_MS or not self.counts:
+            return False
+        needed_ms = min(_clean_ms(it) * 5 // 4, it.objective.window_ms)
+        return self.counts[-1].until_ms >= _begin_ms(it) + needed_ms
 
 
 class Tails:
@@ -28,37 +45,51 @@ class Tails:
     def __init__(self, steps: Steps) -> None:
         """`steps` counts contiguous steps of objectives, as they are judged."""
         self._steps = steps
-        self._kept: OrderedDict[_Key, list[Counts]] = OrderedDict()
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
 
     def of(self, judgements: Sequence[Judgement]) -> dict[int, list[Leaving]]:
         """The tails of those whose budget has an end within a window that rolls, by their index."""
         wanted = [
             index for index, it in enumerate(judgements) if it.ending == "clean-tail" and not it.objective.members
         ]
-        groups: dict[tuple[int, int], list[int]] = {}
+        wanted = sorted(wanted, key=lambda index: _clean_ms(judgements[index]))[:MOST]
+        reads, found = 0, {}
         for index in wanted:
             it = judgements[index]
-            size = _size(it)
-            if len(self._kept.get(_key(it), ())) < size:
-                groups.setdefault((it.objective.window_ms, size), []).append(index)
-        left = MOST_READ
-        for (_, size), indices in groups.items():
-            self._read([judgements[index] for index in indices[:left]], size)
-            left -= min(left, len(indices))
-        found = {index: self._kept.get(_key(judgements[index])) for index in wanted}
-        return {index: _leaving(judgements[index], counts) for index, counts in found.items() if counts}
+            kept = self._kept.get(_key(it.objective))
+            if kept is None or not kept.serves(it):
+                if reads == MOST_READ:
+                    continue
+                reads += 1
+                kept = self._read(it)
+            found[index] = _leaving(it, kept.counts)
+        return found
 
-    def _read(self, judgements: Sequence[Judgement], size: int) -> None:
-        if not judgements:
-            return
-        step_ms, begin_ms = _step_ms(judgements[0]), _begin_ms(judgements[0])
-        edges = [begin_ms + index * step_ms for index in range(size + 1)]
-        found = self._steps([it.objective for it in judgements], edges)
-        for it, counts in zip(judgements, found, strict=True):
-            self._kept[_key(it)] = counts
-            self._kept.move_to_end(_key(it))
-        while len(self._kept) > MOST_KEPT:
+    def _read(self, it: Judgement) -> _Kept:
+        """From the window's begin on, to two and a half times the end that a clean tail has."""
+        step_ms, begin_ms = _step_ms(it), _begin_ms(it)
+        horizon_ms = min(_clean_ms(it) * 5 // 2, it.objective.window_ms)
+        step_ms *= max(1, -(-horizon_ms // (step_ms * STEPS)))
+        first_ms = begin_ms // step_ms * step_ms
+        edges = range(first_ms, begin_ms + horizon_ms + step_ms, step_ms)
+        kept = _Kept(it.objective, it.at_ms, self._steps([it.objective], edges)[0])
+        self._kept[_key(it.objective)] = kept
+        self._kept.move_to_end(_key(it.objective))
+        while len(self._kept) > 2 * MOST:
             self._kept.popitem(last=False)
+        return kept
+
+
+def _key(it: Objective) -> _Key:
+    return it.slo, it.service, it.scope
+
+
+def _begin_ms(it: Judgement) -> int:
+    return it.at_ms - it.objective.window_ms
+
+
+def _clean_ms(it: Judgement) -> int:
+    return (it.exhausted_at_ms or it.at_ms) - it.at_ms
 
 
 def _step_ms(it: Judgement) -> int:
@@ -67,33 +98,13 @@ def _step_ms(it: Judgement) -> int:
     return step_ms if it.objective.slices is None else max(step_ms, it.objective.slices.slice_ms)
 
 
-def _begin_ms(it: Judgement) -> int:
-    step_ms = _step_ms(it)
-    return (it.at_ms - it.objective.window_ms) // step_ms * step_ms
-
-
-def _key(it: Judgement) -> _Key:
-    return it.objective, _begin_ms(it)
-
-
-def _size(it: Judgement) -> int:
-    """Steps that leave until twice the time that a clean tail has, which is enough but where more than half leaves.
-
-    Rounded up to a power of two, so that objectives of a kind are read together and seldom anew.
-    """
-    step_ms = _step_ms(it)
-    clean_ms = (it.exhausted_at_ms or it.at_ms) - it.at_ms
-    steps = min(2 * clean_ms, it.objective.window_ms) // step_ms + 2
-    return int(min(MOST_STEPS, max(16, 1 << (steps - 1).bit_length()), it.objective.window_ms // step_ms))
-
-
 def _leaving(it: Judgement, counts: Sequence[Counts]) -> list[Leaving]:
     """Steps from the window's begin on, which lies within the first of them: of that what still is in the window."""
-    since_ms = it.at_ms - it.objective.window_ms
+    since_ms = _begin_ms(it)
     found = []
     for one in counts:
-        length = one.until_ms - one.since_ms
-        ms = min(length, one.until_ms - since_ms)
-        if ms > 0:
+        if one.until_ms > since_ms:
+            length = one.until_ms - one.since_ms
+            ms = min(length, one.until_ms - since_ms)
             found.append(Leaving(ms, one.bad * ms // length, one.total * ms // length))
     return found

@@ -86,16 +86,17 @@ def _burning(count: int, at_ms: int = NOW) -> list[Judgement]:
     return [replace(judge(replace(of, slo=str(it)), counts, NOW), at_ms=at_ms) for it in range(count)]
 
 
-def test_a_tail_is_read_once_an_hour_and_for_all_together() -> None:
+def test_a_tail_is_read_once_and_serves_while_it_reaches_far_enough() -> None:
     reader = Reader()
     tails = Tails(reader)
-    assert len(tails.of(_burning(3))) == 3
-    assert len(tails.of(_burning(3))) == 3
-    assert reader.read == [(3, 64)]  # a day, twice: 25 hours until a clean end
-    begin = NOW // HOUR * HOUR + HOUR
-    later = [replace(it, at_ms=begin, exhausted_at_ms=begin + DAY) for it in _burning(3)]
-    assert len(tails.of(later)) == 3
-    assert len(reader.read) == 2
+    for hours in (0, 1, 5):
+        now_ms = NOW + hours * HOUR
+        assert len(tails.of([replace(it, at_ms=now_ms, exhausted_at_ms=now_ms + DAY) for it in _burning(3)])) == 3
+    assert reader.read == [(1, 60)] * 3  # two and a half days, by the hour
+    tails.of([replace(it, exhausted_at_ms=NOW + 5 * DAY) for it in _burning(1)])
+    assert reader.read[3:] == [(1, 60)]
+    tails.of([replace(it, at_ms=NOW + 7 * HOUR, exhausted_at_ms=NOW + DAY) for it in _burning(1)])
+    assert len(reader.read) == 5  # it is no longer fresh
 
 
 def test_what_does_not_burn_is_not_read() -> None:
@@ -105,16 +106,18 @@ def test_what_does_not_burn_is_not_read() -> None:
     assert reader.read == []
 
 
-def test_beyond_the_bound_they_come_in_the_next_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beyond_the_bound_they_come_in_the_next_evaluations_the_soonest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slo_tails, "MOST_READ", 2)
+    monkeypatch.setattr(slo_tails, "MOST", 5)
     reader = Reader()
     tails = Tails(reader)
-    assert [len(tails.of(_burning(5))) for _ in range(3)] == [2, 4, 5]
-    assert [it for it, _ in reader.read] == [2, 2, 1]
+    burning = [replace(it, exhausted_at_ms=NOW + (9 - index) * HOUR) for index, it in enumerate(_burning(6))]
+    assert [sorted(tails.of(burning)) for _ in range(3)] == [[4, 5], [2, 3, 4, 5], [1, 2, 3, 4, 5]]
+    assert len(reader.read) == 5
 
 
 def test_the_first_step_is_what_of_it_still_is_in_the_window() -> None:
-    (found,) = Tails(Reader()).of(_burning(1)).values()
-    assert found[0].ms == HOUR - (NOW % HOUR) if NOW % HOUR else HOUR
+    (found,) = Tails(Reader()).of([replace(it, exhausted_at_ms=NOW + DAY) for it in _burning(1, NOW + 60_000)]).values()
+    assert found[0].ms == HOUR - (NOW + 60_000) % HOUR
     assert found[0].total == 1000 * found[0].ms // HOUR
     assert {it.ms for it in found[1:]} == {HOUR}
