@@ -19,11 +19,11 @@ from service.api_models_slo import (
     RowModel,
     WindowCounts,
 )
-from service.settings_burn import BurnSettings
+from service.settings_burn import OWN_ROWS, BurnSettings
 from service.slo_book import Shelf
 from service.slo_promql import why_not
 from slo.burn import DEFAULT, Policy
-from slo.model import Allowance, Counts, Judgement, Objective, RowResult
+from slo.model import Counts, Judgement, Objective, RowResult
 from slo.openslo.faults import Finding
 from slo.openslo.plans import plan
 from slo.openslo.resolve import load
@@ -31,9 +31,6 @@ from slo.periods import CalendarPeriods
 from slo.rows import TABLES, RowTable, burn_rows
 from slo.text import utc
 from slo.wording import indicator_text, units
-
-OWN_ROWS = "own"
-"""What rows that are set one by one are called among the tables."""
 
 
 def ratio(value: Fraction | None) -> float | None:
@@ -55,7 +52,7 @@ def _utc(at_ms: int | None) -> str | None:
 def judged(it: Judgement) -> Judged:
     """One objective as it was judged."""
     of, unit = it.objective, units(it.objective)
-    target = None if of.members or isinstance(of.indicator, Allowance) else 1 - of.budget
+    target = None if of.members or of.allowance else 1 - of.budget
     return Judged(
         slo=of.slo,
         service=of.service,
@@ -147,7 +144,7 @@ def burn(settings: BurnSettings, period_ms: int) -> Burn:
     policy = settings.policy()
     own = [RowTable(OWN_ROWS, "service.burn.rows, each with its source", policy.made_for_ms, policy.rows)]
     return Burn(
-        table=OWN_ROWS if settings.rows else settings.table,
+        table=settings.named,
         period_ms=period_ms,
         min_bad=policy.min_bad,
         min_total=policy.min_total,

@@ -24,6 +24,7 @@ from service import (
     routes_prometheus,
     routes_records,
     routes_remote_write,
+    routes_report,
     routes_slo,
 )
 from service.api import ApiFault
@@ -59,6 +60,7 @@ def create_app(parts: Parts) -> FastAPI:
     routes_data.add(app, parts)
     routes_slo.add(app, parts)
     routes_backtest.add(app, parts)
+    routes_report.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)
     _add_faults(app, parts)

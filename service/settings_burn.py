@@ -15,6 +15,8 @@ from slo.rows import DAY_MS, HOUR_MS, MINUTE_MS, TABLES, RowShare
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 _DURATION = r"^[0-9]{1,5}[mhd]$"
+OWN_ROWS = "own"
+"""What rows that are set one by one are called among the tables."""
 MOST_MS = 366 * DAY_MS
 
 
@@ -87,6 +89,15 @@ class BurnSettings(BaseModel):
         if self.rows and "table" in self.model_fields_set:
             raise ValueError("rows stand in the place of a table; remove table or rows")
         return self
+
+    @property
+    def named(self) -> str:
+        """What the rows in force are called."""
+        return OWN_ROWS if self.rows else self.table
+
+    def with_table(self, name: str) -> BurnSettings:
+        """The same guard with the rows of a table."""
+        return BurnSettings.model_validate({"table": name, "min_bad": self.min_bad, "min_total": self.min_total})
 
     def policy(self) -> Policy:
         """The same as judging takes it; the fastest row is the first."""

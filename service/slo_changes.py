@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 from service.store_db import Cursor
-from slo.definition import Definition, Difference, completed, definition, differences
+from slo.definition import Definition, completed, definition, differences
+from slo.history import Change, Key
 from slo.model import Labels, Objective
 from slo.openslo.objectives import REFUSED
 
 MOST_CHANGES: Final = 100_000
 """Rows that are kept; beyond, the oldest go, but never the last one of an objective."""
-Key = tuple[str, str, Labels]
 Promised = dict[Key, Definition]
 """The promise of every objective that there is."""
-Kind = Literal["appeared", "changed", "vanished"]
-
-
-class Change(NamedTuple):
-    """One change of one objective; `before` and `after` are None where there was or is none."""
-
-    at_ms: int
-    slo: str
-    service: str
-    scope: Labels
-    kind: Kind
-    before: Definition | None
-    after: Definition | None
-
-    @property
-    def differences(self) -> tuple[Difference, ...]:
-        """What is not as it was."""
-        return () if self.before is None or self.after is None else differences(self.before, self.after)
 
 
 class Promises:

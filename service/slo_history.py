@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from service.store_db import Cursor
+from slo.history import Point, Run
 from slo.model import Judgement, Labels
 
 STEP_MS: Final = 60_000
@@ -28,31 +29,6 @@ _EVERY: Final = (
     f"(SELECT {_COLUMNS}, {HOLDS_MS} AS holds_ms FROM judgements UNION ALL "  # noqa: S608 - constants of ours
     f"SELECT {_COLUMNS}, {THIN_HOLDS_MS} AS holds_ms FROM judgement_hours)"
 )
-
-
-class Point(NamedTuple):
-    """One stored judgement; None where it was not known, or was stored before there was such a column."""
-
-    at_ms: int
-    state: str
-    burn: float | None
-    remaining: float | None
-    bad: int | None
-    total: int | None
-    observed_ms: int | None
-    expected_ms: int | None
-    target: str | None
-    budget: str | None
-    """The share that may be bad, exact: `1/1000`."""
-    window_ms: int | None
-
-
-class Run(NamedTuple):
-    """A stretch of time `[since, until)` in which judgements said one state; between runs nothing was judged."""
-
-    state: str
-    since_ms: int
-    until_ms: int
 
 
 class Trimmed(NamedTuple):

@@ -92,7 +92,7 @@ class SlicedCounts:
         book, until = self._books.get((indicator, rule)), until_ms // rule.slice_ms + 1
         if book is None:
             return max(windows_ms, default=0) // rule.slice_ms <= FEW
-        kept = _valid_ms(book.revision, self._revisions(indicator))
+        kept = valid_ms(book.revision, self._revisions(indicator))
         return until - (book.until if kept is None else min(book.until, kept // rule.slice_ms + 1)) <= FEW
 
     def of(
@@ -138,7 +138,7 @@ class SlicedCounts:
         book = self._books.get((indicator, rule))
         if book is None or first < book.first or revision is None:
             book = _Book(first, *_nothing(), None)
-        kept = _valid_ms(book.revision, revision)
+        kept = valid_ms(book.revision, revision)
         good = book.until if kept is None else min(book.until, -(-(kept + 1) // rule.slice_ms))
         good = max(good, first)
         old = slice(first - book.first, good - book.first)
@@ -188,8 +188,8 @@ def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) ->
     return replace(counts, bad=bad, total=total, events=(counts.bad, counts.total))
 
 
-def _valid_ms(before: Revision | None, now: Revision | None) -> int | None:
-    """Up to when slices judged before still hold; None where all do."""
+def valid_ms(before: Revision | None, now: Revision | None) -> int | None:
+    """Up to when what was counted before still holds; None where all does."""
     if before is None or now is None or before.late != now.late:
         return 0
     known = dict(zip(before.numbers.tolist(), before.last_ms.tolist(), strict=True))

@@ -79,7 +79,7 @@ def _method(objective: Objective) -> str:
         case RatioTimeslices(slice_ms):
             return f"RatioTimeslices of {duration(slice_ms)}"
         case None:
-            return "Allowance" if isinstance(objective.indicator, Allowance) else "Occurrences"
+            return "Allowance" if objective.allowance else "Occurrences"
 
 
 def _indicator(objective: Objective) -> str:

@@ -269,7 +269,7 @@ def test_without_javascript_everything_is_there_but_the_live_part(browser: Brows
 def test_a_report_is_printed_from_what_the_server_drew(visit: Open) -> None:
     page = visit("/reports?slo=request-availability&service=shop/api").page
     page.emulate_media(media="print")
-    expect(page.locator(".printed svg path")).to_be_visible()
+    expect(page.locator("svg.plot").first).to_be_visible()
     expect(page.locator(".top")).to_be_hidden()
 
 

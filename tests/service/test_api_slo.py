@@ -81,7 +81,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in document["paths"].items():
-        if path.startswith(ENGINE) and path != "/api/slo/backtest":
+        if path.startswith(ENGINE):
             yield from ((path, method, operation) for method, operation in methods.items())
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from service.slo_changes import Change, Promises, drop_changes, last_promises, read_changes
+from service.slo_changes import Promises, drop_changes, last_promises, read_changes
 from service.store_db import Database
 from slo.builtin import Catalogue, ServiceFacts, builtin
 from slo.definition import Difference, definition
+from slo.history import Change
 from slo.model import Objective
 from slo.openslo.objectives import refused
 from slo.periods import CalendarPeriods

@@ -10,9 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from service.slo_history import Run, read_burns, read_points, read_runs, trim, write_history
+from service.slo_history import read_burns, read_points, read_runs, trim, write_history
 from service.store_db import Database
 from slo.builtin import Catalogue, ServiceFacts, builtin
+from slo.history import Run
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, State
 

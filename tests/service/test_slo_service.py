@@ -85,7 +85,10 @@ def test_a_file_is_tried_over_what_is_stored(parts: Parts) -> None:
     [
         ({"files": {"a.yaml": with_line("0.999", "7")}, "since_ms": 1}, "a.yaml:28: spec.objectives[0].target"),
         ({"files": {"a.yaml": GOOD}, "since_ms": 2**51}, "since_ms must be before until_ms"),
-        ({"files": {}, "since_ms": 1, "target_percent": "100"}, "files, target_percent"),
+        (
+            {"files": {}, "since_ms": 1, "target_percent": "100"},
+            "files has too few items; write at least 1; target_percent has not its form",
+        ),
     ],
 )
 def test_what_can_not_be_tried_is_refused(parts: Parts, asked: object, said: str) -> None:

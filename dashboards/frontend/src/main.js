@@ -72,6 +72,17 @@ document.addEventListener('submit', async event => {
 document.addEventListener('change', event => {
   if (event.target.matches('[data-filter] select')) event.target.form.requestSubmit();
 });
+// days are the reader's own, until another zone was asked for; a period of a name needs no ends
+const days = $('[data-zone]');
+if (days && !new URLSearchParams(location.search).get('zone')) days.value = place;
+days?.form.addEventListener('submit', () => {
+  const {period, from, to} = days.form.elements;
+  if (period.value) from.disabled = to.disabled = true;
+  else period.disabled = true;
+});
+for (const end of days ? [days.form.elements.from, days.form.elements.to] : []) {
+  end.addEventListener('input', () => (days.form.elements.period.value = ''));
+}
 // empty fields stay out of the address
 $('[data-filter]')?.addEventListener('submit', event => {
   for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
