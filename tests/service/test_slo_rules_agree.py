@@ -226,7 +226,7 @@ def test_ratios_agree_at_moments_of_the_past(both: Both) -> None:
     asked = 0
     for app in APPS:
         for window_ms in (14 * MINUTE, 84 * MINUTE, 6 * HOUR):
-            for at_ms in (latest - random.integers(0, 5 * DAY, 3)).tolist():
+            for at_ms in (latest - random.integers(0, 5 * DAY, 2)).tolist():
                 at_ms = at_ms // 1000 * 1000 + 500  # no sample stands at a window's begin, which Prometheus 2 holds
                 text = window(window_ms)
                 one = f'sum(increase(agree_total{{app="{app}",code="500"}}[{text}]))'
@@ -235,7 +235,7 @@ def test_ratios_agree_at_moments_of_the_past(both: Both) -> None:
                 low, high = both.bounds(app, window_ms, at_ms)
                 assert low <= float(found["value"][1]) <= high, (app, text, at_ms)
                 asked += 1
-    assert asked == 54
+    assert asked == 36
 
 
 @needs_prometheus
