@@ -74,7 +74,7 @@ def backtest(
 def findings_of(files: Sequence[Path], strict: bool, policy: Policy = DEFAULT) -> tuple[Finding, ...]:
     """Everything there is to say of OpenSLO files, together: documents, references, and what can't be computed."""
     from service.slo_files import read_texts
-    from slo.openslo.plans import plan
+    from slo.openslo.plans import indicators, plan
     from slo.openslo.resolve import load
 
     if not files:
@@ -83,8 +83,9 @@ def findings_of(files: Sequence[Path], strict: bool, policy: Policy = DEFAULT) -
 
     texts = read_texts([str(it) for it in files])
     found = load(texts.texts, strict)
-    findings = (*texts.faults, *found.findings, *plan(found.slos, strict, why_not, policy).findings)
-    return tuple(sorted(findings, key=lambda it: (it.at.file, it.at.line)))
+    own = indicators(found.documents, strict, why_not)
+    findings = (*texts.faults, *found.findings, *own, *plan(found.slos, strict, why_not, policy).findings)
+    return tuple(sorted(dict.fromkeys(findings), key=lambda it: (it.at.file, it.at.line)))
 
 
 def yaml_files(folder: Path) -> list[Path]:

@@ -139,6 +139,18 @@ def lint(
     ]
 
 
+def condition_lint(rows: Sequence[BurnRow], budget: Fraction, indicator: Indicator | None = None) -> list[str]:
+    """Conditions of alert policies that ask for a higher burn than there can be."""
+    if isinstance(indicator, Allowance):
+        return []
+    high = [it for it in rows if it.op == "gte" and it.factor * budget > 1]
+    return [text for row in rows if row.op == "gt" and (text := _unreachable(row, budget))] + [
+        f"row {it.name} can never fire: {number(it.factor)}x of a budget of {percent(budget)} is "
+        f"{percent(it.factor * budget)} of all events; use a stricter target"
+        for it in high
+    ]
+
+
 def projection_lint(window_ms: int, budget: Fraction, within_ms: int = 2 * HOUR_MS) -> str | None:
     """Whether a whole budget outlasts the projection page's time even while everything fails: P x b > within."""
     least = window_ms * budget

@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple
 from slo.burn import DEFAULT, Policy, table_rows
 from slo.model import Allowance, BurnRow, EventRatio
 from slo.openslo.faults import At, Finding, Promql, Report
-from slo.openslo.measures import Foreign, Measure, Own, measure
-from slo.openslo.model import AlertCondition, AlertPolicy, ConditionSpec, ObjectiveSpec, Slo, TimeWindow
+from slo.openslo.measures import Foreign, Measure, Own, look_into, measure
+from slo.openslo.model import AlertCondition, AlertPolicy, ConditionSpec, Document, ObjectiveSpec, Sli, Slo, TimeWindow
 from slo.openslo.values import Duration
 from slo.periods import CalendarPeriods, Period, Rolling, Unit
-from slo.rows import DAY_MS, HOUR_MS, lint, projection_lint
+from slo.rows import DAY_MS, HOUR_MS, condition_lint, lint, projection_lint
 from slo.slices import Method, Occurrences, RatioTimeslices, Timeslices
 from slo.text import duration
 
@@ -80,6 +80,17 @@ def plan(
                 _lint(it, report, policy)
         findings += report.findings
     return Planned(tuple(plans), tuple(dict.fromkeys(findings)))
+
+
+def indicators(documents: Sequence[Document], strict: bool, promql: Promql) -> tuple[Finding, ...]:
+    """What there is to say of the queries of indicators that are documents of their own, named by an SLO or not."""
+    found: list[Finding] = []
+    for it in documents:
+        if isinstance(it, Sli):
+            report = Report(it.at.file, strict, promql=promql)
+            look_into(it.spec, report)
+            found += report.findings
+    return tuple(found)
 
 
 def why_not(plan: Plan) -> str | None:
@@ -221,6 +232,9 @@ def _lint(it: Plan, report: Report, policy: Policy) -> None:
     for text in lint(rows, it.window_ms, it.budget, indicator, slice_ms):
         what, _, remedy = text.partition("; ")
         report.warn(target, what, remedy or "use a longer window or a stricter target")
+    for text in condition_lint(it.conditions, it.budget, indicator):
+        what, _, remedy = text.partition("; ")
+        report.warn(target, what, remedy)
     if not unbounded and (impossible := projection_lint(it.window_ms, it.budget, policy.projection_ms)):
         report.note(target, impossible, "nothing need be done: the burn rows page before")
     if it.window_ms < 2 * slice_ms:
