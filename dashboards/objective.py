@@ -22,6 +22,7 @@ from dashboards.slo_rows import (
     service_href,
     sli_text,
     subject,
+    try_href,
     where,
 )
 from dashboards.slo_views import BurnLineRow, Link, ObjectiveView
@@ -135,7 +136,7 @@ def _judged_points(desk: Desk, objective: Objective, since_ms: int) -> tuple[Bur
 
 def _links(desk: Desk, objective: Objective) -> tuple[Link, ...]:
     report = f"{report_href(objective)}&{urlencode({'range': '30d'})}"
-    found = [Link("Report", report), Link("Runbook", "/runbooks/slo-burn")]
+    found = [Link("Try", try_href(objective)), Link("Report", report), Link("Runbook", "/runbooks/slo-burn")]
     if objective.service == PLATFORM:
         ids = dict(objective.scope)
         node = ids.get("node_id") or ids.get("node")

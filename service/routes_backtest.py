@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api import ApiFault, asked_as
-from service.api_backtest import FaultyTexts, answer
+from service.api_backtest import FaultyTexts, Outcome, outcome, told
 from service.api_models import asked_with, faults
 from service.api_models_backtest import BacktestAsked, BacktestTold, Refused
 from service.api_slo import finding
@@ -52,9 +52,20 @@ class Turns:
             self._limiter.release()
 
 
-def add(app: FastAPI, parts: Parts) -> None:
+class Bench:
+    """Where backtests are run, for the API and the page: what one read the other needs not read again."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._turns = parts, Turns()
+        self._histories = Histories(parts.store, parts.queries.engine)
+
+    async def run(self, asked: BacktestAsked) -> Outcome:
+        """What was asked, tried; raises ApiFault."""
+        return await self._turns.run(lambda: outcome(self._parts, self._histories, asked))
+
+
+def add(app: FastAPI, parts: Parts, bench: Bench) -> None:
     """The route."""
-    turns, histories = Turns(), Histories(parts.store, parts.queries.engine)
 
     @app.post(
         "/api/slo/backtest", tags=["objectives"], response_model=BacktestTold,
@@ -64,9 +75,10 @@ def add(app: FastAPI, parts: Parts) -> None:
     async def backtest(request: Request) -> BacktestTold:
         """Try objectives over stored history: budget, pages and tickets, beside those in force and other targets."""
         asked = asked_as(BacktestAsked, await body_of(request, MOST_BYTES))
-        return await turns.run(lambda: answer(parts, histories, asked))
+        found = await bench.run(asked)
+        return await run_in_threadpool(told, found, parts.settings.burn.named)
 
     @app.exception_handler(FaultyTexts)
     async def of_texts(_: Request, fault: FaultyTexts) -> Response:
-        told = Refused(error=str(fault), faults=[finding(it) for it in fault.faults])
-        return JSONResponse(told.model_dump(), fault.status)
+        refused = Refused(error=str(fault), faults=[finding(it) for it in fault.faults])
+        return JSONResponse(refused.model_dump(), fault.status)

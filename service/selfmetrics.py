@@ -46,6 +46,7 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Stored judgements and changes of objectives that were thinned out, or dropped by age or bound.",
         ("outcome",),
     ),
+    "midwatch_server_digests_total": ("Digests put into the outbox.", ("receiver",)),
     "midwatch_server_errors_total": ("Errors caught at the top of a loop.", ("loop",)),
 }
 OWN_GAUGES: dict[str, str] = {

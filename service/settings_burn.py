@@ -95,8 +95,10 @@ class BurnSettings(BaseModel):
         """What the rows in force are called."""
         return OWN_ROWS if self.rows else self.table
 
-    def with_table(self, name: str) -> BurnSettings:
-        """The same guard with the rows of a table."""
+    def with_table(self, name: str | None) -> BurnSettings:
+        """The same guard with the rows of a table; the rows in force where none is named, or by their own name."""
+        if name in (None, OWN_ROWS):
+            return self
         return BurnSettings.model_validate({"table": name, "min_bad": self.min_bad, "min_total": self.min_total})
 
     def policy(self) -> Policy:

@@ -14,8 +14,8 @@ from service.slo_histories import MINUTE_MS, Histories, longest_ms
 from service.slo_promql import why_not as no_query
 from slo.backtest import Backtest, backtest
 from slo.burn import DEFAULT, Policy, rows_of
-from slo.compare import Difference, difference
-from slo.model import Allowance, MinuteSlices, Objective
+from slo.compare import Tried, difference
+from slo.model import Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import plan
@@ -31,19 +31,6 @@ FINEST_MS: Final = 10_000
 
 class BacktestFault(ServiceFault):
     """What can't be tried."""
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One objective as asked for and, where one of its name is in force, that one; or why it can't be tried."""
-
-    objective: Objective
-    asked: Backtest | None
-    in_force: Backtest | None
-    difference: Difference | None
-    what_if: tuple[Backtest, ...]
-    """The same with other targets."""
-    why_not: str | None
 
 
 @dataclass(frozen=True)
@@ -122,8 +109,6 @@ def _histories(
     """The objective with its history, of a composite its members with theirs; or why there is none."""
     if objective.unmeasurable is not None:
         return objective.unmeasurable
-    if objective.slices is not None and isinstance(objective.indicator, Allowance | MinuteSlices):
-        return "Slices of a built-in indicator of minutes, or of an allowance, are not tried over history yet."
     every = _members(objective, among, ()) if objective.members else [objective]
     if len(every) < max(1, len(objective.members)):
         return "One of its members is no objective of its own."

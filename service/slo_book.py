@@ -10,10 +10,10 @@ from service.slo_files import fingerprint, read_texts
 from service.slo_promql import why_not
 from slo.burn import DEFAULT, Policy
 from slo.openslo.faults import Finding
-from slo.openslo.model import Document
+from slo.openslo.model import Document, Slo
 from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import Plan, Planned, plan
-from slo.openslo.resolve import load
+from slo.openslo.resolve import Loaded, load
 
 _LOG = logging.getLogger(__name__)
 LOOK_MS: Final = 5_000
@@ -31,6 +31,8 @@ class Shelf(NamedTuple):
     plans: tuple[Plan, ...] = ()
     documents: tuple[Document, ...] = ()
     """In force, as written."""
+    slos: tuple[Slo, ...] = ()
+    """In force, with what they name in their place."""
     faults: tuple[Finding, ...] = ()
     warnings: tuple[Finding, ...] = ()
     """Warnings and notes on the files as they are."""
@@ -70,7 +72,7 @@ class SloBook:
         self._seen = seen
         found = read_texts(self._paths)
         texts = dict(found.texts)
-        planned, documents, findings = self._planned(texts)
+        planned, loaded, findings = self._planned(texts)
         self.faults = (*found.faults, *(it for it in findings if it.level == "error"))
         for it in (*found.faults, *findings):
             if it.level != "note":
@@ -80,12 +82,14 @@ class SloBook:
         self.shelf = self.shelf._replace(files=files, faults=self.faults, warnings=told)
         if self.faults:
             texts = self._mended(texts)
-            planned, documents, findings = self._planned(texts)
+            planned, loaded, findings = self._planned(texts)
             if any(it.level == "error" for it in findings):
                 return
         self._good = texts
         self.in_force = objectives_of(planned.plans, self._policy)
-        self.shelf = self.shelf._replace(good=tuple(sorted(texts)), plans=planned.plans, documents=documents)
+        self.shelf = self.shelf._replace(
+            good=tuple(sorted(texts)), plans=planned.plans, documents=loaded.documents, slos=loaded.slos
+        )
 
     def _mended(self, texts: Mapping[str, str]) -> dict[str, str]:
         """The texts, with each faulty file as it was when it was good last; one that never was is left out."""
@@ -93,7 +97,7 @@ class SloBook:
         kept = {file: text for file, text in texts.items() if file not in faulty}
         return kept | {file: self._good[file] for file in faulty if file in self._good}
 
-    def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, tuple[Document, ...], tuple[Finding, ...]]:
+    def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, Loaded, tuple[Finding, ...]]:
         loaded = load(sorted(texts.items()), self._strict)
         planned = plan(loaded.slos, self._strict, why_not, self._policy)
-        return planned, loaded.documents, (*loaded.findings, *planned.findings)
+        return planned, loaded, (*loaded.findings, *planned.findings)

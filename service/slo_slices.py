@@ -17,7 +17,8 @@ from service.ports import Readings
 from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
-from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness
+from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
+from slo.stepped import part_of
 
 MOST_BOOKS: Final = 200
 """Objectives whose slices are kept in memory."""
@@ -172,14 +173,7 @@ class SlicedCounts:
         )
         if not measured or found.total <= 0:
             return 0, 0
-        return badness(rule, part_of(indicator, found)), 1
-
-
-def part_of(indicator: Indicator, counts: Counts) -> Slice:
-    """What a slice counted; of an allowance the events in `per_ms`, of which a target of 0.9 allows a tenth of one."""
-    if isinstance(indicator, Allowance):
-        return Slice(counts.bad * indicator.per_ms, counts.total)
-    return Slice(min(counts.bad, counts.total), counts.total)
+        return badness(rule, part_of(indicator, found.bad, found.total)), 1
 
 
 def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) -> Counts:

@@ -202,8 +202,8 @@ def _worst(own: Seen, among: Bools | None = None) -> int | None:
 
 def _line(objective: Objective, found: Rows) -> Iterator[Point]:
     """The budget that was left, at moments evenly apart."""
-    n = len(found.moments)
-    for at in np.unique(np.linspace(0, n - 1, min(n, LINE_POINTS)).round().astype(np.int64)).tolist():
+    times = np.linspace(found.moments[0], found.moments[-1], min(len(found.moments), LINE_POINTS))
+    for at in np.unique(np.searchsorted(found.moments, times.round().astype(np.int64))).tolist():
         yield Point(int(found.moments[at]), _left(objective, found.own, at))
 
 

@@ -23,7 +23,8 @@ FLAGS = (
 )  # fmt: skip
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
-ADDRESSES = ("/", "/oncall", "/debug", "/reports?slo=request-availability&service=shop/api", "/incidents/inc-2415",
+ADDRESSES = ("/", "/oncall", "/debug", "/slo", "/slo/shop/worker", "/slo/shop/api?slo=request-availability",
+             "/reports?service=shop/api", "/reports?slo=request-availability&service=shop/api", "/incidents/inc-2415",
              "/runbooks/oom-storm", "/nothing-here")  # fmt: skip
 MOST_SCRIPT_BYTES = 80_000
 

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.slo_backtest import BacktestFault, Question, Tried, objectives_in, with_target
+from service.slo_backtest import BacktestFault, Question, objectives_in, with_target
 from service.slo_backtest import tried as tried_over
 from service.slo_histories import Histories
 from service.slo_slices import SlicedCounts, revisions_of
 from service.store import Store
 from service.store_append import Bounds
 from slo.burn import Policy
+from slo.compare import Tried
 from slo.model import Allowance, EventRatio, Matcher, Objective, Selector
 from slo.rows import WORKBOOK
 from slo.slices import Timeslices
