@@ -129,6 +129,7 @@ class RowModel(Model):
     budget_share: float = Field(description="The budget's share that is gone when the long window trips.")
     factor: float = Field(description="share x period / long window: it fires above.")
     factor_exact: str = Field(description="The same as a fraction.")
+    source: str = Field(description="Who says so.")
 
 
 class BurnTable(Model):

@@ -164,8 +164,9 @@ def _table(it: RowTable, period_ms: int) -> BurnTable:
             budget_share=float(row.budget_share),
             factor=float(row.factor),
             factor_exact=str(row.factor),
+            source=share.source or it.source,
         )
-        for row in burn_rows(period_ms, it.rows, it.period_ms)
+        for share, row in zip(it.rows, burn_rows(period_ms, it.rows, it.period_ms), strict=True)
     ]
     return BurnTable(name=it.name, source=it.source, made_for_ms=it.period_ms, rows=rows)
 

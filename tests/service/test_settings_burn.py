@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from service.api_slo import burn
 from service.settings_burn import BurnSettings
 from slo.burn import DEFAULT, table_rows
 from slo.rows import DAY_MS, HOUR_MS, MINUTE_MS
@@ -22,7 +23,7 @@ def _with(**changed: Any) -> dict[str, Any]:
 
 
 def test_nothing_set_is_the_workbooks_table() -> None:
-    assert BurnSettings().policy() == DEFAULT
+    assert BurnSettings.model_validate({}).policy() == DEFAULT
 
 
 def test_rows_of_ones_own_stand_in_the_place_of_a_table_the_fastest_first() -> None:
@@ -70,3 +71,19 @@ def test_windows_scale_from_the_period_that_they_are_made_for() -> None:
 def test_rows_that_say_nothing_are_refused_with_the_remedy(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         BurnSettings.model_validate(given)
+
+
+def test_the_api_tells_of_rows_of_ones_own_with_their_sources() -> None:
+    settings = BurnSettings.model_validate({"rows": [ROW]})
+    told = burn(settings, 30 * DAY)
+    own = told.tables[-1]
+    assert (told.table, own.name) == ("own", "own")
+    assert [(it.name, it.factor_exact, it.source) for it in own.rows] == [("page-1h", "72/5", "SRE Workbook")]
+    assert all(it.source.startswith("Google") for it in told.tables[0].rows)
+    assert [it.name for it in burn(BurnSettings.model_validate({}), 30 * DAY).tables] == [
+        "workbook",
+        "sloth-7d",
+        "pyrra",
+    ]
+    assert settings.with_table("pyrra").policy().rows != settings.policy().rows
+    assert settings.with_table(None) == settings.with_table("own") == settings
