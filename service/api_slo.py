@@ -202,7 +202,7 @@ def files(shelf: Shelf, strict: bool) -> Files:
 def checked(texts: Sequence[tuple[str, str]], strict: bool, policy: Policy = DEFAULT) -> Checked:
     """What there is to say of texts."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict, why_not, policy)
+    planned = plan(loaded.slos, strict, why_not, policy=policy)
     found = sorted((*loaded.findings, *planned.findings), key=lambda it: (it.at.file, it.at.line))
     wrong = [finding(it) for it in found if it.level == "error"]
     return Checked(

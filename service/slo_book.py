@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.slo_files import fingerprint, read_texts
@@ -42,8 +42,16 @@ class Shelf(NamedTuple):
 class SloBook:
     """What files ask for, as it is in force; `look` runs on one thread, all else may be read from any."""
 
-    def __init__(self, paths: Sequence[str] = (), strict: bool = False, policy: Policy = DEFAULT) -> None:
-        self._paths, self._strict, self._policy = tuple(paths), strict, policy
+    def __init__(
+        self,
+        paths: Sequence[str] = (),
+        strict: bool = False,
+        receivers: Collection[str] | None = None,
+        policy: Policy = DEFAULT,
+    ) -> None:
+        """`receivers` are the names that alert policies may tell."""
+        self._receivers, self._policy = receivers, policy
+        self._paths, self._strict = tuple(paths), strict
         self.shelf = Shelf()
         self._seen: object = None
         self._looked_ms: int | None = None
@@ -99,5 +107,5 @@ class SloBook:
 
     def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, Loaded, tuple[Finding, ...]]:
         loaded = load(sorted(texts.items()), self._strict)
-        planned = plan(loaded.slos, self._strict, why_not, self._policy)
+        planned = plan(loaded.slos, self._strict, why_not, self._receivers, self._policy)
         return planned, loaded, (*loaded.findings, *planned.findings)

@@ -62,10 +62,25 @@ def recorded(objective: Objective, policy: Policy, known: Mapping[str, Objective
         Group(f"{name}: windows to {window(FAST_MS)}", FAST_EVERY_MS, tuple(fast)),
         Group(f"{name}: longer windows and budget", SLOW_EVERY_MS, (*slow, *rolling)),
     ]
-    if counted is not None and counted.slices:
-        slices = Group(f"{name}: slices of {window(counted.slice_ms)}", counted.slice_ms, counted.slices)
-        groups.insert(0, slices)
+    slices, slice_ms = ((), 0) if counted is None else (counted.slices, counted.slice_ms)
+    if objective.members and isinstance(objective.slices, Timeslices):
+        slices, slice_ms = (_dearest(objective, objective.slices.slice_ms, known),), objective.slices.slice_ms
+    if slices:
+        groups.insert(0, Group(f"{name}: slices of {window(slice_ms)}", slice_ms, slices))
     return groups
+
+
+def _dearest(objective: Objective, slice_ms: int, known: Mapping[str, Objective]) -> Rule:
+    """Of a composite's slice what it costs: it is bad once, and the member with the most to lose pays.
+
+    A second more than a slice, for members' slices of the same moment may be recorded after this.
+    """
+    text = window(slice_ms)
+    costs = []
+    for name, weight in objective.members:
+        spent = series(f"{model.SLICE_SPENT}{text}", identity(known[name]))
+        costs.append(divided(f"last_over_time({spent}[{window(slice_ms + 1_000)}])", known[name].budget / weight))
+    return Rule(f"{model.SLICE_SPENT}{text}", f"max({' or '.join(costs)})", identity(objective))
 
 
 def fastest(objective: Objective, policy: Policy) -> BurnRow:
@@ -97,8 +112,14 @@ def _together(objective: Objective, window_ms: int, known: Mapping[str, Objectiv
         burn = series(f"{model.BURN}{text}", of)
         burns.append(divided(burn, 1 / weight) if weight != 1 else burn)
         covers.append(series(f"{model.COVERAGE}{text}", of))
+    burn = f"sum({' or '.join(burns)})"
+    if isinstance(objective.slices, Timeslices):
+        slice_ms = objective.slices.slice_ms
+        slices = max(1, window_ms // slice_ms)
+        spent = series(f"{model.SLICE_SPENT}{window(slice_ms)}", labels)
+        burn = f"sum_over_time({spent}[{window(slices * slice_ms - 1)}]) / {slices}"
     return [
-        Rule(f"{model.BURN}{text}", f"sum({' or '.join(burns)})", (*labels, ("window", text))),
+        Rule(f"{model.BURN}{text}", burn, (*labels, ("window", text))),
         Rule(f"{model.COVERAGE}{text}", f"min({' or '.join(covers)})", labels),
     ]
 

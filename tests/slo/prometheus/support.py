@@ -56,6 +56,9 @@ def every_kind() -> list[Objective]:
         objective("month", calendar=CalendarPeriods(datetime(2026, 1, 1), "UTC", 1, "M")),
         objective("both", budget=Fraction(1), members=(("bad", Fraction(1)), ("member", Fraction(1, 2)))),
         objective("member", part_of="both"),
+        objective("union", budget=Fraction(1), slices=Timeslices(Fraction(95, 100), MINUTE),
+                  members=(("slices", Fraction(1)), ("part", Fraction(1, 2)))),
+        objective("part", slices=Timeslices(Fraction(1, 2), MINUTE), part_of="union", budget=Fraction(1, 100)),
         objective("foreign", unmeasurable="Midwatch does not read sources of type Datadog."),
     ]  # fmt: skip
 

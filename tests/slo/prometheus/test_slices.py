@@ -122,3 +122,30 @@ def test_slices_are_summed_over_each_window(of: Any, bad: float, total: int, who
         },
     )
     assert said == ""
+
+
+@needs_prometheus
+def test_a_slice_of_a_composite_is_bad_once_and_the_dearest_member_pays(tmp_path: Path) -> None:
+    def member(name: str, target: Fraction, budget: Fraction) -> Objective:
+        return objective(
+            name, indicator=RATIO, slices=Timeslices(target, MINUTE), budget=budget, part_of="both", window_ms=WEEK
+        )
+
+    strict, loose = (
+        member("strict", Fraction(95, 100), Fraction(1, 50)),
+        member("loose", Fraction(1, 2), Fraction(1, 10)),
+    )
+    both = objective(
+        "both",
+        budget=Fraction(1),
+        slices=strict.slices,
+        window_ms=WEEK,
+        members=(("strict", Fraction(1)), ("loose", Fraction(10))),
+    )
+    said = _promtool(
+        tmp_path,
+        [strict, loose, both],
+        # two minutes are bad for both, and cost 10 / 0.1; one is bad for the first alone, and costs 1 / 0.02
+        {'midwatch_slo:burn:rate7d{slo="both"}': round((2 * 100 + 50) / WHOLE_WEEK * 10**6)},
+    )
+    assert said == ""
