@@ -58,12 +58,17 @@ def backtest(
         asked=asked,
         objectives=tuple(_option(it, chosen) for it in judgements),
         spans=tuple(Option(it, it, it == asked.since) for it in SPANS),
-        tables=tuple(Option(it.name, it.name, it.name == asked.table) for it in TABLES),
+        tables=tuple(Option(it, it, it == asked.table) for it in _tables(asked.table)),
         targets=" ".join(number(it * 100, 4) for it in NICE),
         found=tuple(_tried(it) for it in outcome.tried),
         findings=tuple(_finding(it) for it in sorted(outcome.findings, key=lambda it: it.at.line)),
         problem=outcome.problem,
     )
+
+
+def _tables(chosen: str) -> list[str]:
+    """Tables by name, and rows that are set one by one, where they are in force."""
+    return [*(it.name for it in TABLES), *(["own"] if chosen == "own" else [])]
 
 
 def _option(judgement: Judgement, chosen: Objective | None) -> Option:

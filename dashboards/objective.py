@@ -31,7 +31,7 @@ from dashboards.timeline import Plot, burn_down_plot, strip
 from dashboards.views import Tile
 from slo.burndown import BurnDownPoint, burn_down
 from slo.definition import BUILT_IN, definition
-from slo.judge import present_burn
+from slo.ending import present_burn
 from slo.model import Counts, Judgement, Objective, RowResult
 from slo.report import Report
 from slo.report_spans import Span

@@ -21,7 +21,6 @@ from service.api_models_backtest import (
 )
 from service.api_slo import finding, ratio
 from service.parts import Parts
-from service.settings_burn import BurnSettings
 from service.slo_backtest import BacktestFault, Question, objectives_in, tried, with_target
 from service.slo_histories import Histories
 from slo.backtest import Backtest, Suggestion
@@ -61,12 +60,11 @@ def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome
     until_ms = parts.clock() if asked.until_ms is None else asked.until_ms
     if asked.since_ms >= until_ms:
         raise ApiFault(400, "since_ms must be before until_ms")
-    files, findings = objectives_in(sorted(asked.files.items()), asked.strict)
+    settings = parts.settings
+    burn = settings.burn.with_table(asked.burn_table)
+    files, findings = objectives_in(sorted(asked.files.items()), asked.strict, burn.policy())
     if faults := [it for it in findings if it.level == "error"]:
         raise FaultyTexts(faults)
-    settings = parts.settings
-    table = asked.burn_table or settings.burn.table
-    burn = BurnSettings(table=table, min_bad=settings.burn.min_bad, min_total=settings.burn.min_total)
     last = parts.evaluator.last
     question = Question(
         objectives=_objectives(parts, asked, files),
@@ -79,7 +77,7 @@ def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome
         targets=[target(it) for it in asked.targets_percent],
     )
     try:
-        return Outcome(question, table, findings, tried(histories, question))
+        return Outcome(question, burn.named, findings, tried(histories, question))
     except BacktestFault as fault:
         raise ApiFault(400, str(fault)) from fault
 

@@ -22,8 +22,9 @@ class BacktestAsked(Asked):
     targets_percent: list[Annotated[str, Field(pattern=Percent)]] = Field(
         default_factory=list, max_length=10, description="Targets that are tried too, in `what_if`."
     )
-    burn_table: Literal["workbook", "sloth-7d", "pyrra"] | None = Field(
-        None, description="Burn rows in place of those in force, for what is tried alone."
+    burn_table: Literal["workbook", "sloth-7d", "pyrra", "own"] | None = Field(
+        None,
+        description="Burn rows in place of those in force, for what is tried alone; own: those of service.burn.rows.",
     )
     strict: bool = Field(False, description="To the letter of the specification.")
 

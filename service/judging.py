@@ -16,6 +16,7 @@ from service.slo_composites import Composites
 from service.slo_kept import KeptSlices
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
+from service.slo_tails import Tails
 from slo.adjust import Adjustment
 from slo.burn import DEFAULT, Policy
 from slo.held import HeldConditions
@@ -50,6 +51,7 @@ class Judging:
         self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept)
         self._sliced = SlicedCounts(store, revisions_of(store), policy, kept=self.kept)
         self._composites = Composites(self._marks, policy)
+        self._tails = Tails(self.steps)
         self._planner = Planner(store.moved)
         self._taken = TakenCounts(store, revisions_of(store))
         self.left_off = 0
@@ -85,7 +87,8 @@ class Judging:
         rows = iter(self._counted(counted, now_ms))
         if self._queried is not None:
             self._queried.begin()
-        judged, paused = list[Judgement](), dict[tuple[str, str], str]()
+        judged, counted_by = list[Judgement](), list[dict[int, Counts]]()
+        paused = dict[tuple[str, str], str]()
         for it in single:
             found = _Counted(it, {})
             if it.query is None and it.unmeasurable is None:
@@ -94,8 +97,13 @@ class Judging:
                 found = self._asked(it, now_ms)
             made = judge(found.objective, found.counts, now_ms, self._policy, found.paused)
             judged.append(replace(made, taken_out=found.taken_out) if found.taken_out else made)
+            counted_by.append(found.counts)
             if found.paused is not None:
                 paused[it.slo, it.service] = found.paused
+        for index, tail in self._tails.of(judged).items():
+            of = judged[index]
+            made = judge(of.objective, counted_by[index], now_ms, self._policy, tail=tail)
+            judged[index] = replace(made, taken_out=of.taken_out)
         judged += self._composites.judged([it for it in objectives if it.members], judged, now_ms, paused)
         told = tuple(self.held.of(it) if it.objective.conditions else it for it in judged)
         self.held.settle()

@@ -53,11 +53,13 @@ class Question:
     """Other targets of each objective."""
 
 
-def objectives_in(texts: Sequence[tuple[str, str]], strict: bool = False) -> tuple[FromFiles, tuple[Finding, ...]]:
+def objectives_in(
+    texts: Sequence[tuple[str, str]], strict: bool = False, policy: Policy = DEFAULT
+) -> tuple[FromFiles, tuple[Finding, ...]]:
     """What files ask for, and all that there is to say of them."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict, no_query)
-    return objectives_of(planned.plans), (*loaded.findings, *planned.findings)
+    planned = plan(loaded.slos, strict, no_query, policy=policy)
+    return objectives_of(planned.plans, policy), (*loaded.findings, *planned.findings)
 
 
 def with_target(objective: Objective, target: Fraction, text: str) -> Objective:

@@ -217,6 +217,8 @@ def unit(objective: Objective) -> int | None:
     return None if objective.query is None else QUERY_UNIT
 
 
+Ending = Literal["clean-tail", "tail", "calendar"]
+"""How the end of a budget is told: of a window that rolls, as if nothing bad left it meanwhile, or with what leaves."""
 State = Literal["ok", "burning", "exhausted", "no-traffic", "unmeasured", "learning"]
 
 
@@ -282,6 +284,8 @@ class Judgement:
     """Too little of the objective's own window was observed: SLI and budget are of what was measured."""
     taken_out: tuple[TakenOut, ...] = ()
     """What adjustments took out of the window; none of it is in `counts`."""
+    ending: Ending | None = None
+    """How `exhausted_at_ms` is told; None where it is none."""
 
     @property
     def baseline(self) -> bool:

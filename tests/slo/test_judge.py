@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from slo.judge import judge, present_burn, windows
+from slo.ending import present_burn
+from slo.judge import judge, windows
 from slo.model import Allowance, Counts, Selector
 from tests.slo.support import DAY, HOUR, MINUTE, NOW, counts, objective, steady
 
