@@ -96,6 +96,10 @@ class DataSource(Protocol):
         """Silences that are active at `now_ms` or begin later."""
         ...
 
+    def about(self, service: str) -> str:
+        """What files say of a service, its display name and its description; empty where they say nothing."""
+        ...
+
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         """Every service that is not gone, ordered by name, without `platform`."""
         ...

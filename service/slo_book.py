@@ -42,10 +42,14 @@ class SloBook:
     """What files ask for, as it is in force; `look` runs on one thread, all else may be read from any."""
 
     def __init__(
-        self, paths: Sequence[str] = (), strict: bool = False, receivers: Collection[str] | None = None
+        self,
+        paths: Sequence[str] = (),
+        strict: bool = False,
+        receivers: Collection[str] | None = None,
+        own: Collection[str] | None = None,
     ) -> None:
-        """`receivers` are the names that alert policies may tell."""
-        self._receivers = receivers
+        """`receivers` are the names that alert policies may tell, `own` addresses of this service and its store."""
+        self._receivers, self._own = receivers, own
         self._paths, self._strict = tuple(paths), strict
         self.shelf = Shelf()
         self._seen: object = None
@@ -101,6 +105,6 @@ class SloBook:
         return kept | {file: self._good[file] for file in faulty if file in self._good}
 
     def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, Loaded, tuple[Finding, ...]]:
-        loaded = load(sorted(texts.items()), self._strict)
+        loaded = load(sorted(texts.items()), self._strict, self._own)
         planned = plan(loaded.slos, self._strict, why_not, self._receivers)
         return planned, loaded, (*loaded.findings, *planned.findings)
