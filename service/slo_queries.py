@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from service.promql.errors import QueryFault
 from service.promql.model import Answer, Matrix
 from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
+from service.slo_query_slices import Columns, columns
 from service.slo_slices import marks
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
@@ -195,7 +196,7 @@ class QueriedCounts:
         while at < until and self._clock() < self._ends:
             kept, end = self._known(objective, slot_ms, at, until) if at >= asked_from else (None, until)
             end = min(end, at + MOST_POINTS) if kept is None else end
-            more = kept or _slots(self._asked(objective, slot_ms, at, end), objective)
+            more = kept or self._asked(objective, slot_ms, at, end)
             slots, at = slots.joined(more), end
         book = _Book(first, slots, now_ms if late else book.late_ms)
         self._keep(objective, slot_ms, book, until - AGAIN_LATE_MS // slot_ms - 1)
@@ -227,25 +228,37 @@ class QueriedCounts:
         rows = [(day, partial(_rows, book, *slices_of(day, slot_ms))) for day in days]
         self._kept.put(key, day_of(book.first, slot_ms), rows)
 
-    def _asked(self, objective: Objective, slot_ms: int, first: int, until: int) -> list[Point]:
+    def _asked(self, objective: Objective, slot_ms: int, first: int, until: int) -> _Slots:
         """What the slices `first` to `until` counted, that one not among them."""
         query = objective.query
         if query is None:
-            return []
+            return _slots([])
         window = f"{max(LEAST_WINDOW_MS, slot_ms) // 1000}s"
+        begin, end, slots = first * slot_ms, (until - 1) * slot_ms, until - first
 
-        def answers(text: str) -> list[list[float]]:
+        def answers(text: str) -> Matrix | None:
             left = max(0.1, self._ends - self._clock())
-            begin, end = first * slot_ms, (until - 1) * slot_ms
             found = self._engine.range(Query(text).over(window), begin, end, slot_ms, max_seconds=left).result
-            return _by_slot(found, begin, slot_ms, until - first) if isinstance(found, Matrix) else [[]]
+            return found if isinstance(found, Matrix) else None
 
         part = answers(query.part)
-        if query.kind == "threshold":
-            return [_held(query, values) for values in part]
-        if query.kind in ("raw-good", "raw-bad"):
-            return [_raw(query.kind == "raw-good", values) for values in part]
-        return [_shared(query.kind, *pair) for pair in zip(part, answers(query.total), strict=True)]
+        total = answers(query.total) if query.total else None
+        if part is None or (total is None and query.total):
+            return _slots([Point(0, 0, measured=False)] * slots, objective)
+        found = columns(query, part, total, begin, slot_ms, slots)
+        if found is None:
+            rows = (_by_slot(it, begin, slot_ms, slots) for it in (part, part if total is None else total))
+            return _slots([_point(query, *pair) for pair in zip(*rows, strict=True)], objective)
+        return _of_columns(found, objective)
+
+
+def _point(query: QueryIndicator, part: Sequence[float], total: Sequence[float]) -> Point:
+    """What one slice counted."""
+    if query.kind == "threshold":
+        return _held(query, part)
+    if query.kind in ("raw-good", "raw-bad"):
+        return _raw(query.kind == "raw-good", part)
+    return _shared(query.kind, part, total)
 
 
 def _rows(book: _Book, first: int, until: int) -> list[Row]:
@@ -303,6 +316,17 @@ def _slots(points: Sequence[Point], objective: Objective | None = None) -> _Slot
             bad, total = badness(rule, Slice(it.bad, it.total)), RATIO_UNIT
         rows.append([bad if busy else 0, total if busy else 0, int(busy), int(it.measured)])
     return _of_rows(rows)
+
+
+def _of_columns(found: Columns, objective: Objective) -> _Slots:
+    """The same of all slices at once."""
+    busy, rule = found.total > 0, objective.slices
+    bad, total = (np.where(busy, it, 0).astype(object) for it in (found.bad, found.total))
+    if rule is not None:
+        for at in np.flatnonzero(busy & (found.bad > 0)).tolist():
+            bad[at] = badness(rule, Slice(bad[at], total[at]))
+        total[busy] = RATIO_UNIT
+    return _Slots(bad, total, busy.astype(np.int64), found.measured)
 
 
 def _counts(objective: Objective, book: _Book, slot_ms: int, first: int, until: int, slices: int) -> Counts:
