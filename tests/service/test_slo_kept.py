@@ -128,7 +128,7 @@ def test_what_no_window_needs_goes_and_so_does_what_is_too_much(store: Store, mo
     assert days() == [0, 1, 2, 3]
     monkeypatch.setattr(slo_kept, "MOST_ROWS", 2)
     stored(kept, MIDNIGHT + 4 * DAY_MS)
-    assert days() == [2, 3]
+    assert (days(), kept.dropped) == ([2, 3], 2)
     stored(begun(samples)[1], MIDNIGHT + 4 * DAY_MS)
     assert days() == [2, 3]
     stored(begun(samples)[1], MIDNIGHT + 400 * DAY_MS)
