@@ -83,6 +83,7 @@ def _group(
         href=service_href(mine[0].objective.service),
         mark=worst([of_judgement(it) for it in mine]),
         said=", ".join(f"{count} {word}" for word, count in words.most_common()),
+        about=desk.source.about(mine[0].objective.service),
         rows=tuple(_row(desk, it, runs, columns) for it in mine),
     )
 

@@ -49,6 +49,8 @@ class ObjectiveGroup:
     href: str
     mark: Mark
     said: str
+    about: str
+    """What files say of the service."""
     rows: tuple[ObjectiveRow, ...]
 
 

@@ -101,6 +101,10 @@ class DataSource(Protocol):
         """Every budget adjustment that was ever made, also those that were revoked, in order."""
         ...
 
+    def about(self, service: str) -> str:
+        """What files say of a service, its display name and its description; empty where they say nothing."""
+        ...
+
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         """Every service that is not gone, ordered by name, without `platform`."""
         ...

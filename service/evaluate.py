@@ -117,6 +117,11 @@ class Evaluator:
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""
 
+    @property
+    def slices_dropped(self) -> int:
+        """Days of judged slices that had to go for their bound."""
+        return self._judging.kept.dropped
+
     def tick(self) -> Evaluated:
         """One evaluation at the present moment."""
         with self._lock:

@@ -105,7 +105,9 @@ def _assemble(
     receivers = [Receiver(it.name, it.url, tuple(it.roads), it.secret) for it in settings.receivers]
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
-    slos = SloBook(settings.slos, settings.slos_strict, [it.name for it in receivers], settings.burn.policy())
+    ours = [settings.base_url, settings.remote_url or ""]
+    names = [it.name for it in receivers]
+    slos = SloBook(settings.slos, settings.slos_strict, names, ours, settings.burn.policy())
     queries = queries_of(settings, store, clock)
     evaluator = Evaluator(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,
@@ -189,6 +191,7 @@ def _counted(
     dropped = {tuple(key.split(":")): float(n) for key, n in store.dropped.items()}
     return {
         **own.found,
+        "midwatch_server_kept_slices_dropped_total": {(): float(evaluator.slices_dropped)},
         "midwatch_server_samples_total": {(key,): float(store.sample_counts[key]) for key in ("stored", "late")},
         "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},
         "midwatch_server_delta_series_forgotten_total": {(): float(way_in.deltas.counts["forgotten"])},

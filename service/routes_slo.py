@@ -20,6 +20,7 @@ from service.slo_export import rules_of
 from slo.model import Judgement, State
 from slo.openslo.export import export as written
 from slo.openslo.plans import LONGEST_MS, SHORTEST_MS
+from slo.openslo.sources import shown
 from slo.rows import WORKBOOK_MS
 
 MOST_BYTES = 4 << 20
@@ -115,5 +116,5 @@ def _add_files(app: FastAPI, parts: Parts) -> None:
     def export(
         form: Annotated[Literal["openslo"], Query(alias="format", description="openslo: OpenSLO v1.")] = "openslo",
     ) -> Response:
-        """The documents of the OpenSLO files in force, in one order of fields, one way to write each value."""
-        return Response(written(book.shelf.documents), media_type="application/yaml")
+        """The documents of the OpenSLO files in force, normalised; how data sources are reached is left out."""
+        return Response(written(shown(book.shelf.documents)), media_type="application/yaml")

@@ -24,6 +24,7 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("signal", "limit"),
     ),
     "midwatch_server_delta_series_forgotten_total": ("Series whose sum of deltas was given up for the bound.", ()),
+    "midwatch_server_kept_slices_dropped_total": ("Days of judged slices that had to go for their bound.", ()),
     "midwatch_server_samples_total": ("Samples stored, and of them those that came late.", ("outcome",)),
     "midwatch_server_store_total": (
         "Blocks sealed, days written anew, batches turned away by a bound of memory, chunks let go of from memory.",

@@ -21,6 +21,7 @@ from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import plan
 from slo.openslo.resolve import load
+from slo.slices import Timeslices
 from slo.stepped import History
 
 MOST_OBJECTIVES: Final = 200
@@ -123,6 +124,8 @@ def _histories(objective: Objective, among: Sequence[Objective], found: Found) -
     """The objective with its history, of a composite its members with theirs; or why there is none."""
     if objective.unmeasurable is not None:
         return objective.unmeasurable
+    if objective.members and isinstance(objective.slices, Timeslices):
+        return "A slice that is bad for several members is bad once: its members are tried, it is not yet."
     every = _members(objective, among, ()) if objective.members else [objective]
     if len(every) < max(1, len(objective.members)):
         return "One of its members is no objective of its own."

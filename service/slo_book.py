@@ -47,10 +47,11 @@ class SloBook:
         paths: Sequence[str] = (),
         strict: bool = False,
         receivers: Collection[str] | None = None,
+        own: Collection[str] | None = None,
         policy: Policy = DEFAULT,
     ) -> None:
-        """`receivers` are the names that alert policies may tell."""
-        self._receivers, self._policy = receivers, policy
+        """`receivers` are the names that alert policies may tell, `own` addresses of this service and its store."""
+        self._receivers, self._own, self._policy = receivers, own, policy
         self._paths, self._strict = tuple(paths), strict
         self.shelf = Shelf()
         self._seen: object = None
@@ -106,6 +107,6 @@ class SloBook:
         return kept | {file: self._good[file] for file in faulty if file in self._good}
 
     def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, Loaded, tuple[Finding, ...]]:
-        loaded = load(sorted(texts.items()), self._strict)
+        loaded = load(sorted(texts.items()), self._strict, self._own)
         planned = plan(loaded.slos, self._strict, why_not, self._receivers, self._policy)
         return planned, loaded, (*loaded.findings, *planned.findings)

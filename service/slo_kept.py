@@ -41,6 +41,8 @@ class KeptSlices:
         self._days: dict[str, dict[int, bytes]] = {}
         self._fresh: dict[tuple[str, int], bytes] = {}
         self._first: dict[str, int] = {}
+        self.dropped = 0
+        """Days that had to go for the bound, since this began."""
 
     def day(self, key: str, day: int) -> list[Row] | None:
         """The slices of a day as they were judged, None where that is not known."""
@@ -79,7 +81,7 @@ class KeptSlices:
                 " WHERE kept_slices.key = own.key AND kept_slices.day < own.day",
                 [list(self._first), list(self._first.values())],
             )
-        _bounded(cursor, list(self._first))
+        self.dropped += _bounded(cursor, list(self._first))
         return fresh
 
     def written(self, days: Sequence[Day]) -> None:
@@ -103,15 +105,18 @@ class KeptSlices:
         return self._days[key]
 
 
-def _bounded(cursor: Cursor, used: Sequence[str]) -> None:
+def _bounded(cursor: Cursor, used: Sequence[str]) -> int:
+    """Keep within the bound; how many rows had to go."""
     ((rows,),) = cursor.execute("SELECT count(*) FROM kept_slices").fetchall()
     if rows <= MOST_ROWS:
-        return
+        return 0
     cursor.execute("DELETE FROM kept_slices WHERE key NOT IN (SELECT unnest(?::VARCHAR[]))", [list(used)])
     cursor.execute(
         "DELETE FROM kept_slices WHERE rowid IN (SELECT rowid FROM kept_slices ORDER BY day DESC, key OFFSET ?)",
         [MOST_ROWS],
     )
+    ((left,),) = cursor.execute("SELECT count(*) FROM kept_slices").fetchall()
+    return int(rows - left)
 
 
 def key_of(*what: object) -> str:

@@ -25,6 +25,7 @@ from service import adjustments, catalogue, desk, roster
 from service.evaluate import Evaluated
 from service.model import RangeSeries
 from service.ports import Readings, ask, rows_of
+from service.slo_book import SloBook
 from service.slo_changes import read_changes
 from service.slo_fine import fine_edges
 from service.slo_history import read_burns, read_points, read_runs
@@ -33,6 +34,7 @@ from service.store_layout import read_layout
 from slo.adjust import Adjustment
 from slo.history import Change, Key, Point, Run
 from slo.model import Counts, Judgement, Labels, Objective, Selector
+from slo.openslo.model import Service
 
 MINUTE_MS = 60_000
 MOST_SLICES = 400
@@ -45,6 +47,11 @@ class Told(Protocol):
     @property
     def last(self) -> Evaluated | None:
         """The last finished one."""
+        ...
+
+    @property
+    def slos(self) -> SloBook:
+        """The objectives of files."""
         ...
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> Sequence[Sequence[Counts]]:
@@ -187,6 +194,12 @@ class StoreSource:
     def adjustments(self) -> Sequence[Adjustment]:
         """Every budget adjustment that was ever made."""
         return ask(self._store.database, adjustments.read)
+
+    def about(self, service: str) -> str:
+        """What files say of a service."""
+        found = (it for it in self._evaluator.slos.shelf.documents if isinstance(it, Service))
+        told = next((it for it in found if it.meta.name == service), None)
+        return "" if told is None else ": ".join(filter(None, (told.meta.display_name, told.description)))
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         """Every service that is not gone, ordered by name."""

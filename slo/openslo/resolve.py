@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ from slo.openslo.model import (
     Slo,
 )
 from slo.openslo.read import read
+from slo.openslo.sources import elsewhere
 
 T = TypeVar("T", bound=Document)
 
@@ -45,10 +46,13 @@ class Loaded(NamedTuple):
         return tuple(it for it in self.findings if it.level == "error")
 
 
-def load(texts: Sequence[tuple[str, str]], strict: bool = False) -> Loaded:
-    """All documents of (file name, text) pairs as one space of names."""
+def load(texts: Sequence[tuple[str, str]], strict: bool = False, own: Collection[str] | None = None) -> Loaded:
+    """All documents of (file name, text) pairs as one space of names.
+
+    `own` are addresses of the service that is to judge them: a Prometheus elsewhere is then a fault, else a warning.
+    """
     found = read(texts, strict)
-    names = _Names({}, [], strict)
+    names = _Names({}, [], strict, own)
     for document in found.documents:
         names.add(document)
     slos = tuple(it for document in found.documents if isinstance(document, Slo) and (it := _slo(document, names)))
@@ -69,6 +73,8 @@ class _Names:
     known: dict[tuple[type, str], Document]
     findings: list[Finding]
     strict: bool
+    own: Collection[str] | None = None
+    """Addresses of this service; None where it is not known which it is."""
 
     def add(self, document: Document) -> None:
         """One document more; a second one of a name must say the same, but for labels and texts."""
@@ -159,10 +165,19 @@ def _indicator(inline: Sli | None, ref: Ref | None, names: _Names) -> Sli | None
 
 
 def _source(source: MetricSource | None, names: _Names) -> MetricSource | None:
-    """A source's type, where its DataSource alone tells it."""
-    if source is None or source.type is not None or source.ref is None:
+    """A source's type, where its DataSource alone tells it; one that is a Prometheus elsewhere can't be asked."""
+    if source is None or source.ref is None:
         return source
-    found = names.find(DataSource, source.ref, _at(source.at, "metricSourceRef"), "error")
+    where = _at(source.at, "metricSourceRef")
+    told = names.known.get((DataSource, source.ref))
+    if isinstance(told, DataSource) and (host := elsewhere(told, names.own or ())) is not None:
+        level: Level = "warning" if names.own is None else "error"
+        what = f"{source.ref} is at {host[:100]}, and queries are asked of the samples that are here"
+        remedy = "have them sent here by remote write, or read by service.store, and take the address out"
+        names.findings.append(Finding(where, what, remedy, level))
+    if source.type is not None:
+        return source
+    found = names.find(DataSource, source.ref, where, "error")
     return replace(source, type=found.type) if found is not None else source
 
 

@@ -38,7 +38,8 @@ def alerts(objective: Objective, policy: Policy, known: Mapping[str, Objective],
     """The group of its alerts; none of a composite's member, which alerts as a part of it."""
     if objective.part_of is not None:
         return []
-    rules = [rule for row in rows_of(objective, policy) for rule in _row(objective, row, policy, known, how)]
+    rules = [rule for row in rows_of(objective, policy) if row.telling.breaching
+             for rule in _row(objective, row, policy, known, how)]  # fmt: skip
     if objective.calendar is None:
         rules.append(_projection(objective, policy, known, how))
     rules.append(_unmeasured(objective, policy, how))

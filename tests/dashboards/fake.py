@@ -80,6 +80,7 @@ class FakeSource:
     node_rows: Sequence[NodeRow] = ()
     container_rows: Sequence[ContainerRow] = ()
     told: Status | None = None
+    abouts: Mapping[str, str] = field(default_factory=dict)
     told_changes: Sequence[Change] = ()
     asked: list[str] = field(default_factory=list)
     _judged: dict[tuple[int, Objective, int], Judgement] = field(default_factory=dict)
@@ -200,6 +201,9 @@ class FakeSource:
 
     def adjustments(self) -> Sequence[Adjustment]:
         return self.made_adjustments
+
+    def about(self, service: str) -> str:
+        return self.abouts.get(service, "")
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         return self.service_rows

@@ -54,6 +54,12 @@ def test_every_objective_is_listed_once_and_leads_to_its_own_page(source: FakeSo
         assert (view.slo, view.mark) == (row.slo, row.mark)
 
 
+def test_what_files_say_of_a_service_stands_beside_it(source: FakeSource) -> None:
+    assert "Sells shoes" not in pages.render(_list(source))
+    source.abouts = {"shop/worker": "The worker: Sells shoes & boots"}
+    assert "The worker: Sells shoes &amp; boots" in pages.render(_list(source))
+
+
 def test_a_state_and_a_service_narrow_the_list(source: FakeSource) -> None:
     burning = [it for it in source.judgements() if it.state == "burning"]
     rows = [it for group in _list(source, state="burning").groups for it in group.rows]
@@ -116,6 +122,7 @@ def test_what_nothing_measures_says_why_and_draws_nothing(source: FakeSource) ->
 def test_hostile_names_are_text_everywhere(source: FakeSource) -> None:
     evil = replace(objectives()[0], slo=f"{HOSTILE}\"'&", service=HOSTILE, title=HOSTILE, note=HOSTILE)
     source.objectives = {**source.objectives, evil: next(iter(source.objectives.values()))}
+    source.abouts = {HOSTILE: HOSTILE}
     for view in (_list(source), _list(source, service=HOSTILE), _one(source, **_follow(objective_href(evil)))):
         text = pages.render(view)
         assert "<img" not in text

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 from service import slo_kept
+from service.judging import Judging
 from service.ports import rows_of
 from service.slo_kept import DAY_MS, KeptSlices, day_of, key_of, slices_of
 from service.slo_queries import QueriedCounts
 from service.slo_slices import Revisions, SlicedCounts
 from service.store import Store
+from service.store_append import Bounds
 from slo.model import Counts, Indicator, Objective, QueryIndicator
 from slo.slices import RatioTimeslices, Timeslices
-from tests.service.stores import T0, Clock
+from tests.service.stores import T0, Clock, Point, batch, series
 from tests.service.test_slo_queries import Answers
 from tests.service.test_slo_slices import BAD, Rule, objective
 
@@ -126,7 +128,7 @@ def test_what_no_window_needs_goes_and_so_does_what_is_too_much(store: Store, mo
     assert days() == [0, 1, 2, 3]
     monkeypatch.setattr(slo_kept, "MOST_ROWS", 2)
     stored(kept, MIDNIGHT + 4 * DAY_MS)
-    assert days() == [2, 3]
+    assert (days(), kept.dropped) == ([2, 3], 2)
     stored(begun(samples)[1], MIDNIGHT + 4 * DAY_MS)
     assert days() == [2, 3]
     stored(begun(samples)[1], MIDNIGHT + 400 * DAY_MS)
@@ -172,3 +174,38 @@ def test_each_slice_is_of_one_day(slice_ms: int) -> None:
 
 def test_keys_tell_rules_and_indicators_apart() -> None:
     assert len({key_of(BAD, HOURLY), key_of(BAD, RatioTimeslices(MINUTE)), key_of(replace(BAD, scale=2), HOURLY)}) == 3
+
+
+def test_over_a_real_store_a_restart_after_its_samples_are_gone_forgets_no_slice(tmp_path: Path) -> None:
+    """Slices of 7 minutes, which no rollup tells: two days of them, of which one day's samples are kept."""
+    clock, begin = Clock(MIDNIGHT), MIDNIGHT
+    store = Store(tmp_path / "y.duckdb", clock, Bounds(raw_ms=DAY_MS))
+    of = objective(Timeslices(Fraction(9, 10), 7 * MINUTE), window_ms=2 * DAY_MS)
+    minutes_told = 2 * 1440 + 600
+    points = [
+        Point(series("requests_total", code=code), begin + at * MINUTE, float(value(at)), begin)
+        for at in range(minutes_told)
+        for code, value in (("200", lambda at: 10 * at), ("500", lambda at: 50 * (at // 31)))
+    ]
+    judging = Judging(store)
+    for at in range(0, len(points), 720):
+        clock.now_ms = points[min(at + 719, len(points) - 1)].ts_ms
+        store.append(batch(points[at : at + 720]))
+        judging.judged([of], clock.now_ms)
+
+    def asked(judging: Judging) -> Counts:
+        (found,) = judging.judged([of], clock.now_ms)
+        stored(judging.kept, clock.now_ms)
+        return found.counts
+
+    before = asked(judging)
+    assert before.bad > 50
+    store.keep()
+    store.close()
+    store = Store(tmp_path / "y.duckdb", clock, Bounds(raw_ms=DAY_MS))
+    assert store.memory.layout.oldest_raw_ms() == begin + DAY_MS
+    after = asked(Judging(store))
+    assert (after.bad, after.total) == (before.bad, before.total)
+    store.database.write(lambda cursor: cursor.execute("DELETE FROM kept_slices"))
+    assert asked(Judging(store)).bad < before.bad  # without what is kept the day is not known
+    store.close()

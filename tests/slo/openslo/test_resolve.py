@@ -90,7 +90,7 @@ def test_a_source_without_a_type_takes_that_of_its_data_source() -> None:
     text = GOOD.replace("type: Prometheus", "metricSourceRef: prom")
     source = (
         "apiVersion: openslo/v1\nkind: DataSource\nmetadata: {name: prom}\n"
-        "spec: {type: Prometheus, connectionDetails: {url: http://prometheus}}\n"
+        "spec: {type: Prometheus, connectionDetails: {url: http://127.0.0.1:8640}}\n"
     )
     found = loaded(text, source)
     assert found.findings == ()
