@@ -198,6 +198,8 @@ class Evaluator:
         asked: Sequence[Objective] = (),
     ) -> None:
         """Step the alerts and store what follows; what is undone with the transaction has not happened."""
+        # a clock that was set back stops no history
+        due = bool(judgements) and not 0 <= now_ms - self._history_ms < STEP_MS
 
         held_since_ms = self._judging.held.since_ms
 
@@ -213,7 +215,7 @@ class Evaluator:
             ended = [it.incident for it in changes if it.incident.status == "resolved"]
             desk.write_incidents(cursor, ended)
             posted = desk.post(cursor, changes, self._receivers, self._base_url, now_ms)
-            if judgements and now_ms - self._history_ms >= STEP_MS:
+            if due:
                 write_history(cursor, judgements, now_ms)
             return changes, posted, kept, self._promises.write(cursor, asked, now_ms) if judgements else None
 
@@ -224,7 +226,7 @@ class Evaluator:
         self._kept_ms = now_ms if keeps else self._kept_ms
         if promised is not None:
             self._promises.keep(promised)
-        if judgements and now_ms - self._history_ms >= STEP_MS:
+        if due:
             self._history_ms = now_ms
         for change in changes:
             key = (change.kind, change.incident.road)

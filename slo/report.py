@@ -173,8 +173,11 @@ def during(
 
 
 def worst(budget: Budget, fine: Sequence[Counts], most: int = MOST_WORST) -> tuple[Tally, ...]:
-    """The stretches with the most bad events for their length; of equal ones the latest."""
-    bad = [it for it in fine if it.bad > 0]
+    """The stretches with the most bad events for their length; of equal ones the latest.
+
+    One of which less than half was observed is left out: what is counted first after a gap came in all of its time.
+    """
+    bad = [it for it in fine if it.bad > 0 and 2 * it.observed_ms >= it.until_ms - it.since_ms]
     bad.sort(key=lambda it: (-Fraction(it.bad, it.until_ms - it.since_ms), -it.until_ms))
     return tuple(budget.tally([it]) for it in bad[:most])
 
