@@ -117,7 +117,7 @@ def sign(value: Fraction) -> int:
     return (value > 0) - (value < 0)
 
 
-class _Sums:
+class Sums:
     """Sums over steps `low` to `high`, which is not among them."""
 
     def __init__(self, values: Whole) -> None:
@@ -126,6 +126,7 @@ class _Sums:
         self._until = np.concatenate([np.zeros(1, column.dtype), np.cumsum(column)])
 
     def between(self, low: Ints, high: Ints) -> Whole:
+        """The sum of each stretch; steps that there are not count nothing."""
         top = len(self._until) - 1
         found: Whole = self._until[np.clip(high, 0, top)] - self._until[np.clip(low, 0, top)]
         return found
@@ -137,16 +138,22 @@ class Windows:
     def __init__(self, objective: Objective, history: History, moments: Ints, longest_ms: int) -> None:
         """`longest_ms` is the longest window: what was before it is not known to who asks queries."""
         self._objective, self._history, self.moments = objective, history, moments
-        self._bad, self._total = _Sums(history.bad), _Sums(history.total)
-        self._observed = _Sums(history.observed_ms)
-        self._flags = None if history.flags is None else tuple(map(_Sums, history.flags))
+        self._bad, self._total = Sums(history.bad), Sums(history.total)
+        self._observed = Sums(history.observed_ms)
+        self._flags = None if history.flags is None else tuple(map(Sums, history.flags))
         self._high = (moments - history.since_ms) // history.step_ms
         self._slices = None
         if objective.slices is not None and history.flags is None:
             self._slices = sliced(history, objective.slices, objective.indicator)
-        self._sliced = None if self._slices is None else (_Sums(self._slices.bad), _Sums(self._slices.total))
+        self._sliced = None if self._slices is None else (Sums(self._slices.bad), Sums(self._slices.total))
         self.first = self._firsts(longest_ms)
         self._kept: dict[tuple[int, bool], Seen] = {}
+
+    def marks(self) -> tuple[int, Bools]:
+        """When the first slice begins, and which slices are bad; of an objective of Timeslices."""
+        if self._slices is not None:
+            return self._slices.since_ms, self._slices.bad > 0
+        return self._history.since_ms, np.asarray(self._history.bad > 0, np.bool_)
 
     def _firsts(self, longest_ms: int) -> Ints:
         """When history begins, as it is known at each moment; NONE where it has not."""

@@ -193,6 +193,8 @@ def test_commands_say_what_the_api_says(app: FastAPI) -> None:
     assert any(it.startswith("  page   fast       quiet: 1 h 0.33x, 5 min 0.33x; fires above 14.4x") for it in told)
     assert any("burns" in it and "fires where gte 2x" in it for it in told)
     assert list(table([])) == ["No such objective."]
+    found = ask(app, "GET", "/api/slo/objective?slo=api&service=shop").json()
+    assert any("runs out already spent" in it for it in lines(found | {"budget_remaining": -2.0}))
 
 
 def test_a_backtest_answers_what_it_publishes(app: FastAPI, document: dict[str, Any], parts: Parts) -> None:

@@ -35,6 +35,7 @@ from slo.model import (
     Objective,
     QueryIndicator,
     Selector,
+    Telling,
 )
 from slo.periods import CalendarPeriods
 from slo.slices import RatioTimeslices, Timeslices
@@ -50,10 +51,20 @@ STEAL = MinuteSlices("counter", select("good_seconds_total"), select("seconds_to
 QUERY = QueryIndicator("bad", 'sum(rate(requests_total{code="500"}[2m]))', "sum(rate(requests_total[2m]))")
 FREE = QueryIndicator("threshold", "free_bytes", op="gt", value=Fraction(30))
 RAW = QueryIndicator("raw-good", "avg(free_bytes) / 100")
+LATE = Telling((), True, True)
+SILENT = (
+    BurnRow("quiet", 10 * MINUTE, 10 * MINUTE, Fraction(0), Fraction(2), "page", "gt", 0, Telling((), False, True)),
+    BurnRow(
+        "late", 5 * MINUTE, 5 * MINUTE, Fraction(0), Fraction(1), "ticket", "gt", 4 * MINUTE, Telling((), True, True)
+    ),
+)
 CONDITIONS = (
     BurnRow("quick", 10 * MINUTE, 10 * MINUTE, Fraction(0), Fraction(2), "page", "gte", 3 * MINUTE),
     BurnRow("slow", 5 * MINUTE, 5 * MINUTE, Fraction(0), Fraction(1), "ticket", "lt"),
 )
+FIVE = Timeslices(Fraction(9, 10), 5 * MINUTE)
+BEGIN = T0 - 10 * MINUTE
+"""When the evaluator begins, before the first sample."""
 DAILY = CalendarPeriods(datetime(2025, 10, 1, 11, 0), "Europe/Berlin", 1, "d")
 """A period begins 43 minutes after T0."""
 
@@ -68,7 +79,8 @@ def objective(of: object = BAD, window_ms: int = DAY, budget: Fraction = Fractio
 def composite(*parts: Objective) -> list[Objective]:
     members = [replace(it, slo=f"x-{at}", part_of="x") for at, it in enumerate(parts)]
     names = tuple((it.slo, Fraction(at, 2)) for at, it in enumerate(members, 1))
-    return [objective(EventRatio(()), budget=Fraction(1), members=names), *members]
+    of = {"slices": parts[0].slices, "calendar": parts[0].calendar}
+    return [objective(EventRatio(()), budget=Fraction(1), members=names, **of), *members]
 
 
 KINDS: dict[str, list[Objective]] = {
@@ -88,9 +100,16 @@ KINDS: dict[str, list[Objective]] = {
     "a calendar": [objective(calendar=DAILY)],
     "a calendar in slices": [objective(calendar=DAILY, slices=Timeslices(Fraction(9, 10), 5 * MINUTE))],
     "conditions": [objective(conditions=CONDITIONS, window_ms=30 * DAY)],
+    "conditions of no data": [objective(conditions=SILENT)],
     "windows of no whole minutes": [objective(window_ms=13 * DAY, budget=Fraction(1, 1000))],
     "a composite": composite(objective(), objective(GOOD, budget=Fraction(1, 2)), objective(QUERY)),
-    "a composite in slices": composite(objective(slices=RatioTimeslices(5 * MINUTE)), objective(QUERY)),
+    "a composite of ratio slices": composite(objective(slices=RatioTimeslices(5 * MINUTE)), objective(QUERY)),
+    "a composite of slices": composite(
+        objective(slices=FIVE), objective(GOOD, slices=FIVE, budget=Fraction(1, 3)), objective(QUERY, slices=FIVE)
+    ),
+    "a composite of slices by the calendar": composite(
+        objective(slices=FIVE, calendar=DAILY), objective(DISK, slices=FIVE, calendar=DAILY)
+    ),
 }
 Stretch = tuple[int, int, int, str]
 """Minutes, bad and good events a minute, and what happens."""
@@ -152,8 +171,8 @@ def twins(every: list[Objective], stretches: Sequence[Stretch], policy: Policy) 
                 store.append(batch(told))
             engine = Engine(StoreSamples(store))
             until = T0 + (sum(it[0] for it in stretches) + 3) * MINUTE
-            last, incidents = evaluated(store, engine, every, range(T0 + MINUTE, until + 1, MINUTE), policy)
-            question = Question(every, [], T0, until, policy, policy, LIMITS.hold_ms)
+            last, incidents = evaluated(store, engine, every, range(BEGIN + MINUTE, until + 1, MINUTE), policy)
+            question = Question(every, [], BEGIN, until, policy, policy, LIMITS.hold_ms)
             for _ in range(2):  # the second time from what was kept
                 histories = Histories(store, engine)
                 found = next(it for it in tried(histories, question) if it.objective == every[0])
