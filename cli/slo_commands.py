@@ -1,4 +1,4 @@
-"""`midwatch slo …`: OpenSLO files, normalised or tried over stored history."""
+"""`midwatch slo …`: objectives as they are judged, OpenSLO files normalised or tried over stored history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from slo.openslo.faults import Finding
 
-app = typer.Typer(no_args_is_help=True, help="Service level objectives as files.")
+app = typer.Typer(no_args_is_help=True, help="Service level objectives.")
 
 
 @app.command(epilog="Example: midwatch slo export --format prometheus slos/ > rules.yml")
@@ -57,7 +57,12 @@ def backtest(
     ] = None,
     since: Annotated[str, typer.Option("--since", help="How long back: 30d, 12h.")] = "30d",
     target: Annotated[
-        str | None, typer.Option("--target", help="In percent, in place of the files' targets: 99.95.")
+        str | None,
+        typer.Option("--target", help="In percent, in place of the files' targets: 99.95; several are tried beside."),
+    ] = None,
+    burn_table: Annotated[
+        Literal["workbook", "sloth-7d", "pyrra"] | None,
+        typer.Option("--burn-table", help="Burn rows in place of those in force."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="OpenSLO to the letter.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
@@ -67,7 +72,43 @@ def backtest(
     from cli.backtest import backtest as tried
     from cli.config import load
 
-    tried(load(config, os.environ).service, Asked(files, since, target, strict), json)
+    tried(load(config, os.environ).service, Asked(files, since, target, strict, burn_table), json)
+
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+State = Literal["ok", "burning", "exhausted", "no-traffic", "unmeasured", "learning"]
+
+
+@app.command("list", epilog="Example: midwatch slo list --service shop/api")
+def list_(
+    service: Annotated[str | None, typer.Option("--service", help="Of this service alone.")] = None,
+    state: Annotated[State | None, typer.Option("--state", help="In this state alone.")] = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """List objectives as they are judged now: state, SLI, budget left, burn."""
+    from cli.config import load
+    from cli.slo_show import list_objectives
+
+    list_objectives(load(config, os.environ).service, service, state, json)
+
+
+@app.command(epilog="Example: midwatch slo show request-availability shop/api")
+def show(
+    slo: Annotated[str, typer.Argument(help="The objective's name.")],
+    service: Annotated[str, typer.Argument(help="Its service; platform for nodes and registries.")] = "platform",
+    where: Annotated[str, typer.Option("--where", help="Its scope: node=n1,node_id=….")] = "",
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Show one objective: state, SLI, budget, burn rows, and when the budget runs out."""
+    from cli.config import load
+    from cli.slo_show import show as shown
+
+    shown(load(config, os.environ).service, slo, service, where, json)
 
 
 def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:

@@ -22,6 +22,7 @@ from dashboards.slo_rows import (
     service_href,
     sli_text,
     subject,
+    try_href,
     where,
 )
 from dashboards.slo_views import BurnLineRow, Link, ObjectiveView
@@ -109,7 +110,7 @@ def _plot(desk: Desk, judgement: Judgement, begin_ms: int) -> tuple[Plot | None,
     found, now_ms = judgement.objective, desk.now_ms
     if found.unmeasurable is not None:
         return None, f"Nothing measures this objective: {found.unmeasurable}"
-    if found.members:
+    if found.members and not isinstance(found.slices, Timeslices):
         points, note = _judged_points(desk, found, begin_ms), "As it was judged: a composite counts nothing itself."
     else:
         edges = [begin_ms + (now_ms - begin_ms) * it // COLUMNS for it in range(COLUMNS + 1)]
@@ -135,7 +136,7 @@ def _judged_points(desk: Desk, objective: Objective, since_ms: int) -> tuple[Bur
 
 def _links(desk: Desk, objective: Objective) -> tuple[Link, ...]:
     report = f"{report_href(objective)}&{urlencode({'range': '30d'})}"
-    found = [Link("Report", report), Link("Runbook", "/runbooks/slo-burn")]
+    found = [Link("Try", try_href(objective)), Link("Report", report), Link("Runbook", "/runbooks/slo-burn")]
     if objective.service == PLATFORM:
         ids = dict(objective.scope)
         node = ids.get("node_id") or ids.get("node")
@@ -182,7 +183,7 @@ def _burn_tiles(judgement: Judgement, state: Mark) -> tuple[Tile, Tile]:
 
 def _sli_tile(judgement: Judgement, state: Mark) -> Tile:
     it = judgement.objective
-    if it.allowance or it.members:
+    if it.allowance or (it.members and judgement.sli is None):
         value, unit = ("no SLI", "") if it.members else (sli_text(judgement), "")
         return Tile("sli", state, "Composite" if it.members else "Rate", value, unit, it.target_text, "#promise")
     value, unit = percent_split(judgement.sli)

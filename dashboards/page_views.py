@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from dashboards.backtest_views import BacktestView
 from dashboards.marks import Mark
 from dashboards.panels import HeatPanel, Panel, TimePanel
 from dashboards.svg import Spark
@@ -305,4 +306,4 @@ class ErrorView:
 
 
 LiveView = ExecutiveView | OncallView | DebugView
-View = LiveView | IncidentView | RunbookView | ErrorView
+View = LiveView | BacktestView | IncidentView | RunbookView | ErrorView

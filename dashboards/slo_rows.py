@@ -73,9 +73,16 @@ def _objective_href(slo: str, service: str, further: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}{urlencode(given)}"
 
 
+def try_href(objective: Objective) -> str:
+    """The address where the objective is tried over history."""
+    given = {"slo": objective.slo, "service": objective.service, "where": where(objective)}
+    return f"/slo/backtest?{urlencode({name: value for name, value in given.items() if value}, errors='replace')}"
+
+
 def service_href(service: str) -> str:
     """The address of a service's objectives; a name that no path can carry stands in the query."""
-    if any(part in ("", ".", "..") for part in service.split("/")) or "\\" in service:
+    taken = service == "backtest"  # a page of its own
+    if taken or any(part in ("", ".", "..") for part in service.split("/")) or "\\" in service:
         return f"/slo?{urlencode({'service': service}, errors='replace')}"
     return f"/slo/{quote(service, safe='/', errors='replace')}"
 

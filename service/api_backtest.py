@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 from service.api import ApiFault
 from service.api_models_backtest import (
@@ -22,11 +22,11 @@ from service.api_models_backtest import (
 from service.api_slo import finding, ratio
 from service.parts import Parts
 from service.settings_burn import BurnSettings
-from service.slo_backtest import BacktestFault, Question, Tried, objectives_in, tried, with_target
+from service.slo_backtest import BacktestFault, Question, objectives_in, tried, with_target
 from service.slo_histories import Histories
 from slo.backtest import Backtest, Suggestion
 from slo.backtest_alerts import Alert
-from slo.compare import Difference
+from slo.compare import Difference, Tried
 from slo.model import Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles
@@ -46,7 +46,17 @@ class FaultyTexts(ApiFault):
         self.faults = tuple(faults[:MOST_FAULTS])
 
 
-def answer(parts: Parts, histories: Histories, asked: BacktestAsked) -> BacktestTold:
+class Outcome(NamedTuple):
+    """What was asked, tried: the one result that pages and programs are told."""
+
+    question: Question
+    table: str
+    findings: tuple[Finding, ...]
+    """Warnings and notes on the texts."""
+    tried: list[Tried]
+
+
+def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome:
     """What was asked, tried; raises ApiFault."""
     until_ms = parts.clock() if asked.until_ms is None else asked.until_ms
     if asked.since_ms >= until_ms:
@@ -69,16 +79,20 @@ def answer(parts: Parts, histories: Histories, asked: BacktestAsked) -> Backtest
         targets=[target(it) for it in asked.targets_percent],
     )
     try:
-        found = tried(histories, question)
+        return Outcome(question, table, findings, tried(histories, question))
     except BacktestFault as fault:
         raise ApiFault(400, str(fault)) from fault
+
+
+def told(it: Outcome, table_in_force: str) -> BacktestTold:
+    """The outcome for programs."""
     return BacktestTold(
-        since_ms=asked.since_ms,
-        until_ms=until_ms,
-        burn_table=table,
-        burn_table_in_force=settings.burn.table,
-        warnings=[finding(it) for it in findings if it.level != "error"],
-        objectives=[_told(it) for it in found],
+        since_ms=it.question.since_ms,
+        until_ms=it.question.until_ms,
+        burn_table=it.table,
+        burn_table_in_force=table_in_force,
+        warnings=[finding(one) for one in it.findings],
+        objectives=[_told(one) for one in it.tried],
     )
 
 

@@ -18,6 +18,7 @@ from dashboards.pages import CONTENT_SECURITY_POLICY, STATIC, RequestFault, erro
 from service import (
     routes_api,
     routes_backtest,
+    routes_backtest_page,
     routes_data,
     routes_ingest,
     routes_pages,
@@ -59,7 +60,9 @@ def create_app(parts: Parts) -> FastAPI:
     routes_prometheus.add(app, parts)
     routes_data.add(app, parts)
     routes_slo.add(app, parts)
-    routes_backtest.add(app, parts)
+    bench = routes_backtest.Bench(parts)
+    routes_backtest.add(app, parts, bench)
+    routes_backtest_page.add(app, parts, bench)
     routes_report.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)

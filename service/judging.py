@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.ports import Readings
+from service.slo_composites import Composites
+from service.slo_kept import KeptSlices
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
 from slo.burn import DEFAULT, Policy
-from slo.composite import judge_composite
 from slo.held import HeldConditions
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, Objective
@@ -18,17 +22,31 @@ from slo.model import Counts, Judgement, Objective
 class Judging:
     """Counts objectives and judges them; to be used by one thread at a time."""
 
-    def __init__(self, store: Readings, engine: Engine | None = None, policy: Policy = DEFAULT) -> None:
+    def __init__(
+        self,
+        store: Readings,
+        engine: Engine | None = None,
+        policy: Policy = DEFAULT,
+        held: HeldConditions | None = None,
+    ) -> None:
         """`engine` answers the queries of objectives; without one these are unmeasured."""
-        self._store, self._policy, self._held = store, policy, HeldConditions()
-        self._queried = None if engine is None else QueriedCounts(engine)
-        self._sliced = SlicedCounts(store, revisions_of(store), policy)
+        self._store, self._policy = store, policy
+        self.held = held or HeldConditions(policy)
+        self.kept = KeptSlices(store.database)
+        self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept)
+        self._sliced = SlicedCounts(store, revisions_of(store), policy, kept=self.kept)
+        self._composites = Composites(self._marks, policy)
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
-        """Counts of contiguous steps of each objective, as it is judged."""
-        counted = [it for it in objectives if it.query is None]  # of a composite nothing is counted
+        """Counts of contiguous steps of each objective, as it is judged; a composite's are its members' together."""
+        single = [it for of in objectives for it in (self._composites.members(of) if of.members else [of])]
+        found = self._steps_of(list(dict.fromkeys(single)), edges_ms)
+        return [found[it] if not it.members else self._composites.steps(it, edges_ms, found) for it in objectives]
+
+    def _steps_of(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> dict[Objective, list[Counts]]:
+        counted = [it for it in objectives if it.query is None]
         found = iter(self._store.slices([it.indicator for it in counted], edges_ms))
-        return [self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives]
+        return {it: self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives}
 
     def _steps(self, objective: Objective, edges_ms: Sequence[int], counts: list[Counts]) -> list[Counts]:
         if objective.query is not None:
@@ -55,8 +73,10 @@ class Judging:
             elif it.unmeasurable is None:
                 of, counts = self._asked(it, now_ms)
             judged.append(judge(of, counts, now_ms, self._policy))
-        judged += self._together([it for it in objectives if it.members], judged, now_ms)
-        return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
+        judged += self._composites.judged([it for it in objectives if it.members], judged, now_ms)
+        told = tuple(self.held.of(it) if it.objective.conditions else it for it in judged)
+        self.held.settle()
+        return told
 
     def _in_slices(
         self, objective: Objective, spans: tuple[int, ...], row: list[Counts], now_ms: int
@@ -68,20 +88,12 @@ class Judging:
             row = self._sliced.of(objective, spans, row, now_ms)
         return objective, dict(zip(spans, row, strict=True))
 
-    def _together(self, composites: list[Objective], judged: Sequence[Judgement], now_ms: int) -> list[Judgement]:
-        """The judgements of composites, from those of their members."""
-        if not composites:
-            return []
-        known = {(it.objective.slo, it.objective.service): it for it in judged}
-        found = []
-        for it in composites:
-            members = [known.get((name, it.service)) for name, _ in it.members]
-            there = [one for one in members if one is not None]
-            if it.unmeasurable is None and len(there) < len(members):
-                it = replace(it, unmeasurable="One of its members is no objective of its own.")
-            found.append(judge_composite(it, there, now_ms, self._policy) if it.unmeasurable is None
-                         else judge(it, {}, now_ms, self._policy))  # fmt: skip
-        return found
+    def _marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
+        if objective.query is None:
+            return self._sliced.marks(objective, first, until)
+        return np.zeros(until - first, np.bool_) if self._queried is None else self._queried.marks(
+            objective, first, until
+        )  # fmt: skip
 
     def _asked(self, objective: Objective, now_ms: int) -> tuple[Objective, dict[int, Counts]]:
         """What queries count by window; nothing, and an objective that says why, where they don't."""

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api import ApiFault, asked_as
-from service.api_backtest import FaultyTexts, answer
+from service.api_backtest import FaultyTexts, Outcome, outcome, told
 from service.api_models import asked_with, faults
 from service.api_models_backtest import BacktestAsked, BacktestTold, Refused
 from service.api_slo import finding
@@ -21,6 +21,7 @@ from service.slo_histories import Histories
 
 T = TypeVar("T")
 MOST_BYTES: Final = 4 << 20
+BUSY: Final = 429
 WAIT_SECONDS: Final = 20.0
 MOST_WAITING: Final = 4
 """Backtests that wait for their turn; one more is told to come again."""
@@ -37,13 +38,13 @@ class Turns:
         """What the work returns; raises ApiFault 429 where its turn does not come."""
         self._limiter = self._limiter or anyio.CapacityLimiter(1)  # made here: it belongs to the loop that runs
         if self._waiting >= MOST_WAITING:
-            raise ApiFault(429, "other backtests are under way; try again when they are done")
+            raise ApiFault(BUSY, "other backtests are under way; try again when they are done")
         self._waiting += 1
         try:
             with anyio.move_on_after(WAIT_SECONDS) as waited:
                 await self._limiter.acquire()
             if waited.cancelled_caught:
-                raise ApiFault(429, "another backtest is under way; try again when it is done")
+                raise ApiFault(BUSY, "another backtest is under way; try again when it is done")
         finally:
             self._waiting -= 1
         try:
@@ -52,9 +53,29 @@ class Turns:
             self._limiter.release()
 
 
-def add(app: FastAPI, parts: Parts) -> None:
+class Bench:
+    """Where backtests are run, for the API and the page: what one read the other needs not read again."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._turns = parts, Turns()
+        self._histories = Histories(parts.store, parts.queries.engine)
+
+    async def run(self, asked: BacktestAsked) -> Outcome:
+        """What was asked, tried; raises ApiFault."""
+        try:
+            found = await self._turns.run(lambda: outcome(self._parts, self._histories, asked))
+        except ApiFault as fault:
+            self._count("turned_away" if fault.status == BUSY else "refused")
+            raise
+        self._count("done")
+        return found
+
+    def _count(self, outcome: str) -> None:
+        self._parts.own.add("midwatch_server_backtests_total", (outcome,))
+
+
+def add(app: FastAPI, parts: Parts, bench: Bench) -> None:
     """The route."""
-    turns, histories = Turns(), Histories(parts.store, parts.queries.engine)
 
     @app.post(
         "/api/slo/backtest", tags=["objectives"], response_model=BacktestTold,
@@ -64,9 +85,10 @@ def add(app: FastAPI, parts: Parts) -> None:
     async def backtest(request: Request) -> BacktestTold:
         """Try objectives over stored history: budget, pages and tickets, beside those in force and other targets."""
         asked = asked_as(BacktestAsked, await body_of(request, MOST_BYTES))
-        return await turns.run(lambda: answer(parts, histories, asked))
+        found = await bench.run(asked)
+        return await run_in_threadpool(told, found, parts.settings.burn.table)
 
     @app.exception_handler(FaultyTexts)
     async def of_texts(_: Request, fault: FaultyTexts) -> Response:
-        told = Refused(error=str(fault), faults=[finding(it) for it in fault.faults])
-        return JSONResponse(told.model_dump(), fault.status)
+        refused = Refused(error=str(fault), faults=[finding(it) for it in fault.faults])
+        return JSONResponse(refused.model_dump(), fault.status)

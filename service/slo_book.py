@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.slo_files import fingerprint, read_texts
 from service.slo_promql import why_not
 from slo.openslo.faults import Finding
-from slo.openslo.model import Document
+from slo.openslo.model import Document, Slo
 from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import Plan, Planned, plan
-from slo.openslo.resolve import load
+from slo.openslo.resolve import Loaded, load
 
 _LOG = logging.getLogger(__name__)
 LOOK_MS: Final = 5_000
@@ -30,6 +30,8 @@ class Shelf(NamedTuple):
     plans: tuple[Plan, ...] = ()
     documents: tuple[Document, ...] = ()
     """In force, as written."""
+    slos: tuple[Slo, ...] = ()
+    """In force, with what they name in their place."""
     faults: tuple[Finding, ...] = ()
     warnings: tuple[Finding, ...] = ()
     """Warnings and notes on the files as they are."""
@@ -39,7 +41,11 @@ class Shelf(NamedTuple):
 class SloBook:
     """What files ask for, as it is in force; `look` runs on one thread, all else may be read from any."""
 
-    def __init__(self, paths: Sequence[str] = (), strict: bool = False) -> None:
+    def __init__(
+        self, paths: Sequence[str] = (), strict: bool = False, receivers: Collection[str] | None = None
+    ) -> None:
+        """`receivers` are the names that alert policies may tell."""
+        self._receivers = receivers
         self._paths, self._strict = tuple(paths), strict
         self.shelf = Shelf()
         self._seen: object = None
@@ -69,7 +75,7 @@ class SloBook:
         self._seen = seen
         found = read_texts(self._paths)
         texts = dict(found.texts)
-        planned, documents, findings = self._planned(texts)
+        planned, loaded, findings = self._planned(texts)
         self.faults = (*found.faults, *(it for it in findings if it.level == "error"))
         for it in (*found.faults, *findings):
             if it.level != "note":
@@ -79,12 +85,14 @@ class SloBook:
         self.shelf = self.shelf._replace(files=files, faults=self.faults, warnings=told)
         if self.faults:
             texts = self._mended(texts)
-            planned, documents, findings = self._planned(texts)
+            planned, loaded, findings = self._planned(texts)
             if any(it.level == "error" for it in findings):
                 return
         self._good = texts
         self.in_force = objectives_of(planned.plans)
-        self.shelf = self.shelf._replace(good=tuple(sorted(texts)), plans=planned.plans, documents=documents)
+        self.shelf = self.shelf._replace(
+            good=tuple(sorted(texts)), plans=planned.plans, documents=loaded.documents, slos=loaded.slos
+        )
 
     def _mended(self, texts: Mapping[str, str]) -> dict[str, str]:
         """The texts, with each faulty file as it was when it was good last; one that never was is left out."""
@@ -92,7 +100,7 @@ class SloBook:
         kept = {file: text for file, text in texts.items() if file not in faulty}
         return kept | {file: self._good[file] for file in faulty if file in self._good}
 
-    def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, tuple[Document, ...], tuple[Finding, ...]]:
+    def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, Loaded, tuple[Finding, ...]]:
         loaded = load(sorted(texts.items()), self._strict)
-        planned = plan(loaded.slos, self._strict, why_not)
-        return planned, loaded.documents, (*loaded.findings, *planned.findings)
+        planned = plan(loaded.slos, self._strict, why_not, self._receivers)
+        return planned, loaded, (*loaded.findings, *planned.findings)

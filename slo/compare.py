@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from slo.backtest import Backtest
 from slo.backtest_alerts import Alert
+from slo.model import Objective
 
 
 class Both(NamedTuple):
@@ -53,3 +54,16 @@ def _same(alert: Alert, among: Sequence[Alert]) -> list[Alert]:
 def _before(one: Alert, other: Alert) -> bool:
     """Whether the one begins before the other is over."""
     return other.resolved_ms is None or one.opened_ms <= other.resolved_ms
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One objective as asked for and, where one of its name is in force, that one; or why it can't be tried."""
+
+    objective: Objective
+    asked: Backtest | None
+    in_force: Backtest | None
+    difference: Difference | None
+    what_if: tuple[Backtest, ...]
+    """The same with other targets."""
+    why_not: str | None

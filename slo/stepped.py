@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.burn import Policy
-from slo.model import Objective
+from slo.model import Allowance, Indicator, Objective
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness
 
 Bools = NDArray[np.bool_]
@@ -143,7 +143,7 @@ class Windows:
         self._high = (moments - history.since_ms) // history.step_ms
         self._slices = None
         if objective.slices is not None and history.flags is None:
-            self._slices = sliced(history, objective.slices)
+            self._slices = sliced(history, objective.slices, objective.indicator)
         self._sliced = None if self._slices is None else (_Sums(self._slices.bad), _Sums(self._slices.total))
         self.first = self._firsts(longest_ms)
         self._kept: dict[tuple[int, bool], Seen] = {}
@@ -246,7 +246,7 @@ class Judged(NamedTuple):
     total: Ints
 
 
-def sliced(history: History, rule: Timeslices | RatioTimeslices) -> Judged:
+def sliced(history: History, rule: Timeslices | RatioTimeslices, indicator: Indicator) -> Judged:
     """Slices of the steps, whose length theirs is a multiple of; they end at multiples of their own length.
 
     One of which less than 90 % was observed is neither good nor bad, nor is one that ends within five minutes which
@@ -270,8 +270,15 @@ def sliced(history: History, rule: Timeslices | RatioTimeslices) -> Judged:
     measured &= ~_within_five(begins, history.coarse_ms) & ~_within_five(ends, history.coarse_ms)
     spent = np.zeros(n, np.int64)
     for at in np.flatnonzero(measured & (bad > 0)).tolist():
-        spent[at] = badness(rule, Slice(min(int(bad[at]), int(total[at])), int(total[at])))
+        spent[at] = badness(rule, part_of(indicator, int(bad[at]), int(total[at])))
     return Judged(int(begins[0]) if n else history.since_ms, spent, measured.astype(np.int64))
+
+
+def part_of(indicator: Indicator, bad: int, total: int) -> Slice:
+    """What a slice counted; of an allowance the events in `per_ms`, of which a target of 0.9 allows a tenth of one."""
+    if isinstance(indicator, Allowance):
+        return Slice(bad * indicator.per_ms, total)
+    return Slice(min(bad, total), total)
 
 
 def _within_five(edges: Ints, coarse_ms: int) -> Bools:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from cli.backtest import targets
 from cli.check import check
 from cli.slo_commands import app
 from tests.slo.openslo.support import GOOD, with_line
@@ -104,6 +105,12 @@ def test_a_folder_stands_for_its_files_of_whatever_kind(tmp_path: Path, capsys: 
 def test_json_is_yaml_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.json").write_text(json.dumps(yaml.safe_load(GOOD)))
     assert _check(capsys, tmp_path / "a.json") == (0, ["1 file, no fault"])
+
+
+def test_one_target_takes_the_place_of_the_files_and_several_are_tried_beside() -> None:
+    assert targets(None) == {}
+    assert targets("99.95 %") == {"target_percent": "99.95"}
+    assert targets("99.9, 99.95%") == {"targets_percent": ["99.9", "99.95"]}
 
 
 def test_export_writes_old_documents_as_v1(tmp_path: Path) -> None:

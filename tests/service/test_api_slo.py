@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 
+from cli.slo_show import lines, table
 from dashboards.text import percent, percent_split
 from service.app import create_app
 from service.main import running, system_clock
@@ -163,7 +164,7 @@ def test_files_tell_what_is_in_force_and_what_is_wrong(app: FastAPI) -> None:
     (fault,) = found["faults"]
     assert (fault["line"], fault["path"], fault["level"]) == (28, "spec.objectives[0].target", "error")
     assert fault["remedy"]
-    assert any("targets are checked" in it["what"] for it in found["warnings"])
+    assert [it["what"] for it in found["warnings"]] == ["no receiver of midwatch.yaml is called pager"]
     text = ask(app, "GET", "/api/slo/export?format=openslo").text
     checked = ask(app, "POST", "/api/slo/check", content=json.dumps({"files": {"x.yaml": text}}).encode()).json()
     assert (checked["good"], checked["objectives"]) == (True, ["api"])
@@ -180,6 +181,41 @@ def test_a_text_is_checked_without_being_loaded(app: FastAPI, parts: Parts) -> N
         assert (answer.status_code, said in answer.json()["error"]) == (400, True), answer.text
     huge = ask(app, "POST", "/api/slo/check", content=b"x" * (4 << 20) + b"y")
     assert (huge.status_code, list(huge.json())) == (413, ["error"])
+
+
+def test_commands_say_what_the_api_says(app: FastAPI) -> None:
+    listed = list(table(ask(app, "GET", "/api/slo/objectives?service=shop").json()["judgements"]))
+    assert len(listed) == 2
+    assert listed[1].split()[:4] == ["shop", "api", "ok", "99.967"]
+    told = list(lines(ask(app, "GET", "/api/slo/objective?slo=api&service=shop").json()))
+    assert told[0] == "shop · api: api"
+    assert "budget left 66.67 %; runs out not at the present burn" in told[5]
+    assert any(it.startswith("  page   fast       quiet: 1 h 0.33x, 5 min 0.33x; fires above 14.4x") for it in told)
+    assert any("burns" in it and "fires where gte 2x" in it for it in told)
+    assert list(table([])) == ["No such objective."]
+
+
+def test_a_backtest_answers_what_it_publishes(app: FastAPI, document: dict[str, Any], parts: Parts) -> None:
+    asked = {
+        "files": {"a.yaml": GOOD}, "since_ms": parts.clock() - 86_400_000, "burn_table": "pyrra",
+        "targets_percent": ["99.99", "90"],
+    }  # fmt: skip
+    answer = ask(app, "POST", "/api/slo/backtest", content=json.dumps(asked).encode())
+    assert answer.status_code == 200, answer.text
+    found = json.loads(answer.text, parse_constant=_no_constant)
+    schema = {"$ref": "#/components/schemas/BacktestTold", "components": document["components"]}
+    Draft202012Validator(schema).validate(found)
+    assert (found["burn_table"], found["burn_table_in_force"]) == ("pyrra", "workbook")
+    (one,) = found["objectives"]
+    assert one["asked"]["sli_exact"] == one["in_force"]["sli_exact"] == "2999/3000"
+    assert [it["target"] for it in one["what_if"]] == ["99.99 %", "90 %"]
+    assert one["asked"]["line"][-1]["left"] == one["asked"]["budget_left"]
+    faulty = ask(
+        app, "POST", "/api/slo/backtest", content=json.dumps(asked | {"files": {"a": with_line("0.999", "7")}}).encode()
+    )
+    assert (faulty.status_code, [it["line"] for it in faulty.json()["faults"]]) == (400, [28])
+    wrong = ask(app, "POST", "/api/slo/backtest", content=json.dumps(asked | {"targets_percent": ["lots"]}).encode())
+    assert (wrong.status_code, "targets_percent.0" in wrong.json()["error"]) == (400, True)
 
 
 def test_burn_tables_are_those_that_judging_uses(app: FastAPI) -> None:

@@ -83,6 +83,8 @@ KINDS: dict[str, list[Objective]] = {
     "timeslices": [objective(slices=Timeslices(Fraction(9, 10), 5 * MINUTE))],
     "timeslices of a minute": [objective(GOOD, slices=Timeslices(Fraction(9, 10), MINUTE))],
     "ratio timeslices": [objective(slices=RatioTimeslices(10 * MINUTE))],
+    "slices of an allowance": [objective(RESTARTS, slices=RatioTimeslices(5 * MINUTE))],
+    "slices of minutes": [objective(DISK, slices=Timeslices(Fraction(3, 5), 5 * MINUTE))],
     "a calendar": [objective(calendar=DAILY)],
     "a calendar in slices": [objective(calendar=DAILY, slices=Timeslices(Fraction(9, 10), 5 * MINUTE))],
     "conditions": [objective(conditions=CONDITIONS, window_ms=30 * DAY)],

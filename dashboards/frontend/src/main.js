@@ -5,11 +5,13 @@ import {panels} from './panels.js';
 import {follow, stream} from './live.js';
 import {search} from './search.js';
 import {acknowledge, keyboard, step} from './keyboard.js';
+import {tries} from './try.js';
 
 const boot = JSON.parse($('#boot').textContent);
 const root = document.documentElement;
 localise(document);
 follow();
+tries();
 const zone = $('#zone');
 const place = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (zone) zone.textContent = ` · times in ${place}${place === 'UTC' ? '' : ', UTC on hover'}`;
