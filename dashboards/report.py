@@ -35,6 +35,7 @@ from slo.burndown import BurnDownPoint
 from slo.model import Judgement, Objective
 from slo.report import Report, Tally
 from slo.report_spans import Span, day_name
+from slo.text import counted as of
 
 COVERAGE_FLOOR: Final = Fraction(9, 10)
 PERIODS: Final = (
@@ -304,7 +305,7 @@ def _summary_tiles(found: Many) -> tuple[Tile, ...]:
         Tile("hollow", mark("ok", "all known") if known and not hollow else NO_DATA, "Not known", str(hollow), "",
              f"most unmeasured: {minutes(longest)}", "#summary"),
         Tile("incidents", mark("warn" if found.incidents else "ok" if known else "quiet"), "Incidents",
-             str(len(found.incidents)), "", f"{sum(it.road == 'page' for it in found.incidents)} pages", "#incidents"),
+             str(len(found.incidents)), "", of(sum(it.road == "page" for it in found.incidents), "page"), "#incidents"),
     )  # fmt: skip
 
 

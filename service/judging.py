@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.adjusted_counts import Asked, Left, TakenCounts, part_of, taken_out
 from service.adjusted_plans import Plan, Planner, grain_ms
 from service.ports import Readings
+from service.slo_composites import Composites
+from service.slo_kept import KeptSlices
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
 from slo.adjust import Adjustment
 from slo.burn import DEFAULT, Policy
-from slo.composite import judge_composite
 from slo.held import HeldConditions
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, Objective, TakenOut
@@ -32,22 +36,35 @@ class _Counted(NamedTuple):
 class Judging:
     """Counts objectives and judges them; to be used by one thread at a time."""
 
-    def __init__(self, store: Readings, engine: Engine | None = None, policy: Policy = DEFAULT) -> None:
+    def __init__(
+        self,
+        store: Readings,
+        engine: Engine | None = None,
+        policy: Policy = DEFAULT,
+        held: HeldConditions | None = None,
+    ) -> None:
         """`engine` answers the queries of objectives; without one these are unmeasured."""
-        self._store, self._policy, self._held = store, policy, HeldConditions()
-        self._queried = None if engine is None else QueriedCounts(engine)
-        revisions = revisions_of(store)
-        self._sliced = SlicedCounts(store, revisions, policy)
+        self._store, self._policy = store, policy
+        self.held = held or HeldConditions(policy)
+        self.kept = KeptSlices(store.database)
+        self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept)
+        self._sliced = SlicedCounts(store, revisions_of(store), policy, kept=self.kept)
+        self._composites = Composites(self._marks, self._slots, policy)
         self._planner = Planner(store.moved)
-        self._taken = TakenCounts(store, revisions)
+        self._taken = TakenCounts(store, revisions_of(store))
         self.left_off = 0
         """Times that were not taken out at the last evaluation, for the bound."""
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
-        """Counts of contiguous steps of each objective, as it is judged."""
-        counted = [it for it in objectives if it.query is None]  # of a composite nothing is counted
+        """Counts of contiguous steps of each objective, as it is judged; a composite's are its members' together."""
+        single = [it for of in objectives for it in (self._composites.members(of) if of.members else [of])]
+        found = self._steps_of(list(dict.fromkeys(single)), edges_ms)
+        return [found[it] if not it.members else self._composites.steps(it, edges_ms, found) for it in objectives]
+
+    def _steps_of(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> dict[Objective, list[Counts]]:
+        counted = [it for it in objectives if it.query is None]
         found = iter(self._store.slices([it.indicator for it in counted], edges_ms))
-        return [self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives]
+        return {it: self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives}
 
     def _steps(self, objective: Objective, edges_ms: Sequence[int], counts: list[Counts]) -> list[Counts]:
         pieces = self._planner.pieces(objective, edges_ms[0], edges_ms[-1]) if len(edges_ms) > 1 else ()
@@ -79,8 +96,10 @@ class Judging:
             judged.append(replace(made, taken_out=found.taken_out) if found.taken_out else made)
             if found.paused is not None:
                 paused[it.slo, it.service] = found.paused
-        judged += self._together([it for it in objectives if it.members], judged, paused, now_ms)
-        return tuple(self._held.of(it) if it.objective.conditions else it for it in judged)
+        judged += self._composites.judged([it for it in objectives if it.members], judged, now_ms, paused)
+        told = tuple(self.held.of(it) if it.objective.conditions else it for it in judged)
+        self.held.settle()
+        return told
 
     def _counted(self, objectives: Sequence[Objective], now_ms: int) -> list[_Counted]:
         """Counts of what is counted in the store."""
@@ -133,35 +152,21 @@ class Judging:
             row = self._sliced.of(objective, spans, row, now_ms, taken)
         return _Counted(objective, dict(zip(spans, row, strict=True)))
 
-    def _together(
-        self,
-        composites: list[Objective],
-        judged: Sequence[Judgement],
-        paused: Mapping[tuple[str, str], str],
-        now_ms: int,
-    ) -> list[Judgement]:
-        """The judgements of composites, from those of their members."""
-        if not composites:
-            return []
-        known = {(it.objective.slo, it.objective.service): it for it in judged}
-        return [self._composite(it, known, paused, now_ms) for it in composites]
+    def _slots(self, objective: Objective) -> list[Slots]:
+        """The slices that are taken out of an objective."""
+        return slots_of(self._planner.times(objective), grain_ms(objective))
 
-    def _composite(
-        self,
-        it: Objective,
-        known: Mapping[tuple[str, str], Judgement],
-        paused: Mapping[tuple[str, str], str],
-        now_ms: int,
-    ) -> Judgement:
-        """One composite; while the present is taken out of a member's budget it is of the composite's too."""
-        keys = [(name, it.service) for name, _ in it.members]
-        there = [known[key] for key in keys if key in known]
-        if it.unmeasurable is None and len(there) < len(keys):
-            it = replace(it, unmeasurable="One of its members is no objective of its own.")
-        if it.unmeasurable is not None:
-            return judge(it, {}, now_ms, self._policy)
-        why = next((paused[key] for key in keys if key in paused), None)
-        return judge_composite(it, there, now_ms, self._policy, why)
+    def _marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
+        """Bad slices that count."""
+        if objective.query is None:
+            found = self._sliced.marks(objective, first, until)
+        elif self._queried is None:
+            return np.zeros(until - first, np.bool_)
+        else:
+            found = self._queried.marks(objective, first, until)
+        for it in overlap(self._slots(objective), first, until):
+            found[it.first - first : it.until - first] = False
+        return found
 
     def _asked(self, objective: Objective, now_ms: int) -> _Counted:
         """What queries count by window; nothing, and an objective that says why, where they don't."""

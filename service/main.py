@@ -105,7 +105,7 @@ def _assemble(
     receivers = [Receiver(it.name, it.url, tuple(it.roads), it.secret) for it in settings.receivers]
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
-    slos = SloBook(settings.slos, settings.slos_strict)
+    slos = SloBook(settings.slos, settings.slos_strict, [it.name for it in receivers])
     queries = queries_of(settings, store, clock)
     evaluator = Evaluator(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,

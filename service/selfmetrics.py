@@ -34,6 +34,10 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_forwarded_samples_total": ("Samples for the remote store, by what became of them.", ("outcome",)),
     "midwatch_server_queries_total": ("Requests to the Prometheus API, by `ok` or the type of error.", ("outcome",)),
     "midwatch_server_query_limits_total": ("Queries that ended at a bound, by its key.", ("limit",)),
+    "midwatch_server_backtests_total": (
+        "Backtests: `done`, `refused` for what was asked, `turned_away` where too many waited.",
+        ("outcome",),
+    ),
     "midwatch_server_rule_evaluations_total": ("Rules evaluated, and evaluations of groups missed.", ("outcome",)),
     "midwatch_server_evaluation_failures_total": ("Evaluations that failed.", ()),
     "midwatch_server_alert_changes_total": ("Incidents opened, joined, resolved, suppressed.", ("kind", "road")),

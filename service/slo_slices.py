@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.ports import Readings
+from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
 from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
@@ -65,6 +67,15 @@ class _Book:
         mine = slice(max(0, first - self.first), max(0, until - self.first))
         return int(self.bad[mine].sum()), int(self.busy[mine].sum())
 
+    def rows(self, first: int, until: int) -> list[Row]:
+        """Slices as they are kept."""
+        mine = slice(first - self.first, until - self.first)
+        return [list(it) for it in zip(self.bad[mine].tolist(), self.busy[mine].tolist(), strict=True)]
+
+    def marks(self, first: int, until: int) -> NDArray[np.bool_]:
+        """Which of these slices spent anything; what is not kept spent nothing."""
+        return marks(self.bad > 0, self.first, first, until)
+
 
 class SlicedCounts:
     """Counts of slices over the windows of objectives; to be used by one thread at a time."""
@@ -76,11 +87,16 @@ class SlicedCounts:
         policy: Policy = DEFAULT,
         seconds: float = SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        kept: KeptSlices | None = None,
     ) -> None:
+        """`kept` has what samples no longer tell."""
+        self._kept = kept or KeptSlices()
         self._store, self._revisions, self._policy = store, revisions, policy
         self._seconds, self._clock = seconds, clock
         self._ends = math.inf
         self._books: OrderedDict[tuple[Indicator, Rule], _Book] = OrderedDict()
+        self._unknown: dict[tuple[Indicator, Rule], int] = {}
+        """The newest slice that neither samples nor what is kept tell of."""
 
     def begin(self) -> None:
         """An evaluation begins, and with it the time for counting many slices anew."""
@@ -159,6 +175,11 @@ class SlicedCounts:
             for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
 
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
+        """Which slices `first` to `until` (not among them) are bad, as they were judged last."""
+        book = None if objective.slices is None else self._books.get((objective.indicator, objective.slices))
+        return np.zeros(until - first, np.bool_) if book is None else book.marks(first, until)
+
     def _book(self, indicator: Indicator, rule: Rule, first: int, until: int) -> _Book:
         """The slices from `first` to the last that is over."""
         revision = self._revisions(indicator)
@@ -173,34 +194,69 @@ class SlicedCounts:
         bad, busy = self._judged(indicator, rule, good, until)
         book = _Book(first, np.concatenate([book.bad[old], bad]), np.concatenate([book.busy[old], busy]), revision)
         self._books[indicator, rule] = book
+        self._keep(indicator, rule, book, good)
         self._books.move_to_end((indicator, rule))
         while len(self._books) > MOST_BOOKS:
-            self._books.popitem(last=False)
+            gone, _ = self._books.popitem(last=False)
+            self._kept.forget(self._key(*gone))
+            self._unknown.pop(gone, None)
         return book
+
+    def _key(self, indicator: Indicator, rule: Rule) -> str:
+        return key_of(indicator, rule, self._policy.coverage_floor)
+
+    def _keep(self, indicator: Indicator, rule: Rule, book: _Book, judged_from: int) -> None:
+        """Note the days that are over and were judged from samples now."""
+        begin_known = self._unknown.get((indicator, rule), 0) + 1
+        days = [day for day in range(day_of(judged_from, rule.slice_ms), day_of(book.until, rule.slice_ms))
+                if slices_of(day, rule.slice_ms)[0] >= max(book.first, begin_known)]  # fmt: skip
+        rows = [(day, partial(book.rows, *slices_of(day, rule.slice_ms))) for day in days]
+        self._kept.put(self._key(indicator, rule), day_of(book.first, rule.slice_ms), rows)
+
+    def _filled(self, indicator: Indicator, rule: Rule, at: int, rows: list[tuple[int, int] | None]) -> None:
+        """Put what is kept in the place of slices, from `at` on, that samples no longer tell."""
+        days: dict[int, list[Row] | None] = {}
+        for place, row in enumerate(rows):
+            if row is not None:
+                continue
+            day = day_of(at + place, rule.slice_ms)
+            if day not in days:
+                days[day] = self._kept.day(self._key(indicator, rule), day)
+            kept, first = days[day], slices_of(day, rule.slice_ms)[0]
+            if kept is None:
+                self._unknown[indicator, rule] = at + place
+            rows[place] = (0, 0) if kept is None else (kept[at + place - first][0], kept[at + place - first][1])
 
     def _judged(
         self, indicator: Indicator, rule: Rule, first: int, until: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        rows: list[tuple[int, int]] = []
+        rows: list[tuple[int, int] | None] = []
         for begin in range(first, until, _CHUNK):
             end = min(until, begin + _CHUNK)
             edges = [at * rule.slice_ms for at in range(begin - 1, end)]
             found = self._store.slices([indicator], edges)[0]
             rows += [self._slice(indicator, rule, edge, it) for edge, it in zip(edges, found, strict=False)]
+        self._filled(indicator, rule, first, rows)
         columns = np.array(rows, np.int64).reshape(-1, 2)
         return columns[:, 0], columns[:, 1]
 
-    def _slice(self, indicator: Indicator, rule: Rule, since_ms: int, found: Counts) -> tuple[int, int]:
-        """(spent, whether it had traffic); a slice that was not measured, or is kept too coarsely, is neither."""
-        measured = (
-            found.since_ms == since_ms
-            and found.until_ms == since_ms + rule.slice_ms
-            and found.observed_ms > 0
-            and found.observed_ms >= self._policy.coverage_floor * found.expected_ms
-        )
+    def _slice(self, indicator: Indicator, rule: Rule, since_ms: int, found: Counts) -> tuple[int, int] | None:
+        """(spent, whether it had traffic), neither where it was not measured; None where samples no longer tell."""
+        if found.since_ms != since_ms or found.until_ms != since_ms + rule.slice_ms:
+            return None
+        measured = found.observed_ms > 0 and found.observed_ms >= self._policy.coverage_floor * found.expected_ms
         if not measured or found.total <= 0:
             return 0, 0
         return badness(rule, part_of(indicator, found.bad, found.total)), 1
+
+
+def marks(bad: NDArray[np.bool_], begins: int, first: int, until: int) -> NDArray[np.bool_]:
+    """The part from `first` to `until` of an array that begins at `begins`, False beyond its ends."""
+    found = np.zeros(until - first, np.bool_)
+    low, high = max(first, begins), min(until, begins + len(bad))
+    if low < high:
+        found[low - first : high - first] = bad[low - begins : high - begins]
+    return found
 
 
 def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) -> Counts:

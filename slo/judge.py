@@ -63,7 +63,7 @@ def judge(
         state=state,
         reason=reason,
         counts=own,
-        sli=None if objective.members or objective.allowance else budgets.sli(own),
+        sli=budgets.sli_of(objective, own),
         budget_remaining=left,
         burns=_burns(rows),
         coverage=own.coverage,
@@ -176,7 +176,7 @@ def _state(
 def _spending(
     own: Counts, rows: tuple[RowResult, ...], left: Fraction, projected: bool, policy: Policy
 ) -> tuple[State, str]:
-    fired = next((it for it in rows if it.fired and not it.row.after_ms), None)
+    fired = next((it for it in rows if it.fired and not it.row.after_ms and it.row.telling.breaching), None)
     if fired is not None:
         return "burning", (
             f"The budget burns {times(fired.long_burn)} over {duration(fired.row.long_ms)} and "
