@@ -50,7 +50,7 @@ class Judging:
         self.kept = KeptSlices(store.database)
         self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept)
         self._sliced = SlicedCounts(store, revisions_of(store), policy, kept=self.kept)
-        self._composites = Composites(self._marks, policy)
+        self._composites = Composites(self._marks, self._slots, policy)
         self._tails = Tails(self.steps)
         self._planner = Planner(store.moved)
         self._taken = TakenCounts(store, revisions_of(store))
@@ -160,12 +160,21 @@ class Judging:
             row = self._sliced.of(objective, spans, row, now_ms, taken)
         return _Counted(objective, dict(zip(spans, row, strict=True)))
 
+    def _slots(self, objective: Objective) -> list[Slots]:
+        """The slices that are taken out of an objective."""
+        return slots_of(self._planner.times(objective), grain_ms(objective))
+
     def _marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
+        """Bad slices that count."""
         if objective.query is None:
-            return self._sliced.marks(objective, first, until)
-        return np.zeros(until - first, np.bool_) if self._queried is None else self._queried.marks(
-            objective, first, until
-        )  # fmt: skip
+            found = self._sliced.marks(objective, first, until)
+        elif self._queried is None:
+            return np.zeros(until - first, np.bool_)
+        else:
+            found = self._queried.marks(objective, first, until)
+        for it in overlap(self._slots(objective), first, until):
+            found[it.first - first : it.until - first] = False
+        return found
 
     def _asked(self, objective: Objective, now_ms: int) -> _Counted:
         """What queries count by window; nothing, and an objective that says why, where they don't."""

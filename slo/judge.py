@@ -53,11 +53,7 @@ def judge(
     if objective.unmeasurable is not None:
         return _unmeasurable(objective, now_ms, objective.unmeasurable)
     own = counts[objective.window_ms]
-    whole = isinstance(objective.slices, Timeslices) or bool(objective.members)
-    rows = tuple(
-        judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy, whole=whole)
-        for row in rows_of(objective, policy)
-    )
+    rows = _rows(objective, counts, policy)
     young = own.first_ms is not None and now_ms - own.first_ms < fastest(rows).row.short_ms
     if young or paused:
         rows = tuple(_held(row) for row in rows)
@@ -83,6 +79,14 @@ def judge(
         projected_gone=projected,
         in_part=not covered(own, policy),
         ending=how,
+    )
+
+
+def _rows(objective: Objective, counts: Mapping[int, Counts], policy: Policy) -> tuple[RowResult, ...]:
+    whole = isinstance(objective.slices, Timeslices) or bool(objective.members)
+    return tuple(
+        judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy, whole=whole)
+        for row in rows_of(objective, policy)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -178,6 +178,31 @@ def test_a_composite_leaves_out_what_its_members_do_and_pauses_with_them(world: 
     assert (first.state, found.state, found.reason) == ("unmeasured", "unmeasured", first.reason)
     assert second.state != "unmeasured"
     assert not any(it.measured for it in found.rows)
+
+
+def test_a_composite_of_slices_unites_those_that_count(world: World) -> None:
+    rules = [Timeslices(Fraction(9, 10), MINUTE), Timeslices(Fraction(99, 100), MINUTE)]
+    members = [replace(objective(it), slo=f"both-{at}", part_of="both") for at, it in enumerate(rules)]
+    both = replace(objective(rules[0]), slo="both", members=tuple((it.slo, Fraction(1)) for it in members))
+    adjustments = (
+        adjustment(1, T0 + HOUR + 5, T0 + 2 * HOUR, slos=("both",)),
+        adjustment(2, T0 + 3 * HOUR, T0 + 4 * HOUR, slos=("both-1",)),
+    )
+    *_, found = Judging(world.store).judged([*members, both], NOW, adjustments)
+    told = [of_store(world, it) for it in rules]
+    last = NOW // MINUTE * MINUTE
+
+    def taken(end: int, *which: int) -> bool:
+        mine = [adjustments[at] for at in which]
+        return any(it.until_ms and it.since_ms < end and it.until_ms > end - MINUTE for it in mine)
+
+    def bad(ends: Sequence[int]) -> int:
+        return sum(told[0](it).bad or (not taken(it, 1) and told[1](it).bad) for it in ends)
+
+    kept = [it for it in range(last, last - DAY, -MINUTE) if not taken(it, 0)]
+    assert found.counts.missed == Fraction(bad(kept), len(kept))
+    for row in found.rows:
+        assert row.long_counts.missed == Fraction(bad(kept[: row.row.long_ms // MINUTE]), row.row.long_ms // MINUTE)
 
 
 @pytest.mark.parametrize("rule", [None, *RULES])
