@@ -106,9 +106,10 @@ def _met_tile(desk: Desk) -> Tile:
     met = sum(it.budget_remaining is not None and it.budget_remaining > 0 for it in known)
     if not known:
         return Tile("met", NO_DATA, "Objectives met", "no data", "", "none is measured yet", "#budgets")
-    state = mark("ok" if met == len(known) else "crit")
-    missed = len(known) - met
-    detail = f"{missed} over budget" if missed else "all that are measured"
+    missed, partly = len(known) - met, sum(it.in_part for it in known)
+    state = mark("crit" if missed else "part" if partly else "ok")
+    detail = f"{missed} over budget" if missed else "" if partly else "all that are measured"
+    detail += f"{' · ' if missed else ''}{partly} measured in part" if partly else ""
     return Tile("met", state, "Objectives met", str(met), f"of {len(known)}", detail, "#budgets")
 
 
@@ -120,7 +121,7 @@ def _least_tile(desk: Desk) -> Tile:
     least = min(known, key=lambda it: it.budget_remaining or Fraction(0))
     left = least.budget_remaining or Fraction(0)
     value, unit = percent_split(max(left, LEAST_LEFT), 0 if abs(left) >= Fraction(1, 100) else 2)
-    state = mark("crit" if left <= 0 else "warn" if left < Fraction(1, 4) else "ok")
+    state = mark("crit" if left <= 0 else "warn" if left < Fraction(1, 4) else "part" if least.in_part else "ok")
     return Tile(
         "least",
         state,

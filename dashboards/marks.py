@@ -6,16 +6,17 @@ from typing import Literal, NamedTuple
 
 from slo.model import Judgement
 
-Level = Literal["ok", "warn", "crit", "quiet", "learning", "unmeasured"]
+Level = Literal["ok", "part", "warn", "crit", "quiet", "learning", "unmeasured"]
 WORDS: dict[Level, str] = {
     "ok": "ok",
+    "part": "ok, measured in part",
     "warn": "warning",
     "crit": "critical",
     "quiet": "no traffic",
     "learning": "learning",
     "unmeasured": "unmeasured",
 }
-RANK: dict[Level, int] = {"crit": 0, "warn": 1, "ok": 2, "quiet": 3, "learning": 4, "unmeasured": 5}
+RANK: dict[Level, int] = {"crit": 0, "warn": 1, "part": 2, "ok": 3, "quiet": 4, "learning": 5, "unmeasured": 6}
 """The order in which rows are shown, worst first."""
 DISK_WARN, DISK_CRIT = 0.70, 0.90
 """Shares used; the limits of the alert node-disk."""
@@ -31,7 +32,7 @@ class Mark(NamedTuple):
     @property
     def known(self) -> bool:
         """False for the hollow marks: nothing was measured that could be good or bad."""
-        return self.level in ("ok", "warn", "crit")
+        return self.level in ("ok", "part", "warn", "crit")
 
 
 def mark(level: Level, word: str | None = None) -> Mark:
@@ -43,10 +44,10 @@ NO_DATA = mark("unmeasured", "no data")
 
 
 def of_judgement(judgement: Judgement) -> Mark:
-    """The mark of a judgement: critical where it is exhausted or would page."""
+    """The mark of a judgement: critical where it is exhausted or would page; no green for a window measured in part."""
     match judgement.state:
         case "ok":
-            return mark("ok")
+            return mark("part" if judgement.in_part else "ok")
         case "burning":
             paging = any(it.fired and it.row.road == "page" and not it.guarded for it in judgement.rows)
             return mark("crit" if paging or judgement.projected_gone else "warn", "burning")

@@ -68,6 +68,7 @@ def judgement(it: Judgement) -> dict[str, Any]:
         "sli_exact": None if it.sli is None else str(it.sli),
         "budget_remaining": _number(it.budget_remaining),
         "coverage": _number(it.coverage),
+        "in_part": it.in_part,
         "burns": {str(window): _number(burn) for window, burn in it.burns},
         "rows": [{"row": row.row.name, "fired": row.fired, "measured": row.measured} for row in it.rows],
         "exhausted_at": None if it.exhausted_at_ms is None else utc(it.exhausted_at_ms),

@@ -67,6 +67,7 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
         rows=rows,
         since_ms=own.first_ms,
         projected_gone=projected,
+        in_part=not covered(own, policy),
     )
 
 
@@ -154,10 +155,12 @@ def _state(
         return "no-traffic", f"Measured, but nothing was counted in {duration(objective.window_ms)}."
     if left <= 0:
         return "exhausted", f"The budget is spent: {percent(left)} left."
-    return _spending(rows, left, projected, policy)
+    return _spending(own, rows, left, projected, policy)
 
 
-def _spending(rows: tuple[RowResult, ...], left: Fraction, projected: bool, policy: Policy) -> tuple[State, str]:
+def _spending(
+    own: Counts, rows: tuple[RowResult, ...], left: Fraction, projected: bool, policy: Policy
+) -> tuple[State, str]:
     fired = next((it for it in rows if it.fired and not it.row.after_ms), None)
     if fired is not None:
         return "burning", (
@@ -169,6 +172,9 @@ def _spending(rows: tuple[RowResult, ...], left: Fraction, projected: bool, poli
         )
     if projected:
         return "burning", f"At the present burn the budget is gone within {duration(policy.projection_ms)}."
+    if not covered(own, policy):
+        seen, whole = percent(own.coverage or Fraction(0)), duration(own.expected_ms)
+        return "ok", f"{percent(left)} of the budget is left by the {seen} of {whole} that was observed."
     return "ok", f"{percent(left)} of the budget is left."
 
 

@@ -232,6 +232,8 @@ class Judgement:
     """First sample of this objective: history begins here."""
     projected_gone: bool
     """The projection page's condition holds."""
+    in_part: bool = False
+    """Too little of the objective's own window was observed: SLI and budget are of what was measured."""
 
     @property
     def baseline(self) -> bool:

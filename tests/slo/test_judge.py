@@ -55,6 +55,13 @@ def test_a_gap_in_a_long_window_alone_is_no_reason_to_be_blind_now() -> None:
     assert found.state == "ok"
 
 
+def test_an_own_window_that_was_seen_in_part_says_so_beside_its_budget() -> None:
+    found = judge(GOOD, {**steady(GOOD), 30 * DAY: counts(1, 2000, 30 * DAY, observed_ms=3 * DAY)}, NOW)
+    assert (found.state, found.in_part) == ("ok", True)
+    assert found.reason == "50 % of the budget is left by the 10 % of 30 d that was observed."
+    assert not judge(GOOD, steady(GOOD), NOW).in_part
+
+
 def test_nothing_seen_at_all_is_unmeasured() -> None:
     nothing = {ms: counts(0, 0, ms, observed_ms=0, expected_ms=0, first_ms=None) for ms in windows(GOOD)}
     found = judge(GOOD, nothing, NOW)
