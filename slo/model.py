@@ -161,6 +161,10 @@ class Counts:
     """First sight of any series of this indicator, ever; None where there was none."""
     events: tuple[int, int] | None = None
     """Bad and all events, where `bad` and `total` are of slices of time."""
+    unscraped_ms: int = 0
+    """Container-time between the last good scrape of a run and its end: what was counted in it nobody knows."""
+    unscraped_events: int = 0
+    """How many events that may have been, at the pace around it."""
 
     @property
     def all_events(self) -> int:
