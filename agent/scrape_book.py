@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.model import Labels, Resource, Scraped, Value
 from agent.scrape import ScrapedSample
@@ -48,6 +48,8 @@ class Run:
     """The counters of the last good scrape."""
     recalled: Mapping[str, float] | None = field(default_factory=dict)
     """The same from the checkpoint, by digest, until the first scrape after it; None where that had no room for it."""
+    bases: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """By digest what counters were when the run's labels changed, and when that was: their series count from there."""
     seen: set[int] = field(default_factory=set)
     """All series of the day, by hash."""
 
@@ -61,6 +63,37 @@ class Run:
     def last(self, key: Key) -> float | None:
         """What a counter was at the last good scrape; None where it was not there."""
         return self.recalled.get(digest(key)) if self.recalled else self.counters.get(key)
+
+    def lasts(self) -> dict[str, float]:
+        """The counters of the last good scrape by digest."""
+        return dict(self.recalled) if self.recalled else {digest(key): value for key, value in self.counters.items()}
+
+    def rebase(self, resource: Resource) -> None:
+        """Other labels are other series: they count from the last good scrape on, which the earlier ones reached."""
+        if self.at_ms and resource != self.resource:
+            self.bases = {key: (value, self.at_ms) for key, value in self.lasts().items()}
+        self.resource = resource
+
+    def shown(self, key: Key, value: float) -> tuple[float, int | None]:
+        """A counter as it is shipped: less what its series began at, and its start."""
+        if not self.bases:
+            return value, self.started_ms
+        last, base = self.last(key), self.bases.get(digest(key))
+        if base is None:
+            return value, self.started_ms
+        if last is not None and value < last:
+            # it began anew by itself: from then on all of it counts
+            base = self.bases[digest(key)] = 0.0, self.at_ms
+        return value - base[0], base[1]
+
+
+class Taken(NamedTuple):
+    """What goes on of a good scrape."""
+
+    resource: Resource
+    points: list[Scraped]
+    left_out: int
+    """Samples that were too many new series of a day."""
 
 
 class ScrapeBook:
@@ -87,35 +120,38 @@ class ScrapeBook:
 
     def points(
         self, container: Container, resource: Resource, at_ms: int, samples: Sequence[ScrapedSample], room: int
-    ) -> tuple[list[Scraped], int] | None:
-        """The samples of a good scrape, and how many were left out as too many new series of a day.
+    ) -> Taken | None:
+        """What goes on of a good scrape.
 
-        A counter that is new since the last scrape was 0 at that scrape. One whose labels changed within its run goes
-        on from what it was: as an increment, not from 0. None where the clock was set back since the last scrape, or
-        did not go on: what a counter gains then is in the next scrape.
+        A counter that is new since the last scrape was 0 at that scrape. One whose labels changed within its run
+        begins anew at that scrape. None where the clock was set back since the last scrape, or did not go on: what a
+        counter gains then is in the next scrape.
         """
         with self._lock:
             run = self._run(container, resource, at_ms)
             if 0 <= run.at_ms - at_ms < HELD_MS:
                 return None
             admitted = _admitted(run, samples, room)
-            found = _told(run, resource, at_ms, admitted)
+            before = run.resource
+            run.rebase(resource if resource.id or not before.id else resource._replace(id=before.id))
+            found = _told(run, run.resource != before, at_ms, admitted)
             self._spend(resource.service, max(0, at_ms - (run.at_ms or run.from_ms)), 0)
             run.counters = {(it.name, it.labels): it.value for it in admitted if it.kind == "counter"}
-            run.at_ms, run.resource, run.recalled = at_ms, resource, {}
-            return found, len(samples) - len(admitted)
+            run.at_ms, run.recalled = at_ms, {}
+            return Taken(run.resource, found, len(samples) - len(admitted))
 
     def to_json(self) -> dict[str, Any]:
         """All runs for the checkpoint."""
         with self._lock:
             left, runs = MOST_RECALLED, []
             for container_id, run in self._runs.items():
-                known = run.recalled or {digest(key): value for key, value in run.counters.items()}
-                whole = len(known) <= left and run.recalled is not None
-                left -= len(known) if whole else 0
+                known = run.lasts()
+                size = len(known) + len(run.bases)
+                whole = size <= left and run.recalled is not None
+                left -= size if whole else 0
                 runs.append([
                     container_id, [list(run.resource.service), *run.resource[1:]], run.pid, run.started_ms,
-                    run.from_ms, run.at_ms, run.ended, dict(known) if whole else None,
+                    run.from_ms, run.at_ms, run.ended, [known, run.bases] if whole else None,
                 ])  # fmt: skip
             return {"watched_ms": self._watched_ms, "runs": runs}
 
@@ -168,18 +204,16 @@ def digest(key: Key) -> str:
     return blake2b(repr(key).encode(), digest_size=8).hexdigest()
 
 
-def _told(run: Run, resource: Resource, at_ms: int, samples: Iterable[ScrapedSample]) -> list[Scraped]:
+def _told(run: Run, relabelled: bool, at_ms: int, samples: Iterable[ScrapedSample]) -> list[Scraped]:
     points = list[Scraped]()
-    known, same = 0 < run.at_ms < at_ms and run.recalled is not None, run.resource == resource
+    known = 0 < run.at_ms < at_ms and run.recalled is not None
     for kind, name, labels, value in samples:
-        start_ms = run.started_ms if kind == "counter" else None
-        if known and kind == "counter":
-            last = run.last((name, labels))
-            if last is None:
+        start_ms = None
+        if kind == "counter":
+            new = known and run.last((name, labels)) is None
+            value, start_ms = run.shown((name, labels), value)
+            if new or (known and relabelled):
                 points.append(Scraped(kind, Value(name, labels, 0.0, run.at_ms, start_ms)))
-            elif not same:
-                # no start: what it had counted by then is counted under its earlier labels
-                points.append(Scraped(kind, Value(name, labels, last, run.at_ms, None)))
         points.append(Scraped(kind, Value(name, labels, value, at_ms, start_ms)))
     return points
 
@@ -203,5 +237,6 @@ def _restored(row: Sequence[Any], now_ms: int) -> tuple[str, Run]:
     if known is None:
         run.recalled = None
     else:
-        run.recalled = {str(key): float(value) for key, value in known.items()}
+        run.recalled = {str(key): float(value) for key, value in known[0].items()}
+        run.bases = {str(key): (float(value), int(since_ms)) for key, (value, since_ms) in known[1].items()}
     return str(container_id), run

@@ -126,10 +126,9 @@ class Scraper:
             self.outcomes["held"] += 1
             return Points(resource, ())
         self.outcomes["ok"] += 1
-        points, left_out = found
-        if left_out:
-            self.refused["series"] += left_out
-        return Points(resource, (*_about(scrape), *points))
+        if found.left_out:
+            self.refused["series"] += found.left_out
+        return Points(found.resource, (*_about(scrape), *found.points))
 
     def _within(self, scrape: _Scrape) -> _Scrape:
         """The scrape, where the node's samples of this round have room for it."""

@@ -38,11 +38,11 @@ class Book:
         """One good scrape; how many samples went on."""
         samples = [ScrapedSample("counter", name, (), value) for name, value in counters.items()]
         found = self.book.points(of or container(ASKS), resource, STARTED + at, samples, 100)
-        for it in () if found is None else found[0]:
-            assert isinstance(it, Scraped)
+        for it in () if found is None else found.points:
+            assert isinstance(it, Scraped) and found is not None
             _, name, labels, value, at_ms, start_ms = it.kind, *it.value
-            self.stored.setdefault((resource, name, labels), {}).setdefault(at_ms, Sample(at_ms, value, start_ms))
-        return None if found is None else len(found[0])
+            self.stored.setdefault((found.resource, name, labels), {}).setdefault(at_ms, Sample(at_ms, value, start_ms))
+        return None if found is None else len(found.points)
 
     def counted(self, name: str) -> int:
         """All increments of a name over all labels, as the store takes them."""
@@ -140,6 +140,25 @@ def test_a_run_whose_labels_change_is_not_counted_twice(book: Book, changed: Any
     assert (book.counted("a"), book.counted("b")) == (131, 6)
 
 
+def test_a_name_that_comes_back_is_not_counted_twice(book: Book) -> None:
+    for at, name, value in ((5, "a", 10), (10, "b", 20), (15, "a", 40), (20, "a", 45), (25, "b", 50)):
+        book.scrape(at * 1_000, API._replace(container=name), requests=value)
+    assert book.counted("requests") == 50
+
+
+def test_a_counter_that_falls_by_itself_after_its_labels_changed_counts_from_0_again(book: Book) -> None:
+    for at, name, value in ((5, "a", 10), (10, "b", 20), (15, "b", 15), (20, "b", 16), (25, "b", 3)):
+        book.scrape(at * 1_000, API._replace(container=name), requests=value)
+    assert book.counted("requests") == 20 + 16 + 3
+
+
+def test_a_path_that_is_not_known_yet_is_the_one_that_was(book: Book) -> None:
+    book.scrape(5_000, a=1)
+    book.again()
+    book.scrape(10_000, API._replace(id=None), a=2)
+    assert {resource for resource, *_ in book.stored} == {API}
+
+
 def test_labels_that_changed_while_the_agent_was_away_are_known_too(book: Book) -> None:
     book.scrape(5_000, a=100)
     book.again()
@@ -173,7 +192,7 @@ def test_the_checkpoint_holds_so_many_counters_and_the_others_begin_anew(book: B
     many = {f"c{n}": 1.0 for n in range(3)}
     book.book._runs.clear()
     book.scrape(1_000, **many)
-    assert len(book.book.to_json()["runs"][0][-1]) == 3
+    assert len(book.book.to_json()["runs"][0][-1][0]) == 3
     book.book._runs["a" * 64].counters = {(f"c{n}", ()): 1.0 for n in range(MOST_RECALLED + 1)}
     assert book.book.to_json()["runs"][0][-1] is None
     book.again()
@@ -182,7 +201,7 @@ def test_the_checkpoint_holds_so_many_counters_and_the_others_begin_anew(book: B
 
 acts = st.lists(
     st.tuples(
-        st.sampled_from(["scrape", "scrape", "scrape", "restart", "again", "rename", "back", "look"]),
+        st.sampled_from(["scrape", "scrape", "scrape", "restart", "again", "rename", "unpathed", "back", "look"]),
         st.integers(1, 15),
         st.integers(0, 9),
     ),
@@ -193,7 +212,8 @@ acts = st.lists(
 @given(acts)
 def test_whatever_happens_each_run_is_counted_up_to_its_last_scrape(told: list[tuple[str, int, int]]) -> None:
     """The app's own count at each run's last good scrape, summed, is what a store counts."""
-    book, clock, started, value, shown, expected, name, pid = Book(), 0, 0, 0, 0, 0, "a", 1
+    book, clock, started, value, shown, expected = Book(), 0, 0, 0, 0, 0
+    name, path, pid = "a", API.id, 1
     for act, seconds, more in told:
         clock += -1_000 * seconds if act == "back" else 1_000 * seconds
         clock = max(clock, started + 1)
@@ -208,10 +228,12 @@ def test_whatever_happens_each_run_is_counted_up_to_its_last_scrape(told: list[t
             case "again":
                 book.again()
             case "rename":
-                name += "x"
+                name = "ab"[name == "a"]
+            case "unpathed":
+                path = None if path else API.id
             case "look":
                 book.look(clock, now)
             case "scrape":
-                went = book.scrape(clock, API._replace(container=name), of=now, requests=float(value))
+                went = book.scrape(clock, API._replace(container=name, id=path), of=now, requests=float(value))
                 shown = shown if went is None else value
     assert book.counted("requests") == expected + shown
