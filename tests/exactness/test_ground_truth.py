@@ -139,8 +139,13 @@ def _kill_agent(stack: Stack) -> None:
 def _kill(shop: TestProject, which: int) -> None:
     """The main process is killed as by a fault: the engine starts it again."""
     container = _containers(shop)[which]
-    container.reload()
-    os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
+
+    def pid() -> int:
+        container.reload()
+        return int(container.attrs["State"]["Pid"])
+
+    # 0 while it is between two lives, and to signal that would be to signal ourselves
+    os.kill(until(pid, 60.0, what="a main process"), signal.SIGKILL)
 
 
 def _anew(shop: TestProject, which: int) -> None:
