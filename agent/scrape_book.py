@@ -20,6 +20,8 @@ from runtime.model import Container, ServiceName
 DAY_MS = 86_400_000
 HELD_MS = 15 * 60_000
 """A clock that was set back by less is waited for: a sample between earlier ones would look like a counter's fall."""
+UNPATHED_MS = 30_000
+"""So long the first scrape of a container waits for its cgroup's path, which is a label of its samples."""
 MOST_RECALLED = 50_000
 """Counters of all containers whose last values are in the checkpoint, some 60 bytes each; the rest begin anew."""
 ALIVE = ("running", "paused")
@@ -117,6 +119,12 @@ class ScrapeBook:
             for container_id in self._runs.keys() - there:
                 self._end(self._runs.pop(container_id), now_ms)
             self._watched_ms = max(self._watched_ms, now_ms)
+
+    def ready(self, container: Container, resource: Resource, now_ms: int) -> bool:
+        """False for a run never scraped of which the cgroup's path is not read yet: its first samples would lack it."""
+        with self._lock:
+            run = self._runs.get(container.id)
+            return run is None or bool(resource.id or run.at_ms) or now_ms - run.since_ms >= UNPATHED_MS
 
     def points(
         self, container: Container, resource: Resource, at_ms: int, samples: Sequence[ScrapedSample], room: int

@@ -69,8 +69,13 @@ class Scraper:
     def round(self, containers: Iterable[Pair]) -> list[Points]:
         """Scrape every running container whose labels ask for it; its samples and `up` (1, or 0 where it failed)."""
         present = list(containers)
-        self.book.look(present, self._clock_ms())
-        asked = [pair for pair in present if pair[0].state == "running" and asks(pair[0].labels)]
+        now_ms = self._clock_ms()
+        self.book.look(present, now_ms)
+        asked = [
+            (container, resource)
+            for container, resource in present
+            if container.state == "running" and asks(container.labels) and self.book.ready(container, resource, now_ms)
+        ]
         self._forget({container.id for container, _ in asked})
         addresses = {container.id: container.address for container, _ in present}
         pending = [(pair, self._submit(pair[0], addresses)) for pair in self._order(asked)]

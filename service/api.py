@@ -63,6 +63,8 @@ def judgement(it: Judgement) -> dict[str, Any]:
         "observed_ms": it.counts.observed_ms,
         "expected_ms": it.counts.expected_ms,
         "unknown_starts": it.counts.unknown_starts,
+        "unscraped_ms": it.counts.unscraped_ms,
+        "unscraped_events": it.counts.unscraped_events,
         "baseline": it.baseline,
         "sli": _number(it.sli),
         "sli_exact": None if it.sli is None else str(it.sli),

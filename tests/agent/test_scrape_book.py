@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.model import Scraped
 from agent.scrape import ScrapedSample
-from agent.scrape_book import HELD_MS, MOST_RECALLED, ScrapeBook
+from agent.scrape_book import HELD_MS, MOST_RECALLED, UNPATHED_MS, ScrapeBook
 from runtime.model import Container
 from service.increments import Sample, steps
 from tests.agent.test_scraper import API, STARTED, container
@@ -157,6 +157,15 @@ def test_a_path_that_is_not_known_yet_is_the_one_that_was(book: Book) -> None:
     book.again()
     book.scrape(10_000, API._replace(id=None), a=2)
     assert {resource for resource, *_ in book.stored} == {API}
+
+
+def test_a_first_scrape_waits_for_the_path_but_not_for_ever(book: Book) -> None:
+    unpathed = API._replace(id=None)
+    book.look(1_000, container(ASKS))
+    asked = [(unpathed, 2_000), (API, 2_000), (unpathed, 1_000 + UNPATHED_MS)]
+    assert [book.book.ready(container(ASKS), it, STARTED + at) for it, at in asked] == [False, True, True]
+    book.scrape(3_000, a=1)
+    assert book.book.ready(container(ASKS), unpathed, STARTED + 4_000)
 
 
 def test_labels_that_changed_while_the_agent_was_away_are_known_too(book: Book) -> None:
