@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from alerts.labels import labels_of
 from alerts.model import AlertState, Change, Incident, Labels, Subject, pairs
-from slo.builtin import PLATFORM
+from slo.indicators import PLATFORM
 from slo.text import utc
 
 MAX_ALERTS = 50

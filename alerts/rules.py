@@ -11,7 +11,7 @@ from alerts import rules_platform, rules_services, rules_slo
 from alerts.facts import Facts
 from alerts.model import AlertBook, Finding
 from alerts.thresholds import DEFAULT, Thresholds
-from slo.builtin import PLATFORM
+from slo.indicators import PLATFORM
 from slo.model import Judgement
 
 ALERTS: dict[str, str] = {

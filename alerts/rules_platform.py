@@ -10,7 +10,8 @@ from alerts.facts import DiskState, Facts, NodeState, ServerState, Tally
 from alerts.model import Evidence, Finding, Labels, Road, Subject
 from alerts.rules_services import many, mass_restarts, oom_storms, reached, restart_lines
 from alerts.thresholds import Thresholds
-from slo.builtin import PLATFORM, NodeName, node_scope
+from slo.builtin import node_scope
+from slo.indicators import PLATFORM, NodeName
 from slo.text import counted, duration, percent, utc
 
 

@@ -118,10 +118,6 @@ def _runs_out(judgement: Judgement) -> str:
 
 def _counted(objective: Objective, counts: Counts) -> str:
     indicator = objective.indicator
-    if isinstance(indicator, Allowance):
-        return f"{counted(counts.bad, 'restart')} in {duration(counts.total)} of instance time"
-    if isinstance(indicator, MinuteSlices):
-        return f"{counts.bad} bad of {counts.total} minutes"
     if objective.members:
         return f"{counts.bad_events} bad of {counts.all_events} events of its members"
     scale = unit(objective)
@@ -129,6 +125,10 @@ def _counted(objective: Objective, counts: Counts) -> str:
         bad, total = (number(Fraction(it, scale), 3) for it in (counts.bad, counts.total))
         what = "events" if objective.slices is None else f"slices of {duration(objective.slices.slice_ms)}"
         return f"{bad} bad of {total} {what}"
+    if isinstance(indicator, Allowance):
+        return f"{counted(counts.bad, 'restart')} in {duration(counts.total)} of instance time"
+    if isinstance(indicator, MinuteSlices):
+        return f"{counts.bad} bad of {counts.total} minutes"
     if indicator.scale == 1000:
         return f"{duration(counts.bad)} bad of {duration(counts.total)} of container time"
     return f"{counts.bad} bad of {counts.total} events"

@@ -30,6 +30,7 @@ class Asked(NamedTuple):
     since: str
     target: str | None
     strict: bool
+    burn_table: str | None = None
 
 
 def backtest(settings: Settings, asked: Asked, json: bool) -> None:
@@ -40,14 +41,21 @@ def backtest(settings: Settings, asked: Asked, json: bool) -> None:
         raise typer.Exit(1)
     since_ms = round((time.time() - seconds(asked.since)) * 1000)
     body: dict[str, Any] = {"files": dict(texts.texts), "since_ms": since_ms, "strict": asked.strict}
-    if asked.target is not None:
-        body["target_percent"] = asked.target.removesuffix("%").strip()
+    body |= targets(asked.target) | ({} if asked.burn_table is None else {"burn_table": asked.burn_table})
     found = ask(settings, "POST", "/api/slo/backtest", body=body, wait_seconds=WAIT_SECONDS)
     if json:
         print(json_.dumps(found, indent=2))
         return
     for line in lines(found):
         print(plain(line))
+
+
+def targets(text: str | None) -> dict[str, Any]:
+    """One target takes the place of the files'; several are tried beside them."""
+    if text is None:
+        return {}
+    found = [it.strip().removesuffix("%").strip() for it in text.split(",")]
+    return {"target_percent": found[0]} if len(found) == 1 else {"targets_percent": found}
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -61,24 +69,49 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  not tried: {it['why_not']}"
             continue
         yield from _result(it["asked"])
-        suggested = it["asked"]["suggested_target_percent"]
-        if suggested is not None:
-            yield f"  history would have left a quarter of the budget or more at {suggested} %"
-        if it["in_force"] is None:
-            yield "  no objective of this name is in force"
-        else:
-            yield f"  in force, {it['in_force']['target']}:"
-            yield from (f"  {line}" for line in _result(it["in_force"]))
+        yield from _suggested(it["asked"]["suggested"])
+        for one in it["what_if"]:
+            yield f"  were it {one['target']}: budget left {_percent(one['budget_left'])}, {_alerts(one)}"
+        yield from _beside(it)
+
+
+def _suggested(it: Mapping[str, Any] | None) -> Iterator[str]:
+    if it is not None:
+        what = "the worst window" if it["windows"] else "all of history"
+        yield f"  suggested: {it['target_percent']} %, of whose budget {what} would have spent {_percent(it['spent'])}"
+
+
+def _beside(it: Mapping[str, Any]) -> Iterator[str]:
+    """The objective in force, and what would change."""
+    if it["in_force"] is None:
+        yield "  no objective of this name is in force"
+        return
+    yield f"  in force, {it['in_force']['target']}:"
+    yield from (f"  {line}" for line in _result(it["in_force"]))
+    than = it["difference"]
+    if than is None:
+        return
+    changed = [one for one in than["both"] if one["sooner_ms"]]
+    yield f"  against it: {len(than['new'])} new, {len(than['gone'])} gone, {len(changed)} at other times"
+    for one in changed[:MOST_SHOWN]:
+        when = "sooner" if one["sooner_ms"] > 0 else "later"
+        yield f"    {one['road']:<6} {utc(one['in_force_ms'])} {duration(abs(one['sooner_ms']))} {when}"
+
+
+def _alerts(it: Mapping[str, Any]) -> str:
+    return f"pages: {it['pages']}, tickets: {it['tickets']}"
 
 
 def _result(it: Mapping[str, Any]) -> Iterator[str]:
-    if it["sli"] is None:
+    if it["budget_left"] is None and it["sli"] is None:
         yield f"  nothing was counted; {_percent(it['coverage'])} of the time was observed"
         return
-    yield f"  SLI {_percent(it['sli'], 4)}: {it['bad']} bad of {it['total']}; {_percent(it['coverage'])} observed"
+    if it["sli"] is not None:
+        counts = " bad of ".join(f"{it[name] / it['parts']:.10g}" for name in ("bad", "total"))
+        unit = it["total_unit"]
+        yield f"  SLI {_percent(it['sli'], 4)}: {counts} {unit}; {_percent(it['coverage'])} observed"
     yield f"  budget left {_percent(it['budget_left'])}, at its least {_percent(it['least_left'])}"
-    roads = [one["road"] for one in it["alerts"]]
-    yield f"  pages: {roads.count('page')}, tickets: {roads.count('ticket')}"
+    yield f"  {_alerts(it)}"
     for one in it["alerts"][:MOST_SHOWN]:
         opened, resolved = one["opened_ms"], one["resolved_ms"]
         lasted = "and goes on" if resolved is None else f"for {duration(resolved - opened)}"

@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -147,6 +147,36 @@ def query(
     from cli.query import Asked, query
 
     query(load(config, os.environ).service, Asked(expression, at, since, until, step), json)
+
+
+@app.command(epilog="Example: midwatch report --service shop/api --period last-month -o october.pdf")
+def report(
+    service: Annotated[str | None, typer.Option("--service", help="A service; all where none is given.")] = None,
+    slo: Annotated[str | None, typer.Option("--slo", help="One objective of the service.")] = None,
+    where: Annotated[str | None, typer.Option("--where", help="Its node or registry: node=n1.")] = None,
+    period: Annotated[str | None, typer.Option("--period", help="last-week, 2026-W47, 2026-11, 30d (default).")] = None,
+    since: Annotated[str | None, typer.Option("--from", help="First day, such as 2026-11-01.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Last day.")] = None,
+    zone: Annotated[str | None, typer.Option("--zone", help="Time zone of the days; UTC else.")] = None,
+    form: Annotated[
+        Literal["html", "csv", "json", "parquet", "pdf"] | None,
+        typer.Option("--format", help="By the file's name where it is left out, else html."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="The file; standard output else.")] = None,
+    pdf: Annotated[Path | None, typer.Option("--pdf", help="The same as --format pdf -o FILE.")] = None,
+    part: Annotated[
+        str | None, typer.Option("--part", help="CSV, Parquet: days, incidents, minutes, changes, summary.")
+    ] = None,
+    browser: Annotated[Path | None, typer.Option("--browser", help="The browser that makes the PDF.")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Report what was promised for a period and what was kept: attainment, budget spent, incidents, worst minutes."""
+    from cli.config import load
+    from cli.report import Asked, report
+
+    form, out = ("pdf", pdf) if pdf is not None else (form, out)
+    asked = Asked(slo, service, where, period, since, until, zone, part, form, out, browser)
+    report(load(config, os.environ).service, asked, os.environ)
 
 
 @app.command(epilog="Example: midwatch check compose.yaml midwatch.yaml slos/")

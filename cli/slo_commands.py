@@ -1,9 +1,8 @@
-"""`midwatch slo …`: OpenSLO files, normalised or tried over stored history."""
+"""`midwatch slo …`: objectives as they are judged, OpenSLO files normalised or tried over stored history."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,26 +11,42 @@ import typer
 
 from slo.openslo.faults import Finding
 
-app = typer.Typer(no_args_is_help=True, help="Service level objectives as files.")
+app = typer.Typer(no_args_is_help=True, help="Service level objectives.")
 
 
-@app.command(epilog="Example: midwatch slo export --format openslo slos/ > all.yaml")
+@app.command(epilog="Example: midwatch slo export --format prometheus slos/ > rules.yml")
 def export(
-    files: Annotated[list[Path], typer.Argument(help="OpenSLO files, or folders of them.")],
-    form: Annotated[Literal["openslo"], typer.Option("--format", help="openslo: OpenSLO v1, normalised.")] = "openslo",
+    files: Annotated[list[Path] | None, typer.Argument(help="OpenSLO files, or folders of them.")] = None,
+    form: Annotated[
+        Literal["openslo", "prometheus"],
+        typer.Option("--format", help="openslo: OpenSLO v1, normalised; prometheus: a file of rules."),
+    ] = "openslo",
+    builtin: Annotated[
+        bool, typer.Option("--builtin", help="With prometheus: what the running service judges, in place of files.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
+    ] = None,
 ) -> None:
-    """Write the files' documents to standard output as OpenSLO v1, in one order and one way to write each value."""
-    from service.slo_files import read_texts
-    from slo.openslo.export import export as written
-    from slo.openslo.read import read
+    """Write objectives to standard output: as OpenSLO v1 in one order and one way to write each value, or as rules.
 
-    texts = read_texts([str(it) for it in files])
-    found = read(texts.texts)
-    faults = [*texts.faults, *found.faults]
-    if faults:
-        print(*faults, sep="\n", file=sys.stderr)
-        raise typer.Exit(1)
-    sys.stdout.write(written(found.documents))
+    What can't be a rule of Prometheus is told, and ends with 3.
+    """
+    from cli.config import load
+    from cli.slo_export import as_openslo, as_rules, in_force
+
+    if bool(files) == builtin:
+        raise typer.BadParameter("name OpenSLO files, or say --builtin in their place")
+    if builtin and form == "openslo":
+        raise typer.BadParameter("built-in objectives are no files; say --format prometheus")
+    if form == "openslo":
+        as_openslo(files or [])
+        return
+    settings = load(config, os.environ).service
+    if builtin:
+        in_force(settings)
+    else:
+        as_rules(settings, files or [])
 
 
 @app.command(epilog="Example: midwatch slo backtest slos/shop.yaml --since 30d --target 99.95")
@@ -42,7 +57,12 @@ def backtest(
     ] = None,
     since: Annotated[str, typer.Option("--since", help="How long back: 30d, 12h.")] = "30d",
     target: Annotated[
-        str | None, typer.Option("--target", help="In percent, in place of the files' targets: 99.95.")
+        str | None,
+        typer.Option("--target", help="In percent, in place of the files' targets: 99.95; several are tried beside."),
+    ] = None,
+    burn_table: Annotated[
+        Literal["workbook", "sloth-7d", "pyrra"] | None,
+        typer.Option("--burn-table", help="Burn rows in place of those in force."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="OpenSLO to the letter.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
@@ -52,7 +72,43 @@ def backtest(
     from cli.backtest import backtest as tried
     from cli.config import load
 
-    tried(load(config, os.environ).service, Asked(files, since, target, strict), json)
+    tried(load(config, os.environ).service, Asked(files, since, target, strict, burn_table), json)
+
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", envvar="MIDWATCH_CONFIG", help="midwatch.yaml; none is needed.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+State = Literal["ok", "burning", "exhausted", "no-traffic", "unmeasured", "learning"]
+
+
+@app.command("list", epilog="Example: midwatch slo list --service shop/api")
+def list_(
+    service: Annotated[str | None, typer.Option("--service", help="Of this service alone.")] = None,
+    state: Annotated[State | None, typer.Option("--state", help="In this state alone.")] = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """List objectives as they are judged now: state, SLI, budget left, burn."""
+    from cli.config import load
+    from cli.slo_show import list_objectives
+
+    list_objectives(load(config, os.environ).service, service, state, json)
+
+
+@app.command(epilog="Example: midwatch slo show request-availability shop/api")
+def show(
+    slo: Annotated[str, typer.Argument(help="The objective's name.")],
+    service: Annotated[str, typer.Argument(help="Its service; platform for nodes and registries.")] = "platform",
+    where: Annotated[str, typer.Option("--where", help="Its scope: node=n1,node_id=….")] = "",
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Show one objective: state, SLI, budget, burn rows, and when the budget runs out."""
+    from cli.config import load
+    from cli.slo_show import show as shown
+
+    shown(load(config, os.environ).service, slo, service, where, json)
 
 
 def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:
@@ -61,9 +117,13 @@ def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:
     from slo.openslo.plans import plan
     from slo.openslo.resolve import load
 
+    if not files:
+        return ()
+    from service.slo_promql import why_not  # the engine's parser is needed for queries alone
+
     texts = read_texts([str(it) for it in files])
     found = load(texts.texts, strict)
-    findings = (*texts.faults, *found.findings, *plan(found.slos, strict).findings)
+    findings = (*texts.faults, *found.findings, *plan(found.slos, strict, why_not).findings)
     return tuple(sorted(findings, key=lambda it: (it.at.file, it.at.line)))
 
 

@@ -38,3 +38,10 @@ def assets(static: Path = STATIC) -> Assets:
     except FileNotFoundError:
         return Assets(None, None, None)
     return Assets(*(f"/static/dist/{manifest[name]}" for name in ("main.js", "theme.js", "main.css")))
+
+
+@cache
+def style_text(static: Path = STATIC) -> str:
+    """The built style itself, for files that stand alone; "" where it was not built."""
+    found = assets(static).style
+    return "" if found is None else (static / found.removeprefix("/static/")).read_text(encoding="utf-8")

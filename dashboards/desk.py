@@ -18,7 +18,13 @@ from dashboards.views import Chip, Found, Frame, NavLink, Notice
 from slo.model import Judgement, Matcher, Selector
 from slo.openslo.objectives import REFUSED
 
-TITLES: dict[PageName, str] = {"executive": "Executive", "oncall": "On-call", "debug": "Debug", "reports": "Reports"}
+TITLES: dict[PageName, str] = {
+    "executive": "Executive",
+    "oncall": "On-call",
+    "debug": "Debug",
+    "slo": "Objectives",
+    "reports": "Reports",
+}
 TAIL = 3
 """Columns that a live update carries: the one under way, and those that late samples may still change."""
 MOST_FOUND = 500
@@ -140,7 +146,7 @@ def nav(request: PageRequest, key: str) -> tuple[NavLink, ...]:
 
 def _ranges(desk: Desk) -> tuple[NavLink, ...]:
     request = desk.request
-    if request.page == "reports":
+    if request.page in ("slo", "reports"):
         return ()
     path = PATHS[request.page]
     return tuple(
@@ -153,13 +159,13 @@ def _ranges(desk: Desk) -> tuple[NavLink, ...]:
 
 
 def _range_text(request: PageRequest) -> str:
-    if request.from_ms is None or request.to_ms is None:
+    if request.from_ms is None or request.to_ms is None or request.page == "reports":
         return ""
     return f"{stamp(request.from_ms, day=True)} to {stamp(request.to_ms, day=True)} UTC"
 
 
 def _chips(request: PageRequest) -> tuple[Chip, ...]:
-    if request.page == "reports":
+    if request.page in ("slo", "reports"):
         return ()
     path = PATHS[request.page]
     given = [(kind, value) for kind, value in request.scope._asdict().items() if value]

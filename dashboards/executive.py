@@ -109,7 +109,7 @@ def _met_tile(desk: Desk) -> Tile:
     missed, partly = len(known) - met, sum(it.in_part for it in known)
     state = mark("crit" if missed else "part" if partly else "ok")
     detail = f"{missed} over budget" if missed else "" if partly else "all that are measured"
-    detail += f"{' · ' if missed else ''}{partly} measured in part" if partly else ""
+    detail += f"{' · ' if missed else ''}{partly} {'in part' if missed else 'measured in part'}" if partly else ""
     return Tile("met", state, "Objectives met", str(met), f"of {len(known)}", detail, "#budgets")
 
 

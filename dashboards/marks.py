@@ -9,7 +9,7 @@ from slo.model import Judgement
 Level = Literal["ok", "part", "warn", "crit", "quiet", "learning", "unmeasured"]
 WORDS: dict[Level, str] = {
     "ok": "ok",
-    "part": "ok, measured in part",
+    "part": "ok, in part",
     "warn": "warning",
     "crit": "critical",
     "quiet": "no traffic",

@@ -26,7 +26,7 @@ from dashboards.request import HOUR_MS, MINUTE_MS
 from dashboards.slo_rows import BURN_COLUMNS, by_gravity, slo_rows, subject
 from dashboards.text import amount, bytes_text, coarse, counted, duration, percent, seconds_text, times
 from dashboards.views import Meter, Tile
-from slo.builtin import NOT_NETWORKED
+from slo.indicators import NOT_NETWORKED
 from slo.model import Counts, Judgement, Matcher, Selector
 
 ERROR_COLUMNS = 180

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from dashboards.backtest_views import BacktestView
 from dashboards.marks import Mark
 from dashboards.panels import HeatPanel, Panel, TimePanel
 from dashboards.svg import Spark
@@ -247,36 +248,6 @@ class DayRow:
 
 
 @dataclass(frozen=True)
-class ReportView:
-    """The report of one objective for a period; `rows` is empty where nothing is chosen or nothing was measured."""
-
-    template: ClassVar[str] = "report.html"
-    fragments: ClassVar[tuple[str, ...]] = ()
-    frame: Frame
-    objectives: tuple[Option, ...]
-    from_day: str
-    to_day: str
-    chosen: str | None
-    """The objective in words."""
-    target: str
-    tiles: tuple[Tile, ...]
-    rows: tuple[DayRow, ...]
-    line: str
-    """SVG path data of the budget left."""
-    line_low: str
-    line_high: str
-    zero_y: float | None
-    """Where the budget is gone, in the line's box; None where that is not in it."""
-    note: str
-    csv_href: str
-
-    @property
-    def panels(self) -> tuple[Panel, ...]:
-        """Reports are drawn on the server."""
-        return ()
-
-
-@dataclass(frozen=True)
 class IncidentView:
     """One incident with its proof and what can be done."""
 
@@ -335,4 +306,4 @@ class ErrorView:
 
 
 LiveView = ExecutiveView | OncallView | DebugView
-View = LiveView | ReportView | IncidentView | RunbookView | ErrorView
+View = LiveView | BacktestView | IncidentView | RunbookView | ErrorView

@@ -9,9 +9,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from dashboards.assets import assets
-from dashboards.page_views import View
+from dashboards.assets import assets, style_text
 from dashboards.panels import CHART_HEIGHT, CHART_WIDTH, Json
+from dashboards.report_views import AnyView, ReportView
 from dashboards.text import iso, shown, stamp
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -44,24 +44,30 @@ def _exact(text: str) -> Markup:
     return escape(text)
 
 
-def render(view: View) -> str:
+def render(view: AnyView) -> str:
     """The whole page."""
     return (
         environment().get_template(view.template).render(view=view, frame=view.frame, assets=assets(), boot=boot(view))
     )
 
 
-def fragment(view: View, name: str) -> str:
+def render_file(view: ReportView, base_url: str = "") -> str:
+    """A report as a file of its own: its style within, no script; its links lead to `base_url`."""
+    found = environment().get_template("report_file.html")
+    return found.render(view=view, frame=view.frame, style=style_text(), base=base_url)
+
+
+def fragment(view: AnyView, name: str) -> str:
     """One part of the page as it stands in it, for the live stream."""
     return environment().get_template(f"_{name}.html").render(view=view, frame=view.frame)
 
 
-def boot(view: View) -> Json:
+def boot(view: AnyView) -> Json:
     """What the browser code starts from: the first copy of the panels, and what the search finds."""
     return {**panels_json(view), "find": [(shown(it.text), it.kind, it.href) for it in view.frame.found]}
 
 
-def panels_json(view: View) -> Json:
+def panels_json(view: AnyView) -> Json:
     """All panels of a page in full."""
     request = view.frame.request
     return {

@@ -1,170 +1,136 @@
-"""The report of one objective for a period: per day, exact counts in, a table, a line and CSV out."""
+"""The report page: what was promised for a period, what was kept, and what the budget went into."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Final
 from urllib.parse import urlencode
 
-from dashboards import svg
+from dashboards import incident_rows
 from dashboards.desk import Desk, frame
-from dashboards.errors import RequestFault
 from dashboards.marks import NO_DATA, Mark, mark
-from dashboards.page_views import DayRow, ReportView
-from dashboards.request import DAY_MS
-from dashboards.slo_rows import subject, where
-from dashboards.text import duration, number, percent, percent_split, stamp
+from dashboards.page_views import DayRow
+from dashboards.report_data import Many, Single, incidents_with, many, single, span_of
+from dashboards.report_views import Form, ReportView, SummaryRow
+from dashboards.reporting import reported
+from dashboards.slo_parts import change_rows, share_meter, share_rows, share_text, worst_rows
+from dashboards.slo_rows import (
+    counted,
+    exposure,
+    objective_href,
+    report_href,
+    service_href,
+    short_target,
+    subject,
+    where,
+)
+from dashboards.slo_views import Link, ShareRow
+from dashboards.text import coarse, duration, number, percent, percent_split, stamp
+from dashboards.timeline import Plot, Tick, burn_down_plot
 from dashboards.views import Meter, Option, Tile
-from slo.model import Allowance, Counts, EventRatio, Judgement, MinuteSlices, Objective, unit
+from slo.burndown import BurnDownPoint
+from slo.model import Judgement, Objective
+from slo.report import Report, Tally
+from slo.report_spans import Span, day_name
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-LINE_WIDTH, LINE_HEIGHT = 900, 180
-COVERAGE_FLOOR = Fraction(9, 10)
-_RISKY = ("=", "+", "-", "@", "\t", "\r")
-"""Begins of a cell that spreadsheets take for a formula."""
-
-
-class Day(NamedTuple):
-    """One day (UTC) of a report, exact; None where nothing was counted."""
-
-    day: str
-    counts: Counts
-    sli: Fraction | None
-    spent: Fraction | None
-    """This day's share of the whole period's budget."""
-    left: Fraction | None
-    """What is left of the period's budget after it."""
+COVERAGE_FLOOR: Final = Fraction(9, 10)
+PERIODS: Final = (
+    ("last-week", "last week"), ("this-week", "this week"), ("last-month", "last month"),
+    ("this-month", "this month"), ("7d", "last 7 days"), ("30d", "last 30 days"),
+)  # fmt: skip
+MOST_TICKS: Final = 8
+FORMATS: Final = (("CSV", "csv"), ("JSON", "json"), ("Parquet", "parquet"), ("HTML file", "html"))
 
 
 def report(desk: Desk) -> ReportView:
-    """The report page's view; without an objective it asks for one."""
-    chosen = _chosen(desk)
-    options = tuple(_option(it, chosen) for it in sorted(desk.source.judgements(), key=_option_order))
-    days = _days(desk, chosen.objective) if chosen else ()
-    since, until = _period(desk)
-    low, high, line, zero_y = _line(days)
+    """The view. Raises RequestFault for an objective or a service that does not exist."""
+    return _single(desk, single(desk)) if desk.request.slo else _many(desk, many(desk))
+
+
+def _single(desk: Desk, found: Single) -> ReportView:
+    told, span = found.report, span_of(desk)
+    objective = told.objective
     return ReportView(
-        frame=frame(desk, "Reports", "reports"),
-        objectives=options,
-        from_day=stamp(since, day=True)[:10],
-        to_day=stamp(until - 1, day=True)[:10],
-        chosen=None if chosen is None else f"{chosen.objective.title} · {subject(chosen.objective)}",
-        target="" if chosen is None else f"{chosen.objective.target_text} over {duration(chosen.objective.window_ms)}",
-        tiles=_tiles(chosen, days) if chosen else (),
-        rows=tuple(_row(it, chosen.objective) for it in days) if chosen else (),
-        line=line,
-        line_low=low,
-        line_high=high,
-        zero_y=zero_y,
-        note=_note(desk, chosen, days),
-        csv_href=f"/reports.csv{desk.request.query()}",
+        frame=frame(desk, f"Report: {objective.slo} of {subject(objective)}", "reports"),
+        form=_form(desk, span),
+        heading=f"{objective.title} · {subject(objective)}",
+        target=f"{objective.target_text} over {duration(objective.period_ms)}",
+        period=period_text(span),
+        note=_note(told),
+        files=_files(desk),
+        tiles=_tiles(told),
+        plot=_plot(told, span),
+        rows=tuple(_row(it, left, told, span) for it, left in zip(told.days, told.left, strict=True)),
+        worst=worst_rows(told),
+        worst_note=_worst_note(told),
+        summary=(),
+        incidents=share_rows(desk, told, found.incidents),
+        elsewhere="" if told.elsewhere is None else share_text(told.elsewhere),
+        changes=change_rows(told.changes),
+        single=True,
+        page_href=objective_href(objective),
     )
 
 
-def csv(desk: Desk) -> str:
-    """The same table as CSV (RFC 4180); raises RequestFault where no objective is chosen."""
-    chosen = _chosen(desk)
-    if chosen is None:
-        raise RequestFault("A report needs an objective: the parameters slo and service.", 404)
-    objective = chosen.objective
-    table = frame_of(_days(desk, objective))
-    table.insert(1, "slo", _cell(objective.slo))
-    table.insert(2, "service", _cell(objective.service))
-    table.insert(3, "scope", _cell(where(objective)))
-    text: str = table.to_csv(index=False, lineterminator="\r\n", float_format="%.9g")
-    return text
-
-
-def csv_name(desk: Desk) -> str:
-    """A file name for the report, of safe characters alone."""
-    request = desk.request
-    text = f"{request.slo or 'report'}-{request.scope.service or 'all'}"
-    safe = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in text)
-    return f"midwatch-{safe[:80]}.csv"
-
-
-def frame_of(days: Sequence[Day]) -> pd.DataFrame:
-    """The report as a data frame, one row a day; ratios are floats, absent is NaN."""
-    import pandas as pd  # a report alone needs it: no start waits for it
-
-    return pd.DataFrame(
-        {
-            "day": [it.day for it in days],
-            "bad": pd.array([it.counts.bad for it in days], dtype="int64"),
-            "total": pd.array([it.counts.total for it in days], dtype="int64"),
-            "sli": _floats([it.sli for it in days]),
-            "budget_spent": _floats([it.spent for it in days]),
-            "budget_left": _floats([it.left for it in days]),
-            "coverage": _floats([it.counts.coverage for it in days]),
-        }
+def _many(desk: Desk, found: Many) -> ReportView:
+    span = span_of(desk)
+    silences = desk.source.silences(desk.now_ms)
+    none = Meter(None, NO_DATA, "")
+    more = f" {found.left_out} more are left out: ask for a service." if found.left_out else ""
+    return ReportView(
+        frame=frame(desk, f"Report: {found.service or 'all services'}", "reports"),
+        form=_form(desk, span),
+        heading=found.service or "All services",
+        target=f"{len(found.reports)} objectives",
+        period=period_text(span),
+        note=f"Each objective is held against what it allows in this period, whatever its own window.{more}",
+        files=_files(desk),
+        tiles=_summary_tiles(found),
+        plot=None,
+        rows=(),
+        worst=(),
+        worst_note="",
+        summary=tuple(_summary(it, found, span) for it in found.reports),
+        incidents=tuple(
+            ShareRow(incident_rows.row(it, silences, desk.now_ms), it.resolved_ms, "", "", none)
+            for it in found.incidents
+        ),
+        elsewhere="",
+        changes=change_rows(found.changes),
+        single=False,
+        page_href="/slo" if found.service is None else service_href(found.service),
     )
 
 
-def _floats(values: Sequence[Fraction | None]) -> pd.Series[float]:
-    import pandas as pd
-
-    return pd.Series([float("nan") if value is None else float(value) for value in values], dtype="float64")
-
-
-def _cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_RISKY) else text
+def period_text(span: Span) -> str:
+    """A period in words: `2026-W47: 2026-11-16 to 2026-11-22, Europe/Berlin`."""
+    first, last = day_name(span.since_ms, span.zone), day_name(span.until_ms - 1, span.zone)
+    days = first if first == last else f"{first} to {last}"
+    named = f"{span.name}: " if span.name and span.name != first else ""
+    return f"{named}{days}, {span.zone}"
 
 
-def days_of(counts: Sequence[Counts], objective: Objective) -> tuple[Day, ...]:
-    """Days with their share of the budget that the whole period allows: budget x total of all days."""
-    allowed = objective.budget * sum(it.total for it in counts)
-    found, spent_so_far = [], 0
-    allowance = isinstance(objective.indicator, Allowance)
-    for it in counts:
-        spent_so_far += it.bad
-        counted = it.total > 0
-        found.append(
-            Day(
-                day=stamp(it.since_ms, day=True)[:10],
-                counts=it,
-                sli=1 - Fraction(it.bad, it.total) if counted and not allowance else None,
-                spent=it.bad / allowed if counted and allowed else None,
-                left=1 - spent_so_far / allowed if counted and allowed else None,
-            )
-        )
-    return tuple(found)
-
-
-def _period(desk: Desk) -> tuple[int, int]:
-    """The asked time, begun at midnight UTC."""
-    since, until = desk.settled.span(desk.now_ms)
-    return since // DAY_MS * DAY_MS, until
-
-
-def _days(desk: Desk, objective: Objective) -> tuple[Day, ...]:
-    since, until = _period(desk)
-    if objective.unmeasurable is not None:
-        return ()
-    edges = [*range(since, until, DAY_MS), until]
-    counts = desk.source.steps([objective], edges)[0]
-    first = next((it.first_ms for it in counts if it.first_ms is not None), None)
-    known = [it for it in counts if first is not None and it.until_ms > first]
-    return days_of(known, objective)
-
-
-def _chosen(desk: Desk) -> Judgement | None:
-    request = desk.request
-    if not request.slo:
-        return None
-    for it in desk.source.judgements():
-        found = it.objective
-        same = found.slo == request.slo and where(found) == request.where
-        if same and (request.scope.service or "platform") == found.service:
-            return it
-    raise RequestFault(
-        f"There is no objective {request.slo!r} of {request.scope.service or 'platform'!r}: "
-        "it may have been removed. Choose one from the list.",
-        404,
-    )
+def _form(desk: Desk, span: Span) -> Form:
+    request, judgements = desk.request, reported(desk.source.judgements())
+    services = sorted({it.objective.service for it in judgements})
+    options = [Option("", "all services", not request.slo and not request.scope.service)]
+    options += [
+        Option(urlencode({"service": it}), f"{it} (all)", not request.slo and request.scope.service == it)
+        for it in services
+    ]
+    options += [_option(it, desk) for it in sorted(judgements, key=_option_order)]
+    asked = {name for name, _ in PERIODS if request.period == name}
+    named = [Option(request.period, request.period, True)] if request.period and not asked else []
+    periods = [
+        *named,
+        Option("", "from … to …", not asked and not named),
+        *(Option(it, text, it in asked) for it, text in PERIODS),
+    ]
+    return Form(
+        tuple(options), tuple(periods), day_name(span.since_ms, span.zone),
+        day_name(span.until_ms - 1, span.zone), span.zone,
+    )  # fmt: skip
 
 
 def _option_order(judgement: Judgement) -> tuple[str, str, str]:
@@ -172,101 +138,164 @@ def _option_order(judgement: Judgement) -> tuple[str, str, str]:
     return found.service, found.slo, where(found)
 
 
-def _option(judgement: Judgement, chosen: Judgement | None) -> Option:
-    found = judgement.objective
+def _option(judgement: Judgement, desk: Desk) -> Option:
+    found, request = judgement.objective, desk.request
     value = urlencode({"slo": found.slo, "service": found.service, "where": where(found)})
-    return Option(value, f"{subject(found)} · {found.slo}", chosen is not None and chosen.objective == found)
+    same = (request.slo, request.where, request.scope.service or "platform") == (found.slo, where(found), found.service)
+    return Option(value, f"{subject(found)} · {found.slo}", same)
 
 
-def _tiles(judgement: Judgement, days: Sequence[Day]) -> tuple[Tile, ...]:
-    objective = judgement.objective
-    bad, total = sum(it.counts.bad for it in days), sum(it.counts.total for it in days)
-    left = 1 - Fraction(bad, total) / objective.budget if total > 0 else None
-    allowance = isinstance(objective.indicator, Allowance)
-    sli = 1 - Fraction(bad, total) if total > 0 and not allowance else None
-    state = NO_DATA if left is None else mark("ok" if left > 0 else "crit", "kept" if left > 0 else "missed")
-    budget, budget_unit = percent_split(left, 1)
-    value, unit = (str(bad), "restarts") if allowance and total > 0 else percent_split(sli)
+def _files(desk: Desk) -> tuple[Link, ...]:
+    query = desk.request.query()
+    return tuple(
+        Link(text, f"/api/slo/report{query}" if form == "json" else f"/reports.{form}{query}") for text, form in FORMATS
+    )
+
+
+def _attained(told: Report) -> Mark:
+    if told.attained is None:
+        return mark("quiet") if told.whole.counts.observed_ms else NO_DATA
+    return mark("ok" if told.attained else "crit", "kept" if told.attained else "missed")
+
+
+def _tiles(told: Report) -> tuple[Tile, ...]:
+    objective, whole, state = told.objective, told.whole, _attained(told)
+    counts, total = whole.counts, whole.counts.total > 0
+    value, unit = sli_split(whole, objective)
+    quiet = "not looked for" if told.no_traffic_ms is None else f"{minutes(told.no_traffic_ms)} without traffic"
+    hollow = mark("ok", "measured") if counts.expected_ms and not whole.unmeasured_ms else mark("unmeasured", "in part")
     return (
-        Tile(
-            "sli", state, "Counted" if allowance else "SLI of the period", value, unit, objective.target_text, "#days"
-        ),
-        Tile("left", state, "Budget left", budget, budget_unit, "of what the period allows", "#days"),
-        Tile("bad", state, "Bad", counted(bad, objective) if total > 0 else "no data", "", "", "#days"),
-        Tile("total", state, "Total", exposure(total, objective) if total > 0 else "no data", "", "", "#days"),
-    )
+        Tile("sli", state, f"{state.word.capitalize()}: SLI" if state.known else "SLI", value, unit,
+             f"target {objective.target_text}", "#days"),
+        Tile("spent", state, "Budget spent", *_spent_split(whole.spent), "of what the period allows", "#days"),
+        Tile("bad", state, "Bad of all", counted(counts.bad, objective) if total else "no data", "",
+             f"of {exposure(counts.total, objective)}" if total else "nothing counted", "#worst"),
+        Tile("hollow", hollow, "Unmeasured", minutes(whole.unmeasured_ms) if counts.expected_ms else "no data", "",
+             quiet, "#days"),
+    )  # fmt: skip
 
 
-def counted(bad: int, objective: Objective) -> str:
-    """Bad events in their unit."""
-    indicator, scale = objective.indicator, unit(objective)
-    if scale is not None:
-        what = "" if objective.slices is None else " slices"
-        return f"{number(Fraction(bad, scale), 3)}{what}"
-    if isinstance(indicator, EventRatio) and indicator.scale == 1000:
-        return duration(bad)
-    return f"{bad} min" if isinstance(indicator, MinuteSlices) else f"{bad:,}".replace(",", " ")
+def _spent_split(spent: Fraction | None) -> tuple[str, str]:
+    return percent_split(spent, 1)
 
 
-def exposure(total: int, objective: Objective) -> str:
-    """Total events in their unit."""
-    if isinstance(objective.indicator, Allowance):
-        return duration(total)
-    return counted(total, objective)
+def sli_split(whole: Tally, objective: Objective) -> tuple[str, str]:
+    """The SLI, or for an allowance the rate per instance-hour, as (number, unit)."""
+    if objective.allowance and whole.counts.total > 0:
+        return number(Fraction(whole.counts.bad * 3_600_000, whole.counts.total), 3), "/ h"
+    return percent_split(whole.sli)
 
 
-def _row(day: Day, objective: Objective) -> DayRow:
-    state = _day_mark(day)
-    spent = "–" if day.spent is None else percent(day.spent, 1)
-    coverage = day.counts.coverage
+def minutes(ms: int) -> str:
+    """A time as whole minutes and more; below a minute in seconds."""
+    return "none" if ms <= 0 else coarse(ms) if ms >= 1_000 else "< 1 s"
+
+
+def _plot(told: Report, span: Span) -> Plot | None:
+    left = told.left
+    if not any(it is not None for it in left):
+        return None
+    first = told.days[0].counts.since_ms
+    points = [BurnDownPoint(it.counts.until_ms, value) for it, value in zip(told.days, left, strict=True)]
+    found = burn_down_plot(points, first, told.until_ms, span.zone)
+    every = -(-len(told.days) // MOST_TICKS)
+    ticks = [
+        Tick(
+            round((it.counts.since_ms - first) / (told.until_ms - first) * 100, 2),
+            day_name(it.counts.since_ms, span.zone)[5:],
+            "middle" if at else "start",
+        )
+        for at, it in enumerate(told.days)
+        if at % every == 0
+    ]
+    return found._replace(ticks=tuple(ticks))
+
+
+def _row(day: Tally, left: Fraction | None, told: Report, span: Span) -> DayRow:
+    state, objective, counts = _day_mark(day, left), told.objective, day.counts
+    name = day_name(counts.since_ms, span.zone)
+    busy = counts.total > 0
     return DayRow(
-        day=day.day,
+        day=name,
         mark=state,
-        sli=_sli(day, objective),
-        bad=counted(day.counts.bad, objective) if day.counts.total > 0 else "–",
-        total=exposure(day.counts.total, objective) if day.counts.total > 0 else "–",
-        spent=spent,
-        left="–" if day.left is None else percent(day.left, 1),
-        coverage="no data" if coverage is None else percent(coverage, 1),
-        meter=Meter(None if day.spent is None else float(day.spent), state, f"budget spent on {day.day}"),
+        sli=" ".join(sli_split(day, objective)).strip(),
+        bad=counted(counts.bad, objective) if busy else "–",
+        total=exposure(counts.total, objective) if busy else "–",
+        spent="–" if day.spent is None else percent(day.spent, 1),
+        left="–" if left is None else percent(left, 1),
+        coverage="no data" if counts.coverage is None else minutes(day.unmeasured_ms),
+        meter=Meter(None if day.spent is None else float(day.spent), state, f"budget spent on {name}"),
     )
 
 
-def _sli(day: Day, objective: Objective) -> str:
-    if isinstance(objective.indicator, Allowance) and day.counts.total > 0:
-        per_hour = Fraction(day.counts.bad * 3_600_000, day.counts.total)
-        return f"{number(per_hour, 3)} per instance-hour"
-    return " ".join(percent_split(day.sli)).strip()
-
-
-def _day_mark(day: Day) -> Mark:
+def _day_mark(day: Tally, left: Fraction | None) -> Mark:
     coverage = day.counts.coverage
     if coverage is None or coverage < COVERAGE_FLOOR:
         return mark("unmeasured", "no data" if not coverage else "in part")
-    if day.counts.total <= 0 or day.left is None:
+    if left is None:
         return mark("quiet")
-    return mark("crit", "over") if day.left < 0 else mark("ok")
+    return mark("crit", "over") if left < 0 else mark("ok")
 
 
-def _line(days: Sequence[Day]) -> tuple[str, str, str, float | None]:
-    """(low, high, path, height of zero) of what is left of the budget."""
-    values = [None if it.left is None else float(it.left) for it in days]
-    known = [value for value in values if value is not None]
-    if not known:
-        return "", "", "", None
-    low, high = min(0.0, *known), 1.0
-    zero_y = round(LINE_HEIGHT * (1 - (0.0 - low) / (high - low)), 1)
-    path = svg.line(values, LINE_WIDTH, LINE_HEIGHT, low, high)
-    return f"{low * 100:.0f} %", "100 %", path, zero_y
-
-
-def _note(desk: Desk, chosen: Judgement | None, days: Sequence[Day]) -> str:
-    if chosen is None:
-        return "Choose an objective and a period. Days are days in UTC."
-    if chosen.objective.unmeasurable is not None:
-        return f"Nothing measures this objective: {chosen.objective.unmeasurable}"
-    if not days:
+def _note(told: Report) -> str:
+    if told.objective.unmeasurable is not None:
+        return f"Nothing measures this objective: {told.objective.unmeasurable}"
+    if not told.days:
         return "Nothing was measured in this period."
-    first = days[0].counts.first_ms
-    begin = f" History begins at {stamp(first, day=True)} UTC." if first and first > _period(desk)[0] else ""
-    return f"Days are days in UTC; the budget is what the whole period allows.{begin}"
+    first = told.days[0].counts.first_ms
+    begin = f" History begins at {stamp(first, day=True)} UTC." if first and first > told.since_ms else ""
+    return f"The budget is what the whole period allows.{begin}"
+
+
+def _worst_note(told: Report) -> str:
+    if told.objective.members:
+        return "A composite counts nothing itself: see its members."
+    if told.worst:
+        five = any(it.counts.until_ms - it.counts.since_ms > 60_000 for it in told.worst)
+        return "Minutes of long ago are told in fives: single samples of then are gone." if five else ""
+    return "Nothing was bad." if told.whole.counts.total > 0 else "Nothing was counted."
+
+
+def _summary(told: Report, found: Many, span: Span) -> SummaryRow:
+    objective, whole, state = told.objective, told.whole, _attained(told)
+    query = {"period": span.name} if span.name else {"from": str(span.since_ms), "to": str(span.until_ms)}
+    more = urlencode(query | ({"zone": span.zone} if span.zone != "UTC" else {}))
+    total = whole.counts.total > 0
+    incidents = incidents_with(told, found.incidents)
+    return SummaryRow(
+        mark=state,
+        subject=subject(objective),
+        slo=objective.slo,
+        href=f"{report_href(objective)}&{more}",
+        target=short_target(objective),
+        sli=" ".join(sli_split(whole, objective)).strip(),
+        kept=state.word,
+        spent=share_text(whole.spent),
+        meter=share_meter(whole.spent, f"{objective.slo} of {subject(objective)}: budget spent"),
+        counts=f"{counted(whole.counts.bad, objective)} of {exposure(whole.counts.total, objective)}" if total else "–",
+        unmeasured=minutes(whole.unmeasured_ms) if whole.counts.expected_ms else "all",
+        incidents=str(incidents) if incidents else "–",
+    )
+
+
+def _summary_tiles(found: Many) -> tuple[Tile, ...]:
+    known = [it for it in found.reports if it.attained is not None]
+    kept = sum(it.attained is True for it in known)
+    missed, hollow = len(known) - kept, len(found.reports) - len(known)
+    longest = max((it.whole.unmeasured_ms for it in found.reports), default=0)
+    return (
+        Tile("kept", mark("ok") if known and not missed else NO_DATA if not known else mark("crit", "missed"),
+             "Objectives kept", str(kept) if known else "no data", f"of {len(known)}" if known else "",
+             "those that are known", "#summary"),
+        Tile("missed", mark("crit" if missed else "ok") if known else NO_DATA, "Missed",
+             str(missed) if known else "no data", "", _worst_of(known), "#summary"),
+        Tile("hollow", mark("ok", "all known") if known and not hollow else NO_DATA, "Not known", str(hollow), "",
+             f"most unmeasured: {minutes(longest)}", "#summary"),
+        Tile("incidents", mark("warn" if found.incidents else "ok" if known else "quiet"), "Incidents",
+             str(len(found.incidents)), "", f"{sum(it.road == 'page' for it in found.incidents)} pages", "#incidents"),
+    )  # fmt: skip
+
+
+def _worst_of(known: Sequence[Report]) -> str:
+    worst = next((it for it in known if it.attained is False), None)
+    return "none" if worst is None else f"{subject(worst.objective)} · {worst.objective.slo}"

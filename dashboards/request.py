@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Literal, get_args
 from urllib.parse import parse_qsl, urlencode
 
 from dashboards.errors import RequestFault
 from dashboards.model import Scope
+from slo.report_spans import Span, day_begin_ms, span_named, zone_named
 
-PageName = Literal["executive", "oncall", "debug", "reports"]
+PageName = Literal["executive", "oncall", "debug", "slo", "reports"]
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
@@ -23,8 +24,20 @@ RANGES: dict[str, int] = {
     "7d": 7 * DAY_MS,
     "30d": 30 * DAY_MS,
 }
-DEFAULT_RANGE: dict[PageName, str] = {"executive": "30d", "oncall": "6h", "debug": "1h", "reports": "30d"}
-PATHS: dict[PageName, str] = {"executive": "/", "oncall": "/oncall", "debug": "/debug", "reports": "/reports"}
+DEFAULT_RANGE: dict[PageName, str] = {
+    "executive": "30d",
+    "oncall": "6h",
+    "debug": "1h",
+    "slo": "24h",
+    "reports": "30d",
+}
+PATHS: dict[PageName, str] = {
+    "executive": "/",
+    "oncall": "/oncall",
+    "debug": "/debug",
+    "slo": "/slo",
+    "reports": "/reports",
+}
 MIN_SPAN_MS = MINUTE_MS
 MAX_SPAN_MS = 366 * DAY_MS
 MAX_VALUE = 512
@@ -63,9 +76,15 @@ class PageRequest:
     to_ms: int | None = None
     scope: Scope = Scope()  # noqa: RUF009 - a NamedTuple is immutable
     slo: str | None = None
-    """Reports: the objective's name."""
+    """Objectives and reports: the objective's name."""
     where: str = ""
-    """Reports: the objective's further identity as `node=n1,registry=r`, in the order of its scope."""
+    """Objectives and reports: its further identity as `node=n1,registry=r`, in the order of its scope."""
+    state: str = ""
+    """Objectives: those in this state."""
+    period: str = ""
+    """Reports: the period's name, spelt out, where it has one."""
+    zone: str = "UTC"
+    """Reports: the time zone of the days."""
     contains: str = ""
     """Debug: text that log lines must hold."""
 
@@ -101,8 +120,11 @@ class PageRequest:
         """The query string of this request, with parameters put in other places or, with None, left out."""
         given = {
             "range": None if self.range in ("custom", "auto") else self.range,
-            "from": None if self.from_ms is None else str(self.from_ms),
-            "to": None if self.to_ms is None else str(self.to_ms),
+            "period": self.period,
+            "from": None if self.from_ms is None or self.period else str(self.from_ms),
+            "to": None if self.to_ms is None or self.period else str(self.to_ms),
+            "zone": None if self.zone == "UTC" else self.zone,
+            "state": self.state,
             **self.scope._asdict(),
             "slo": self.slo,
             "where": self.where,
@@ -113,7 +135,7 @@ class PageRequest:
 
     def link(self, page: PageName, **changes: str | None) -> str:
         """The address of a page with this request's range and scope, so that a drill-down keeps them."""
-        other = replace(self, page=page, slo=None, where="", contains="")
+        other = replace(self, page=page, slo=None, where="", contains="", state="", period="", zone="UTC")
         return PATHS[page] + other.query(**changes)
 
 
@@ -124,29 +146,57 @@ def parse(page: PageName, given: Mapping[str, str], now_ms: int) -> PageRequest:
     """
     if page == "reports" and given.get("objective"):
         given = {**given, **dict(parse_qsl(given["objective"][: 4 * MAX_VALUE]))}
-    begin, end = given.get("from") or None, given.get("to") or None
-    if page == "reports":
-        begin, end = _day(begin, after=False), _day(end, after=True)
-    custom = begin is not None and end is not None
-    if (begin is None) != (end is None) or (given.get("range") == "custom" and not custom):
-        raise RequestFault("A period needs both of its ends, the parameters from and to.")
-    name = "custom" if custom else given.get("range") or "auto"
-    if name not in (*RANGES, "auto", "custom"):
-        raise RequestFault(f"There is no range {name[:40]!r}; the ranges are {', '.join(RANGES)}.")
+    zone = _zone(given) if page == "reports" else "UTC"
+    span = _span(given, zone, now_ms) if page == "reports" else None
+    name, from_ms, to_ms = _range(given, page, zone, now_ms) if span is None else ("custom", *span[1:3])
     request = PageRequest(
         page=page,
         range=name,
-        from_ms=_moment("from", begin) if custom else None,
-        to_ms=min(_moment("to", end), now_ms) if custom else None,
+        from_ms=from_ms,
+        to_ms=to_ms,
         scope=Scope(*(_text(given, key) for key in ("service", "node", "container"))),
         slo=_text(given, "slo"),
         where=_text(given, "where") or "",
+        state=(_text(given, "state") or "") if page == "slo" else "",
+        period="" if span is None else span.name,
+        zone=zone,
         contains=_text(given, "contains") or "",
     )
     since, until = request.span(now_ms)
     if not MIN_SPAN_MS <= until - since <= MAX_SPAN_MS:
         raise RequestFault("The period must end after it begins, be in the past, and last from a minute to a year.")
     return request
+
+
+def _zone(given: Mapping[str, str]) -> str:
+    try:
+        return zone_named(given.get("zone") or "UTC")
+    except ValueError as fault:
+        raise RequestFault(f"{fault}.") from fault
+
+
+def _span(given: Mapping[str, str], zone: str, now_ms: int) -> Span | None:
+    """The period that is asked for by its name."""
+    if not given.get("period"):
+        return None
+    try:
+        return span_named(given["period"], zone, now_ms)
+    except ValueError as fault:
+        raise RequestFault(f"{fault}.") from fault
+
+
+def _range(given: Mapping[str, str], page: PageName, zone: str, now_ms: int) -> tuple[str, int | None, int | None]:
+    """The range's name, and its ends where it has fixed ones."""
+    begin, end = given.get("from") or None, given.get("to") or None
+    if page == "reports":
+        begin, end = _day(begin, zone, after=False), _day(end, zone, after=True)
+    custom = begin is not None and end is not None
+    if (begin is None) != (end is None) or (given.get("range") == "custom" and not custom):
+        raise RequestFault("A period needs both of its ends, the parameters from and to.")
+    name = "custom" if custom else given.get("range") or "auto"
+    if name not in (*RANGES, "auto", "custom"):
+        raise RequestFault(f"There is no range {name[:40]!r}; the ranges are {', '.join(RANGES)}.")
+    return name, _moment("from", begin) if custom else None, min(_moment("to", end), now_ms) if custom else None
 
 
 def page_name(text: str) -> PageName:
@@ -171,14 +221,13 @@ def _moment(key: str, text: str | None) -> int:
     return int(text)
 
 
-def _day(text: str | None, *, after: bool) -> str | None:
-    """A report's `2026-03-01` as milliseconds of its begin, or with `after` of its end (UTC); else as it is."""
+def _day(text: str | None, zone: str, *, after: bool) -> str | None:
+    """A report's `2026-03-01` as milliseconds of its begin, or with `after` of its end; else as it is."""
     try:
         day = date.fromisoformat(text or "")
     except ValueError:
         return text or None
     try:
-        start = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1 if after else 0)
+        return str(max(0, day_begin_ms(day + timedelta(days=1 if after else 0), zone)))
     except OverflowError as fault:
         raise RequestFault(f"There is no day after {day}.") from fault
-    return str(max(0, int(start.timestamp() * 1000)))

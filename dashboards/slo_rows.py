@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from urllib.parse import urlencode
+from typing import Protocol
+from urllib.parse import quote, urlencode
 
 from dashboards import svg
 from dashboards.desk import PLATFORM, Desk
@@ -14,7 +15,7 @@ from dashboards.page_views import BudgetCell, Unmeasured
 from dashboards.request import DAY_MS, HOUR_MS, MINUTE_MS
 from dashboards.text import NO_DATA, duration, number, percent, percent_split, times
 from dashboards.views import BurnCell, Meter, SloRow
-from slo.model import Allowance, Judgement, Objective, RowResult
+from slo.model import EventRatio, Judgement, Labels, MinuteSlices, Objective, RowResult, unit
 from slo.rows import WORKBOOK
 
 BURN_COLUMNS = tuple((row.name, duration(row.long_ms)) for row in WORKBOOK)
@@ -25,6 +26,21 @@ LEAST_LEFT = Fraction(-999, 100)
 """A budget that is overspent further than this is not told to the percent."""
 FAR_MS = 120 * DAY_MS
 """A budget that lasts longer than this is not forecast to the day."""
+
+
+class _Keyed(Protocol):
+    """What carries the identity of an objective."""
+
+    @property
+    def slo(self) -> str: ...
+
+    @property
+    def service(self) -> str: ...
+
+    @property
+    def scope(self) -> Labels: ...
+
+
 _Key = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
@@ -46,6 +62,43 @@ def report_href(objective: Objective) -> str:
     return f"/reports?{urlencode({name: value for name, value in given.items() if value})}"
 
 
+def objective_href(objective: Objective) -> str:
+    """The address of the objective's own page."""
+    return _objective_href(objective.slo, objective.service, where(objective))
+
+
+def _objective_href(slo: str, service: str, further: str) -> str:
+    given = {"slo": slo} | ({"where": further} if further else {})
+    path = service_href(service)
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(given)}"
+
+
+def try_href(objective: Objective) -> str:
+    """The address where the objective is tried over history."""
+    given = {"slo": objective.slo, "service": objective.service, "where": where(objective)}
+    return f"/slo/backtest?{urlencode({name: value for name, value in given.items() if value}, errors='replace')}"
+
+
+def service_href(service: str) -> str:
+    """The address of a service's objectives; a name that no path can carry stands in the query."""
+    taken = service == "backtest"  # a page of its own
+    if taken or any(part in ("", ".", "..") for part in service.split("/")) or "\\" in service:
+        return f"/slo?{urlencode({'service': service}, errors='replace')}"
+    return f"/slo/{quote(service, safe='/', errors='replace')}"
+
+
+def href_of_key(key: _Keyed) -> str:
+    """The same of what is known by its identity alone."""
+    return _objective_href(key.slo, key.service, ",".join(f"{name}={value}" for name, value in key.scope))
+
+
+def subject_of_key(key: _Keyed) -> str:
+    """Whom it concerns, in words."""
+    if key.service != PLATFORM or not key.scope:
+        return key.service
+    return ", ".join(f"{name} {value}" for name, value in key.scope)
+
+
 def by_gravity(judgements: Sequence[Judgement]) -> list[Judgement]:
     """Worst first: by state, then by what is left of the budget, then by the fast burn."""
     return sorted(judgements, key=_gravity)
@@ -62,13 +115,18 @@ def slo_rows(desk: Desk, judgements: Sequence[Judgement]) -> tuple[SloRow, ...]:
     grid = desk.settled.window(desk.now_ms, SPARK_COLUMNS, 3 * desk.status.interval_ms)
     lines = desk.source.burn_history(grid.since_ms, grid.until_ms, grid.step_ms)
     history = {(it.slo, it.service, it.scope): it for it in lines}
-    return tuple(_row(desk, it, history) for it in by_gravity(judgements))
+    return tuple(slo_row(desk, it, _line(it, history)) for it in by_gravity(judgements))
 
 
-def _row(desk: Desk, judgement: Judgement, history: Mapping[_Key, BurnLine]) -> SloRow:
+def _line(judgement: Judgement, history: Mapping[_Key, BurnLine]) -> BurnLine | None:
+    objective = judgement.objective
+    return history.get((objective.slo, objective.service, objective.scope))
+
+
+def slo_row(desk: Desk, judgement: Judgement, line: BurnLine | None) -> SloRow:
+    """One row; `line` is how it burnt over the page's range."""
     objective, state = judgement.objective, of_judgement(judgement)
-    line = history.get((objective.slo, objective.service, objective.scope))
-    runs_out, runs_out_title = _runs_out(judgement)
+    out, out_title = runs_out(judgement)
     left = judgement.budget_remaining
     return SloRow(
         key=f"{objective.slo} {subject(objective)}",
@@ -77,15 +135,15 @@ def _row(desk: Desk, judgement: Judgement, history: Mapping[_Key, BurnLine]) -> 
         slo=objective.slo,
         title=objective.title,
         href=drill(desk, objective),
-        report_href=report_href(objective),
+        page_href=objective_href(objective),
         sli=sli_text(judgement),
-        target=_target(objective),
+        target=short_target(objective),
         budget=budget_meter(left, state, f"{objective.slo} of {subject(objective)}: budget left"),
         budget_text=_left_text(left, state),
         burns=tuple(_cell(name, usual, judgement) for name, usual in BURN_COLUMNS),
         spark=svg.spark(line.values if line else (), SPARK_WIDTH, SPARK_HEIGHT, base=1.0),
-        runs_out=runs_out,
-        runs_out_title=runs_out_title,
+        runs_out=out,
+        runs_out_title=out_title,
         coverage="–" if judgement.coverage is None else percent(judgement.coverage, 0),
         coverage_low=judgement.coverage is not None and judgement.coverage < Fraction(9, 10),
         reason=judgement.reason,
@@ -105,7 +163,7 @@ def drill(desk: Desk, objective: Objective) -> str:
 def sli_text(judgement: Judgement) -> str:
     """The SLI, or for an allowance the rate per instance-hour; `no data` where there is none."""
     counts = judgement.counts
-    if isinstance(judgement.objective.indicator, Allowance):
+    if judgement.objective.allowance:
         return f"{_three(Fraction(counts.bad * HOUR_MS, counts.total))} / h" if counts.total > 0 else "no data"
     return " ".join(percent_split(judgement.sli)).strip()
 
@@ -125,9 +183,9 @@ def _left_text(left: Fraction | None, state: Mark) -> str:
     return percent(left, 0 if abs(left) >= Fraction(1, 100) else 2)
 
 
-def _target(objective: Objective) -> str:
+def short_target(objective: Objective) -> str:
     """The target, short: an allowance as its number alone."""
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return number(objective.budget * HOUR_MS, 3)
     return objective.target_text
 
@@ -149,7 +207,7 @@ def _cell(name: str, usual: str, judgement: Judgement) -> BurnCell:
     if result is None:
         return BurnCell("–", "", "not measured", mark("unmeasured"))
     window = "" if duration(result.row.long_ms) == usual else _brief(result.row.long_ms)
-    return BurnCell(times(result.long_burn), window, _cell_title(result), _cell_mark(result))
+    return BurnCell(times(result.long_burn), window, _cell_title(result), cell_mark(result))
 
 
 def _brief(ms: int) -> str:
@@ -168,7 +226,8 @@ def _cell_title(result: RowResult) -> str:
     )
 
 
-def _cell_mark(result: RowResult) -> Mark:
+def cell_mark(result: RowResult) -> Mark:
+    """What a burn row says now."""
     if result.fired:
         return mark("crit" if result.row.road == "page" and not result.guarded else "warn", "fires")
     if not result.measured:
@@ -176,7 +235,8 @@ def _cell_mark(result: RowResult) -> Mark:
     return mark("ok") if result.long_burn is not None else mark("quiet")
 
 
-def _runs_out(judgement: Judgement) -> tuple[str, str]:
+def runs_out(judgement: Judgement) -> tuple[str, str]:
+    """(when the budget is gone, what that rests on), in words."""
     left, at_ms = judgement.budget_remaining, judgement.exhausted_at_ms
     if left is None or not of_judgement(judgement).known:
         return "–", judgement.reason
@@ -199,13 +259,31 @@ def budget_cell(desk: Desk, judgement: Judgement) -> BudgetCell:
         text = percent(1 - left, 0 if 1 - left >= Fraction(1, 100) or left == 1 else 1)
         text = text if left >= LEAST_LEFT else f"> {percent(1 - LEAST_LEFT, 0)}"
     meter = Meter(share, budget_mark(left, state), f"{judgement.objective.slo}: budget consumed")
-    return BudgetCell(state, meter, text, title, report_href(judgement.objective))
+    return BudgetCell(state, meter, text, title, objective_href(judgement.objective))
 
 
 def unmeasured(judgements: Sequence[Judgement]) -> tuple[Unmeasured, ...]:
     """What is neither good nor bad, with its reason."""
     hollow = [it for it in by_gravity(judgements) if not of_judgement(it).known]
     return tuple(
-        Unmeasured(subject(it.objective), it.objective.slo, of_judgement(it), it.reason, report_href(it.objective))
+        Unmeasured(subject(it.objective), it.objective.slo, of_judgement(it), it.reason, objective_href(it.objective))
         for it in hollow
     )
+
+
+def counted(bad: int, objective: Objective) -> str:
+    """Bad events in their unit."""
+    indicator, scale = objective.indicator, unit(objective)
+    if scale is not None:
+        what = "" if objective.slices is None else " slices"
+        return f"{number(Fraction(bad, scale), 3)}{what}"
+    if isinstance(indicator, EventRatio) and indicator.scale == 1000:
+        return duration(bad)
+    return f"{bad} min" if isinstance(indicator, MinuteSlices) else f"{bad:,}".replace(",", " ")
+
+
+def exposure(total: int, objective: Objective) -> str:
+    """Total events in their unit."""
+    if objective.allowance:
+        return duration(total)
+    return counted(total, objective)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from alerts.model import Incident, Silence
@@ -19,6 +19,7 @@ from dashboards.model import (
     ServiceRow,
     Status,
 )
+from slo.history import Change, Key, Point, Run
 from slo.model import Counts, Judgement, Objective
 
 
@@ -44,6 +45,29 @@ class DataSource(Protocol):
         """How every objective's burn went, from the judgements that were stored."""
         ...
 
+    def fine(self, objective: Objective, since_ms: int, until_ms: int) -> Sequence[Counts]:
+        """Counts of the finest contiguous steps there are: minutes, or five where single samples are gone, or slices.
+
+        None for a composite, which counts nothing itself.
+        """
+        ...
+
+    def runs(
+        self, since_ms: int, until_ms: int, service: str | None = None, slo: str | None = None
+    ) -> Mapping[Key, Sequence[Run]]:
+        """How the state of each objective went, as it was judged, in order of time."""
+        ...
+
+    def points(self, key: Key, since_ms: int, until_ms: int, limit: int) -> Sequence[Point]:
+        """The newest stored judgements of one objective, oldest first, at most `limit`."""
+        ...
+
+    def changes(
+        self, since_ms: int, until_ms: int, limit: int, service: str | None = None, slo: str | None = None
+    ) -> Sequence[Change]:
+        """The newest changes of objectives, newest first, at most `limit`."""
+        ...
+
     def series(self, query: PanelQuery, since_ms: int, until_ms: int, step_ms: int) -> Sequence[Line]:
         """Lines on a grid of `(until - since) / step` steps (it divides evenly), ordered by key."""
         ...
@@ -58,6 +82,10 @@ class DataSource(Protocol):
 
     def incidents(self, since_ms: int) -> Sequence[Incident]:
         """All open incidents, and those that were resolved after `since_ms`; newest first."""
+        ...
+
+    def incidents_within(self, since_ms: int, until_ms: int, limit: int) -> Sequence[Incident]:
+        """Incidents that were open at some time of `(since, until]`, newest first, at most `limit`."""
         ...
 
     def incident(self, incident_id: str) -> Incident | None:

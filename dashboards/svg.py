@@ -34,6 +34,18 @@ def line(values: Values, width: int, height: int, low: float, high: float) -> st
     return "".join(map(_path, _runs(shifted, width, height, (high - low) or 1.0, 0)))
 
 
+def timed(points: Sequence[tuple[float, float | None]], width: int, height: int, low: float, high: float) -> str:
+    """The same of points at any places from 0 to 1; a gap stays a gap."""
+    runs: list[list[tuple[float, float]]] = [[]]
+    for place, value in points:
+        if value is None:
+            runs.append([])
+            continue
+        share = (min(max(value, low), high) - low) / ((high - low) or 1.0)
+        runs[-1].append((round(width * place, 1), round(height * (1 - share), 1)))
+    return "".join(_path(run if len(run) > 1 else [run[0], (run[0][0] + 1, run[0][1])]) for run in runs if run)
+
+
 def _runs(values: Values, width: int, height: int, high: float, pad: int) -> list[list[tuple[float, float]]]:
     """Points of each unbroken stretch; one that stands alone becomes a short dash."""
     step = width / max(len(values) - 1, 1)

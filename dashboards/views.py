@@ -107,7 +107,7 @@ class SloRow:
     slo: str
     title: str
     href: str
-    report_href: str
+    page_href: str
     sli: str
     target: str
     budget: Meter

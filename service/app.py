@@ -17,16 +17,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboards.pages import CONTENT_SECURITY_POLICY, STATIC, RequestFault, error, render
 from service import (
     routes_api,
+    routes_backtest,
+    routes_backtest_page,
     routes_data,
     routes_ingest,
     routes_pages,
     routes_prometheus,
     routes_records,
     routes_remote_write,
+    routes_report,
     routes_slo,
 )
 from service.api import ApiFault
 from service.errors import StoreFault
+from service.openapi import described
 from service.parts import Parts
 from service.security import Guard
 
@@ -56,12 +60,17 @@ def create_app(parts: Parts) -> FastAPI:
     routes_prometheus.add(app, parts)
     routes_data.add(app, parts)
     routes_slo.add(app, parts)
+    bench = routes_backtest.Bench(parts)
+    routes_backtest.add(app, parts, bench)
+    routes_backtest_page.add(app, parts, bench)
+    routes_report.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)
     _add_faults(app, parts)
     Path(STATIC).mkdir(exist_ok=True)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_middleware(Cached)
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]
     return app
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from service import roster
 from service.ports import Readings, ask
 from service.roster import Heard
-from slo.builtin import (
+from slo.indicators import (
     OWN_HISTOGRAMS,
     REGISTRY,
     REQUEST_COUNTERS,

@@ -13,6 +13,7 @@ from alerts.model import AlertBook, Change, Incident, Silence, SilenceMatcher
 from service.store_db import Cursor
 
 MOST_FRESH: Final = 50
+MOST_INCIDENTS: Final = 500
 REFRESH_MS: Final = 60_000
 
 
@@ -123,11 +124,14 @@ def write_incidents(cursor: Cursor, incidents: Sequence[Incident]) -> None:
     )
 
 
-def read_incidents(cursor: Cursor, since_ms: int) -> list[Incident]:
-    """Open incidents, and those that were resolved after `since_ms`; newest first."""
+def read_incidents(
+    cursor: Cursor, since_ms: int, until_ms: int | None = None, limit: int = MOST_INCIDENTS
+) -> list[Incident]:
+    """Those that are open or were resolved after `since_ms`, and were opened by `until_ms`; newest first."""
     rows = cursor.execute(
-        "SELECT incident FROM incidents WHERE resolved_ms IS NULL OR resolved_ms > ? ORDER BY opened_ms DESC LIMIT 500",
-        [since_ms],
+        "SELECT incident FROM incidents WHERE (resolved_ms IS NULL OR resolved_ms > ?)"
+        " AND coalesce(opened_ms <= ?, true) ORDER BY opened_ms DESC LIMIT ?",
+        [since_ms, until_ms, limit],
     )
     return [codec.decode_incident(json.loads(text)) for (text,) in rows.fetchall()]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,17 +21,19 @@ from service.judging import Judging
 from service.ports import Readings, ask
 from service.roster import Heard, Row
 from service.slo_book import SloBook
+from service.slo_changes import Promised, Promises
+from service.slo_history import STEP_MS, write_history
 from service.slo_queries import Engine
 from service.store_db import Cursor
 from service.store_keep import used_bytes
-from slo.builtin import PLATFORM, builtin
+from slo.builtin import builtin
 from slo.burn import DEFAULT, Policy
+from slo.indicators import PLATFORM
 from slo.judge import placed
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced
 
 _LOG = logging.getLogger(__name__)
-HISTORY_STEP_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Evaluator:
         self._up_since_ms = clock()
         self._history_ms = 0
         self._book = desk.KeptBook()
+        self._promises = Promises()
         self._judging = Judging(store, engine, policy)
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
@@ -139,15 +141,26 @@ class Evaluator:
         plain = set(builtin(facts, known))
         return [*(it for it in builtin(facts, known, files.asked) if it not in plain), *files.objectives]
 
+    def objectives(self) -> list[Objective]:
+        """All objectives that are in force, calendars not yet put into their present periods."""
+        now_ms = self._clock()
+        rows, ended = ask(self._store.database, lambda it: (roster.present(it), roster.gone(it)))
+        return self._wanted(rows, ended, catalogue.nodes(self._store, now_ms), self.slos.in_force, now_ms)
+
+    def _wanted(
+        self, rows: Sequence[Row], ended: Collection[str], heard: list[Heard], files: FromFiles, now_ms: int
+    ) -> list[Objective]:
+        known = catalogue.catalogue(self._store, heard, ended, now_ms)
+        built = builtin(roster.facts(rows), known, files.asked)
+        return replaced(built, [*files.objectives, *refused(self.slos.faults)])
+
     def _evaluate(self, now_ms: int) -> Evaluated:
         rows, ended, state = ask(
             self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))
         )
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
-        known = catalogue.catalogue(self._store, heard, ended, now_ms)
-        built = builtin(roster.facts(rows), known, files.asked)
-        asked = replaced(built, [*files.objectives, *refused(self.slos.faults)])
+        asked = self._wanted(rows, ended, heard, files, now_ms)
         objectives = [placed(it, now_ms) for it in asked]
         judgements = self._judging.judged(objectives, now_ms)
         age = None if self.last is None else now_ms - self.last.at_ms
@@ -158,7 +171,7 @@ class Evaluator:
         facts = gather(self._store, rows, heard, server, self._thresholds, now_ms)
         found = tuple(findings(facts, judgements, self._thresholds, now_ms))
         present = _Present.of(rows, heard, files)
-        self._settle(lambda book: present.gone(book) | vanished(book, judgements), judgements, found, now_ms)
+        self._settle(lambda book: present.gone(book) | vanished(book, judgements), judgements, found, now_ms, asked)
         return Evaluated(now_ms, (self._clock() - now_ms) / 1000, judgements, found)
 
     def _without_samples(self, now_ms: int) -> None:
@@ -175,23 +188,26 @@ class Evaluator:
         judgements: Sequence[Judgement],
         found: Sequence[Finding],
         now_ms: int,
+        asked: Sequence[Objective] = (),
     ) -> None:
         """Step the alerts and store what follows; what is undone with the transaction has not happened."""
 
-        def run(cursor: Cursor) -> tuple[list[Change], int, desk.Kept]:
+        def run(cursor: Cursor) -> tuple[list[Change], int, desk.Kept, Promised | None]:
             book = self._book.read(cursor)
             after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone_of(book))
             kept = self._book.write(cursor, book, after, now_ms)
             ended = [it.incident for it in changes if it.incident.status == "resolved"]
             desk.write_incidents(cursor, ended)
             posted = desk.post(cursor, changes, self._receivers, self._base_url, now_ms)
-            if judgements and now_ms - self._history_ms >= HISTORY_STEP_MS:
-                _write_history(cursor, judgements, now_ms)
-            return changes, posted, kept
+            if judgements and now_ms - self._history_ms >= STEP_MS:
+                write_history(cursor, judgements, now_ms)
+            return changes, posted, kept, self._promises.write(cursor, asked, now_ms) if judgements else None
 
-        changes, posted, kept = self._store.database.write(run)
+        changes, posted, kept, promised = self._store.database.write(run)
         self._book.keep(kept)
-        if judgements and now_ms - self._history_ms >= HISTORY_STEP_MS:
+        if promised is not None:
+            self._promises.keep(promised)
+        if judgements and now_ms - self._history_ms >= STEP_MS:
             self._history_ms = now_ms
         for change in changes:
             key = (change.kind, change.incident.road)
@@ -199,26 +215,3 @@ class Evaluator:
             _LOG.info("%s %s: %s (%s)", change.incident.road, change.kind, change.incident.subject.key, change.reason)
         if posted:
             self._wake()
-
-
-def fast_burn(judgement: Judgement) -> float | None:
-    """The burn of the fast row's long window, for graphs."""
-    row = next(iter(judgement.rows), None)
-    return None if row is None or row.long_burn is None else float(row.long_burn)
-
-
-def _write_history(cursor: Cursor, judgements: Sequence[Judgement], now_ms: int) -> None:
-    """One statement for all, column by column: a row at a time cost a millisecond each."""
-    columns = [
-        [it.objective.slo for it in judgements],
-        [it.objective.service for it in judgements],
-        [json.dumps(it.objective.scope) for it in judgements],
-        [it.state for it in judgements],
-        [fast_burn(it) for it in judgements],
-        [None if it.budget_remaining is None else float(it.budget_remaining) for it in judgements],
-    ]
-    cursor.execute(
-        "INSERT INTO judgements SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),"
-        " unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::DOUBLE[])",
-        [now_ms, *columns],
-    )

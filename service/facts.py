@@ -21,7 +21,7 @@ from alerts.thresholds import Thresholds
 from service.model import RangeSeries
 from service.ports import Readings, rows_of
 from service.roster import WATCHED, Heard, Row
-from slo.builtin import NOT_NETWORKED, PLATFORM
+from slo.indicators import NOT_NETWORKED, PLATFORM
 from slo.model import Matcher, Selector
 
 STEP_MS = 15_000

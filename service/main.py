@@ -16,6 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from service.connections import counted
 from service.desk import Receiver, outbox_state
+from service.digest import Digest, Digests
 from service.evaluate import Evaluator
 from service.live import Live
 from service.outbox import Courier
@@ -29,6 +30,8 @@ from service.rules import RuleBook
 from service.selfmetrics import Own, ServiceCollector, gauges, registry
 from service.settings import Settings
 from service.slo_book import SloBook
+from service.slo_changes import drop_changes
+from service.slo_history import Trimmed, trim
 from service.source import StoreSource
 from service.store import Store
 from service.store_append import Bounds
@@ -38,6 +41,8 @@ from service.wire import Wire, wire
 _LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 KEEP_SECONDS = 300
+HISTORY_SECONDS = 3600
+DIGEST_SECONDS = 20
 CLOSE_SECONDS = 10
 
 
@@ -106,7 +111,11 @@ def _assemble(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,
         settings.retention.max_bytes, slos, queries.engine, settings.burn.policy(),
     )  # fmt: skip
-    source = StoreSource(store, evaluator, store.span, bool(receivers), clock)
+    source = StoreSource(store, evaluator, store.span, any(it.roads for it in receivers), clock)
+    digests = Digests(
+        [Digest(it.receiver, it.schedule()) for it in settings.digests], store.database, source, settings.base_url,
+        clock, courier.wake,
+    )  # fmt: skip
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
     if isinstance(store, RemoteStore):
@@ -129,22 +138,49 @@ def _assemble(
     )  # fmt: skip
     delivery = threading.Thread(target=courier.run, name="outbox", daemon=True)
     working = threading.Thread(target=rules.run, name="rules", daemon=True)
-    return parts, _Threads(pace, courier, _scheduler(settings, store, pace, own), delivery, rules, working)
+    return parts, _Threads(
+        pace, courier, _scheduler(settings, store, pace, own, clock, digests), delivery, rules, working
+    )
 
 
-def _scheduler(settings: Settings, store: Store, pace: Pace, own: Own) -> BackgroundScheduler:
+def _scheduler(
+    settings: Settings, store: Store, pace: Pace, own: Own, clock: Callable[[], int], digests: Digests
+) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
     scheduler.add_job(pace.ask, "interval", seconds=settings.evaluate_seconds, id="evaluate")
 
-    def keep() -> None:
-        try:
-            store.keep()
-        except Exception:  # noqa: BLE001 - the next turn must come: counted, and in the log
-            _LOG.exception("old data could not be put away")
-            own.add("midwatch_server_errors_total", ("keep",))
+    def guarded(name: str, what: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                what()
+            except Exception:  # noqa: BLE001 - the next turn must come: counted, and in the log
+                _LOG.exception("%s failed", name)
+                own.add("midwatch_server_errors_total", (name,))
 
-    scheduler.add_job(keep, "interval", seconds=KEEP_SECONDS, id="keep")
+        return run
+
+    def history() -> None:
+        trimmed = trimmed_history(store, settings, clock())
+        own.add("midwatch_server_history_rows_total", ("thinned",), trimmed.thinned)
+        own.add("midwatch_server_history_rows_total", ("dropped",), trimmed.dropped)
+
+    def posted() -> None:
+        for it in digests.look():
+            own.add("midwatch_server_digests_total", (it.receiver,))
+
+    for name, what, every in (
+        ("keep", store.keep, KEEP_SECONDS), ("history", history, HISTORY_SECONDS), ("digests", posted, DIGEST_SECONDS)
+    ):  # fmt: skip
+        scheduler.add_job(guarded(name, what), "interval", seconds=every, id=name)
     return scheduler
+
+
+def trimmed_history(store: Store, settings: Settings, now_ms: int) -> Trimmed:
+    """Thin and drop what was judged long ago, and the oldest changes of objectives."""
+    keep = settings.retention.rollup_days * DAY_MS
+    write = store.database.write
+    found = trim(write, now_ms, settings.history.minute_days * DAY_MS, keep, settings.history.most_rows)
+    return found._replace(dropped=found.dropped + write(lambda cursor: drop_changes(cursor, now_ms - keep)))
 
 
 def _counted(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from service.model import EventRow
 from service.store_db import Cursor
 from service.store_layout import marks, read_layout
-from slo.builtin import ServiceFacts
+from slo.indicators import ServiceFacts
 
 WATCHED = ("compose", "engine")
 """Sources of services that Midwatch watches without keeping them."""

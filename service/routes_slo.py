@@ -1,127 +1,117 @@
-"""`/api/slo/backtest`: what objectives would have done over stored history."""
+"""`/api/judgements` and `/api/slo/…`: objectives as they are judged, burn rows, OpenSLO files, and checks of texts."""
 
 from __future__ import annotations
 
-import threading
-from decimal import Decimal
-from fractions import Fraction
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from service.api import ApiFault
+from service import api_slo
+from service.api import ApiFault, asked_as
+from service.api_models import asked_with, faults
+from service.api_models_slo import Burn, CheckAsked, Checked, Files, Judged, Judgements, Rules
 from service.bodies import body_of
+from service.evaluate import Evaluated
 from service.parts import Parts
-from service.remote_store import RemoteStore
-from service.slo_backtest import BacktestFault, Tried, objectives_in, tried, with_target
-from slo.backtest import Backtest
-from slo.model import Objective
-from slo.text import number
+from service.slo_export import rules_of
+from slo.model import Judgement, State
+from slo.openslo.export import export as written
+from slo.openslo.plans import LONGEST_MS, SHORTEST_MS
+from slo.rows import WORKBOOK_MS
 
-MOST_BYTES: Final = 4 << 20
-MOST_FAULTS: Final = 50
-
-
-class _Asked(BaseModel):
-    """The body of a request."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    files: dict[str, str] = Field(min_length=1, max_length=1000)
-    """Texts of OpenSLO files by name."""
-    since_ms: int = Field(ge=0, lt=2**52)
-    until_ms: int | None = Field(None, ge=0, lt=2**52)
-    """Now where it is left out."""
-    target_percent: str | None = Field(None, pattern=r"^[0-9]{1,2}(\.[0-9]{1,12})?$")
-    """In place of the files' targets."""
-    strict: bool = False
+MOST_BYTES = 4 << 20
+"""The body of a check."""
+Name = Annotated[str | None, Query(max_length=500)]
 
 
 def add(app: FastAPI, parts: Parts) -> None:
-    """The route; one backtest at a time."""
-    busy = threading.Semaphore(1)
+    """All of them but backtests."""
+    _add_judged(app, parts)
+    _add_files(app, parts)
 
-    @app.post("/api/slo/backtest", tags=["objectives"])
-    async def backtest(request: Request) -> dict[str, Any]:
-        asked = _asked(await body_of(request, MOST_BYTES))
-        if not busy.acquire(blocking=False):
-            raise ApiFault(429, "another backtest is under way; try again when it is done")
-        try:
-            return await run_in_threadpool(_tried, parts, asked)
-        finally:
-            busy.release()
+    @app.get("/api/slo/burn", tags=["objectives"], responses=faults(400))
+    def burn(
+        period_ms: Annotated[
+            int, Query(ge=SHORTEST_MS, le=LONGEST_MS, description="The period that rows are told for.")
+        ] = WORKBOOK_MS,
+    ) -> Burn:
+        """The tables of burn rows, with the one in force."""
+        return api_slo.burn(parts.settings.burn, period_ms)
 
-
-def _asked(body: bytes) -> _Asked:
-    try:
-        return _Asked.model_validate_json(body)
-    except ValidationError as error:
-        where = {".".join(str(part)[:80] for part in it["loc"]) or "the body" for it in error.errors()[:10]}
-        raise ApiFault(400, f"not what a backtest is asked with: {', '.join(sorted(where))}") from error
+    @app.get("/api/slo/rules", tags=["objectives"], responses=faults())
+    def rules() -> Rules:
+        """The objectives in force as recording and alerting rules of Prometheus."""
+        found = rules_of(parts.evaluator.objectives(), parts.settings)
+        return Rules(groups=[dict(it) for it in found.groups], left_out=list(found.left_out))
 
 
-def _tried(parts: Parts, asked: _Asked) -> dict[str, Any]:
-    until_ms = parts.clock() if asked.until_ms is None else asked.until_ms
-    if asked.since_ms >= until_ms:
-        raise ApiFault(400, "since_ms must be before until_ms")
-    if isinstance(parts.store, RemoteStore):
-        raise ApiFault(400, "history in a remote store can't be tried; it needs service.store: duckdb")
-    files, faults = objectives_in(sorted(asked.files.items()), asked.strict)
-    if faults:
-        raise ApiFault(400, "\n".join(str(it) for it in faults[:MOST_FAULTS]))
-    objectives = parts.evaluator.asked_by(files)
-    if asked.target_percent is not None:
-        target, text = Fraction(Decimal(asked.target_percent)) / 100, f"{asked.target_percent} %"
-        objectives = [with_target(it, target, text) for it in objectives]
-    last = parts.evaluator.last
-    in_force = [] if last is None else [it.objective for it in last.judgements]
-    settings = parts.settings
-    try:
-        found = tried(
-            parts.store, objectives, in_force, asked.since_ms, until_ms,
-            settings.burn.policy(), settings.thresholds().hold_ms,
-        )  # fmt: skip
-    except BacktestFault as fault:
-        raise ApiFault(400, str(fault)) from fault
-    return {"since_ms": asked.since_ms, "until_ms": until_ms, "objectives": [_told(it) for it in found]}
+def _add_judged(app: FastAPI, parts: Parts) -> None:
+    @app.get("/api/judgements", tags=["objectives"], responses=faults())
+    def judgements() -> Judgements:
+        """Every objective as it was last judged."""
+        return _told(parts.evaluator.last, lambda it: True)
+
+    @app.get("/api/slo/objectives", tags=["objectives"], responses=faults(400))
+    def objectives(service: Name = None, slo: Name = None, state: State | None = None) -> Judgements:
+        """Objectives as they were last judged, of one service, of one name, in one state."""
+
+        def asked(it: Judgement) -> bool:
+            of = it.objective
+            return service in (None, of.service) and slo in (None, of.slo) and state in (None, it.state)
+
+        return _told(parts.evaluator.last, asked)
+
+    @app.get("/api/slo/objective", tags=["objectives"], responses=faults(400, 404))
+    def objective(
+        slo: Annotated[str, Query(max_length=500, description="The objective's name.")],
+        service: Annotated[str, Query(max_length=500)] = "platform",
+        where: Annotated[str, Query(max_length=2000, description="Its scope: `node=n1,node_id=…`.")] = "",
+    ) -> Judged:
+        """One objective as it was last judged, with its burn rows and their counts."""
+        return api_slo.judged(_one(parts, slo, service, where))
 
 
-def _told(it: Tried) -> dict[str, Any]:
-    return {
-        **_objective(it.objective),
-        "why_not": it.why_not,
-        "asked": None if it.asked is None else _result(it.asked),
-        "in_force": None if it.in_force is None else _result(it.in_force),
-    }
+def _told(last: Evaluated | None, asked: Callable[[Judgement], bool]) -> Judgements:
+    found = [] if last is None else [api_slo.judged(it) for it in last.judgements if asked(it)]
+    return Judgements(evaluated_ms=last.at_ms if last else None, judgements=found)
 
 
-def _objective(it: Objective) -> dict[str, Any]:
-    return {
-        "slo": it.slo,
-        "service": it.service,
-        "scope": dict(it.scope),
-        "title": it.title,
-        "target": it.target_text,
-        "window_ms": it.window_ms,
-        "note": it.note,
-    }
+def _one(parts: Parts, slo: str, service: str, where: str) -> Judgement:
+    """The objective; of several of one name and service the first where no scope is asked for."""
+    named = [it for it in parts.source.judgements() if (it.objective.slo, it.objective.service) == (slo, service)]
+    found = [it for it in named if not where or api_slo.where_is(it.objective, where)]
+    if not found:
+        what = f"no objective {slo[:80]!r} of {service[:80]!r}" + (f" with {where[:80]!r}" if named else "")
+        raise ApiFault(404, f"there is {what}; /api/slo/objectives lists all")
+    return found[0]
 
 
-def _result(it: Backtest) -> dict[str, Any]:
-    return {
-        "target": it.objective.target_text,
-        "bad": it.bad,
-        "total": it.total,
-        "sli": _float(it.sli),
-        "budget_left": _float(it.budget_left),
-        "least_left": _float(it.least_left),
-        "coverage": _float(it.coverage),
-        "suggested_target_percent": None if it.suggested is None else number(it.suggested * 100, 4),
-        "alerts": [one._asdict() for one in it.alerts],
-    }
+def _add_files(app: FastAPI, parts: Parts) -> None:
+    book = parts.evaluator.slos
 
+    @app.get("/api/slo/files", tags=["objectives"], responses=faults())
+    def files() -> Files:
+        """The OpenSLO files that `service.slos` names: which are in force, and all that is to be said of them."""
+        return api_slo.files(book.shelf, book.strict)
 
-def _float(value: Fraction | None) -> float | None:
-    return None if value is None else float(value)
+    @app.post(
+        "/api/slo/check", tags=["objectives"], response_model=Checked, responses=faults(400, 403, 408, 413),
+        openapi_extra=asked_with(CheckAsked),
+    )  # fmt: skip
+    async def check(request: Request) -> Checked:
+        """Check OpenSLO texts, which may name one another; nothing is loaded."""
+        asked = asked_as(CheckAsked, await body_of(request, MOST_BYTES))
+        return await run_in_threadpool(api_slo.checked, sorted(asked.files.items()), asked.strict)
+
+    @app.get(
+        "/api/slo/export", tags=["objectives"], response_class=PlainTextResponse,
+        responses={**faults(400), 200: {"content": {"application/yaml": {}}, "description": "OpenSLO v1, normalised."}},
+    )  # fmt: skip
+    def export(
+        form: Annotated[Literal["openslo"], Query(alias="format", description="openslo: OpenSLO v1.")] = "openslo",
+    ) -> Response:
+        """The documents of the OpenSLO files in force, in one order of fields, one way to write each value."""
+        return Response(written(book.shelf.documents), media_type="application/yaml")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from fractions import Fraction
-from typing import get_args
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,10 +11,8 @@ from prometheus_client.registry import Collector
 
 from service.desk import OutboxState
 from service.evaluate import Evaluated
-from slo.model import Allowance, Judgement, State
+from service.slo_metrics import beyond, objective_families
 
-IDENTITY = ("slo", "service", "node", "node_id", "registry")
-STATES: tuple[str, ...] = get_args(State)
 OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "midwatch_server_batches_total": (
         "Batches by signal and what became of them; `behind`: not stored, for a later one of its stream was.",
@@ -46,6 +42,11 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Connections that were one too many, or whose request's headers took too long.",
         ("reason",),
     ),
+    "midwatch_server_history_rows_total": (
+        "Stored judgements and changes of objectives that were thinned out, or dropped by age or bound.",
+        ("outcome",),
+    ),
+    "midwatch_server_digests_total": ("Digests put into the outbox.", ("receiver",)),
     "midwatch_server_errors_total": ("Errors caught at the top of a loop.", ("loop",)),
 }
 OWN_GAUGES: dict[str, str] = {
@@ -61,6 +62,7 @@ OWN_GAUGES: dict[str, str] = {
     "midwatch_server_forward_oldest_timestamp_seconds": "Since when the oldest of them waits.",
     "midwatch_server_rule_faults": "Faults in rule files as they are; the rules that were good go on.",
     "midwatch_server_slo_file_faults": "Faults in OpenSLO files as they are; the objectives that were good go on.",
+    "midwatch_server_slo_hidden": "Objectives that are not in midwatch_slo_..., for they are too many.",
     "midwatch_server_database_bytes": "Size of the database file.",
     "midwatch_server_resident_memory_max_bytes": "Most resident memory so far.",
 }
@@ -120,49 +122,6 @@ def _counters(counted: Counted) -> Iterator[Metric]:
             yield family
 
 
-def objective_families(judgements: Iterable[Judgement]) -> Iterator[Metric]:
-    """The families of midwatch_slo_…; what is unmeasured has a state and no ratio."""
-    found = {
-        name: GaugeMetricFamily(f"midwatch_slo_{name}", text, labels=(*IDENTITY, *more))
-        for name, text, more in _FAMILIES
-    }
-    for it in judgements:
-        scope = dict(it.objective.scope)
-        key = (it.objective.slo, it.objective.service, *(scope.get(name, "") for name in IDENTITY[2:]))
-        for state in STATES:
-            found["state"].add_metric((*key, state), float(it.state == state))
-        if not it.objective.members and not isinstance(it.objective.indicator, Allowance):
-            _add(found["objective_ratio"], key, 1 - it.objective.budget)
-        if it.state != "unmeasured":
-            _add(found["sli_ratio"], key, it.sli)
-            _add(found["error_budget_remaining_ratio"], key, it.budget_remaining)
-            for window_ms, burn in it.burns:
-                _add(found["burn_rate"], (*key, window_text(window_ms)), burn)
-        _add(found["coverage_ratio"], key, it.coverage)
-    yield from found.values()
-
-
-_FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("objective_ratio", "Share that must be good.", ()),
-    ("sli_ratio", "Share that was good in the objective's window.", ()),
-    ("error_budget_remaining_ratio", "Share of the error budget that is left; negative where it is overspent.", ()),
-    ("burn_rate", "How fast the error budget burns: 1 spends it exactly in the objective's window.", ("window",)),
-    ("coverage_ratio", "Observed over expected time of the objective's window.", ()),
-    ("state", "1 for the state that the objective is in.", ("state",)),
-)
-
-
-def window_text(window_ms: int) -> str:
-    """A window as Prometheus writes durations, in the largest unit that divides it: `5m`, `84m`, `3d`."""
-    units = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms"))
-    return next(f"{window_ms // size}{unit}" for size, unit in units if window_ms % size == 0)
-
-
-def _add(family: GaugeMetricFamily, key: tuple[str, ...], value: Fraction | None) -> None:
-    if value is not None:
-        family.add_metric(key, float(value))
-
-
 def gauges(
     last: Evaluated | None, outbox: OutboxState, series: int, database_bytes: int, writes: int
 ) -> dict[str, float]:
@@ -175,6 +134,7 @@ def gauges(
         "midwatch_server_resident_memory_max_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
     }
     if last is not None:
+        found["midwatch_server_slo_hidden"] = float(beyond(len(last.judgements)))
         found["midwatch_server_evaluation_timestamp_seconds"] = last.at_ms / 1000
         found["midwatch_server_evaluation_seconds"] = last.seconds
     return found

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from alerts.signing import secret_key
 from alerts.thresholds import Thresholds
 from service.settings_burn import BurnSettings
+from service.settings_digest import DigestSettings
+from service.settings_history import HistorySettings
 from service.settings_ingest import IngestSettings
 from service.settings_query import QuerySettings
 from service.settings_remote import RemoteSettings, checked_url, split_url
@@ -48,7 +50,7 @@ class ReceiverSettings(BaseModel):
     name: str = Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$", description="Name, as it stands in the payload.")
     url: str = Field(max_length=2000, repr=False, description="Where messages are posted.")
     roads: tuple[Literal["page", "ticket"], ...] = Field(
-        ("page",), strict=False, min_length=1, description="Which messages it gets."
+        ("page",), strict=False, description="Which messages it gets; `[]` for none but digests."
     )
     secret: str | None = Field(None, repr=False, description="Signs messages as Standard Webhooks ask; base64.")
 
@@ -123,6 +125,9 @@ class Settings(BaseModel):
     )
     public_url: str | None = Field(None, description="How people reach the dashboards; it stands in messages.")
     receivers: tuple[ReceiverSettings, ...] = Field((), strict=False, description="Who gets messages.")
+    digests: tuple[DigestSettings, ...] = Field(
+        (), strict=False, max_length=50, description="Reports of the last week or month, sent to receivers."
+    )
     alerts: AlertSettings = Field(  # type: ignore[valid-type]
         default_factory=AlertSettings, description="Limits of the default alerts."
     )
@@ -153,6 +158,9 @@ class Settings(BaseModel):
     slos_strict: bool = Field(False, description="OpenSLO to the letter: what its own examples get wrong is refused.")
     burn: BurnSettings = Field(
         default_factory=lambda: BurnSettings.model_validate({}), description="How objectives are judged."
+    )
+    history: HistorySettings = Field(
+        default_factory=lambda: HistorySettings.model_validate({}), description="How much of the judgements is kept."
     )
     evaluate_seconds: float = Field(15.0, ge=1, le=300, description="Time between two evaluations at most.")
     max_series: int = Field(200_000, ge=1_000, le=5_000_000, description="Most series; further ones are refused.")
@@ -187,6 +195,9 @@ class Settings(BaseModel):
         names = [it.name for it in self.receivers]
         if len(names) != len(set(names)):
             raise ValueError("two receivers have one name: rename one")
+        unknown = [it.receiver for it in self.digests if it.receiver not in names]
+        if unknown:
+            raise ValueError(f"a digest goes to {unknown[0]!r}, which is no receiver: name one of service.receivers")
         return self
 
     @property

@@ -1,166 +1,155 @@
-"""Backtests over the store's history: counts of each minute, read at once, and judged as if it were then."""
+"""Backtests over the store's history: each objective beside the one in force of its name, and with other targets."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from alerts.rules_slo import WATCHED_BY_A_RULE
 from service.errors import ServiceFault
-from service.increments import DEFAULT as RULES
-from service.store import Store
-from service.store_counts import Known, known
-from service.store_sums import sums
-from slo.backtest import Backtest, History, backtest
-from slo.burn import DEFAULT, Policy
-from slo.model import Allowance, EventRatio, Indicator, MinuteSlices, Objective
+from service.slo_histories import MINUTE_MS, Histories, longest_ms
+from service.slo_promql import why_not as no_query
+from slo.backtest import Backtest, backtest
+from slo.burn import DEFAULT, Policy, rows_of
+from slo.compare import Tried, difference
+from slo.model import Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import plan
 from slo.openslo.resolve import load
+from slo.stepped import History
 
-MINUTE_MS: Final = 60_000
-FIVE_MS: Final = 5 * MINUTE_MS
 MOST_OBJECTIVES: Final = 200
-MOST_STEPS: Final = 3_000_000
+MOST_STEPS: Final = 6_000_000
 """Objectives times minutes of one backtest."""
-NANO: Final = 10**9
+FINEST_MS: Final = 10_000
+"""Windows that are no whole minutes are told apart down to this."""
 
 
 class BacktestFault(ServiceFault):
     """What can't be tried."""
 
 
-class Tried(NamedTuple):
-    """One objective as asked for and, where one of its name is in force, that one; or why it can't be tried."""
+@dataclass(frozen=True)
+class Question:
+    """What is tried, against what, and how it is judged."""
 
-    objective: Objective
-    asked: Backtest | None
-    in_force: Backtest | None
-    why_not: str | None
+    objectives: Sequence[Objective]
+    in_force: Sequence[Objective]
+    since_ms: int
+    until_ms: int
+    policy: Policy = DEFAULT
+    policy_in_force: Policy = DEFAULT
+    hold_ms: int = MINUTE_MS
+    targets: Sequence[tuple[Fraction, str]] = ()
+    """Other targets of each objective."""
 
 
 def objectives_in(texts: Sequence[tuple[str, str]], strict: bool = False) -> tuple[FromFiles, tuple[Finding, ...]]:
-    """What files ask for, and their faults."""
+    """What files ask for, and all that there is to say of them."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict)
-    faults = tuple(it for it in (*loaded.findings, *planned.findings) if it.level == "error")
-    return objectives_of(planned.plans), faults
+    planned = plan(loaded.slos, strict, no_query)
+    return objectives_of(planned.plans), (*loaded.findings, *planned.findings)
 
 
 def with_target(objective: Objective, target: Fraction, text: str) -> Objective:
-    """The same with another target; an allowance has none."""
-    if isinstance(objective.indicator, Allowance):
+    """The same with another target; an allowance and a composite have none."""
+    if objective.allowance or objective.members:
         return objective
     return replace(objective, budget=1 - target, target_text=text)
 
 
-def tried(
-    store: Store,
-    objectives: Sequence[Objective],
-    in_force: Sequence[Objective],
-    since_ms: int,
-    until_ms: int,
-    policy: Policy = DEFAULT,
-    hold_ms: int = MINUTE_MS,
-) -> list[Tried]:
+def tried(histories: Histories, question: Question) -> list[Tried]:
     """Backtests of objectives, each beside the one in force of its name and service; raises BacktestFault."""
-    if len(objectives) > MOST_OBJECTIVES:
-        raise BacktestFault(f"{len(objectives)} objectives are more than {MOST_OBJECTIVES}; try fewer at once")
-    named = {(it.slo, it.service, it.scope): it for it in in_force}
-    pairs = [(it, named.get((it.slo, it.service, it.scope))) for it in objectives]
-    every = list(dict.fromkeys(it for pair in pairs for it in pair if it is not None and why_not(it) is None))
-    found = dict(zip(every, histories(store, every, since_ms, until_ms), strict=True))
-
-    def of(objective: Objective | None) -> Backtest | None:
-        if objective is None or objective not in found:
-            return None
-        return backtest(objective, found[objective], since_ms, hold_ms, policy)
-
-    return [Tried(it, of(it), of(other), why_not(it)) for it, other in pairs]
+    _bounded(question)
+    named = {_name(it): it for it in question.in_force}
+    pairs = [(it, named.get(_name(it))) for it in question.objectives]
+    every = [it for pair in pairs for it in pair if it is not None and it.unmeasurable is None]
+    members = [one for it in every for one in _members(it, question.objectives, question.in_force)]
+    wanted = [it for it in (*every, *members) if it.unmeasurable is None]
+    found = histories.of(wanted, question.since_ms, question.until_ms, step_ms(wanted, question))
+    return [_tried(question, it, other, found) for it, other in pairs]
 
 
-def why_not(objective: Objective) -> str | None:
-    """Why an objective can't be tried; None where it can."""
+def _tried(
+    question: Question, asked: Objective, other: Objective | None, found: Mapping[Objective, History | str]
+) -> Tried:
+    mine = _histories(asked, question.objectives, found)
+    theirs = None if other is None else _histories(other, question.in_force, found)
+    if isinstance(mine, str):
+        return Tried(asked, None, _of(question, other, theirs, question.policy_in_force), None, (), mine)
+    one = _of(question, asked, mine, question.policy)
+    two = _of(question, other, theirs, question.policy_in_force)
+    than = None if one is None or two is None else difference(one, two)
+    others = [with_target(asked, *target) for target in question.targets]
+    tries = [_of(question, it, [(it, mine[0][1])], question.policy) for it in others if it != asked and not it.members]
+    return Tried(asked, one, two, than, tuple(it for it in tries if it is not None), None)
+
+
+def _of(
+    question: Question,
+    objective: Objective | None,
+    histories: list[tuple[Objective, History]] | str | None,
+    policy: Policy,
+) -> Backtest | None:
+    if objective is None or histories is None or isinstance(histories, str):
+        return None
+    no_page = objective.slo in WATCHED_BY_A_RULE
+    return backtest(objective, histories, question.since_ms, question.until_ms, question.hold_ms, policy, no_page)
+
+
+def _histories(
+    objective: Objective, among: Sequence[Objective], found: Mapping[Objective, History | str]
+) -> list[tuple[Objective, History]] | str:
+    """The objective with its history, of a composite its members with theirs; or why there is none."""
     if objective.unmeasurable is not None:
         return objective.unmeasurable
-    if objective.members:
-        return "Composites are not tried over history yet; their members are."
-    if objective.query is not None:
-        return "Objectives of queries are not tried over history yet: those of counters are."
-    if isinstance(objective.indicator, MinuteSlices):
-        return "Objectives of minutes are not tried over history yet: those of counters are."
-    if objective.calendar is not None:
-        return "Objectives of calendar periods are not tried over history yet: those whose window rolls are."
-    if objective.slices is not None and objective.slices.slice_ms % FIVE_MS and objective.slices.slice_ms != MINUTE_MS:
-        return "Slices of 1 min and of multiples of 5 min are tried over history."
-    return None
+    every = _members(objective, among, ()) if objective.members else [objective]
+    if len(every) < max(1, len(objective.members)):
+        return "One of its members is no objective of its own."
+    histories: list[tuple[Objective, History]] = []
+    for it in every:
+        told = it.unmeasurable or found.get(it, "Its history was not read.")
+        if isinstance(told, str):
+            return told if it is objective else f"Its member {it.slo} is not tried: {told}"
+        histories.append((it, told))
+    return histories
 
 
-def histories(store: Store, objectives: Sequence[Objective], since_ms: int, until_ms: int) -> list[History]:
-    """The counts of each objective, in one reading: from its window before `since` on, as far as they are kept."""
-    if not objectives:
-        return []
-    with store.memory.reading(lambda: [known(it.indicator, store.directory, store.state) for it in objectives]) as (
-        moment,
-        series,
-    ):
-        first_ms = min((it.first_ms for it in series if it.first_ms is not None), default=until_ms)
-        edges = _edges(objectives, moment.layout.oldest_raw_ms(), first_ms, since_ms, until_ms)
-        parts = [part for it in series for part in (it.bad, it.total)]
-        summed = sums(moment, parts, edges, RULES)
-    pairs = zip(summed[::2], summed[1::2], strict=True)
-    return [
-        _history(it.indicator, edges, counted, its) for it, counted, its in zip(objectives, pairs, series, strict=True)
-    ]
-
-
-def _edges(
-    objectives: Sequence[Objective], oldest_ms: int | None, first_ms: int, since_ms: int, until_ms: int
-) -> list[int]:
-    """Steps of a minute, or of five where single samples of so long ago are gone; they begin where slices do."""
-    begin = max(since_ms - max(it.window_ms for it in objectives), first_ms - FIVE_MS)
-    step_ms = FIVE_MS if oldest_ms is not None and begin < oldest_ms and first_ms < oldest_ms else MINUTE_MS
-    align = math.lcm(step_ms, *(it.slices.slice_ms for it in objectives if it.slices is not None))
-    begin = begin // align * align
-    end = until_ms // step_ms * step_ms
-    if (end - begin) // step_ms * len(objectives) > MOST_STEPS:
-        raise BacktestFault(f"{len(objectives)} objectives over so long are too many; try fewer, or less time")
-    return list(range(begin, max(begin, end) + 1, step_ms))
-
-
-def _history(indicator: Indicator, edges: Sequence[int], counted: tuple[list[int], list[int]], its: Known) -> History:
-    bad, total = counted
-    if its.good:
-        bad = [max(0, whole - good) for good, whole in zip(bad, total, strict=True)]
-    scale, exposure = (indicator.scale, 1) if isinstance(indicator, EventRatio) else (1, 1000)
-    bad, total = [it * scale for it in bad], [it * scale * exposure for it in total]
-    events = 1 if all(it % NANO == 0 for it in (*bad, *total)) else NANO
-    if events == 1:
-        bad, total = [it // NANO for it in bad], [it // NANO for it in total]
-    step_ms = edges[1] - edges[0] if len(edges) > 1 else MINUTE_MS
-    return History(edges[0], step_ms, _column(bad), _column(total), _observed(its, edges), its.first_ms, events)
-
-
-def _column(values: list[int]) -> NDArray[np.int64] | NDArray[np.object_]:
-    """As 64 bits where all sums fit."""
-    return np.array(values, np.int64 if sum(values) < 2**61 else object)
-
-
-def _observed(its: Known, edges: Sequence[int]) -> NDArray[np.int64]:
-    """Covered milliseconds of each step."""
-    if not its.cover.runs:
-        return np.zeros(len(edges) - 1, np.int64)
-    runs = np.array(its.cover.runs, np.int64)
-    lengths = np.concatenate([[0], np.cumsum(runs[:, 1] - runs[:, 0])])
-    at = np.searchsorted(runs[:, 0], np.asarray(edges), side="left")
-    last = np.maximum(0, at - 1)
-    within = np.clip(np.asarray(edges) - runs[last, 0], 0, runs[last, 1] - runs[last, 0])
-    until = np.where(at > 0, lengths[last] + within, 0)
-    found: NDArray[np.int64] = np.diff(until)
+def _members(objective: Objective, among: Sequence[Objective], others: Sequence[Objective]) -> list[Objective]:
+    """The members of a composite, in the order of their names, of each list that has them all."""
+    found = []
+    for every in (among, others):
+        known = {(it.slo, it.service): it for it in every}
+        found += [known[name, objective.service] for name, _ in objective.members if (name, objective.service) in known]
     return found
+
+
+def _name(it: Objective) -> tuple[object, ...]:
+    return it.slo, it.service, it.scope
+
+
+def _bounded(question: Question) -> None:
+    n = len(question.objectives)
+    if n > MOST_OBJECTIVES:
+        raise BacktestFault(f"{n} objectives are more than {MOST_OBJECTIVES}; try fewer at once")
+    length = question.until_ms - question.since_ms + max(map(longest_ms, question.objectives), default=0)
+    if length // MINUTE_MS * n > MOST_STEPS:
+        raise BacktestFault(f"{n} objectives over so long are too many; try fewer, or less time")
+
+
+def step_ms(objectives: Sequence[Objective], question: Question) -> int:
+    """The step of time that divides every window, so that each is whole: a minute, or some seconds."""
+    windows = [
+        ms
+        for it in objectives
+        if it.query is None
+        for policy in (question.policy, question.policy_in_force)
+        for row in rows_of(it, policy)
+        for ms in (row.long_ms, row.short_ms)
+    ]
+    found = math.gcd(MINUTE_MS, *windows)
+    return found if found >= FINEST_MS else MINUTE_MS

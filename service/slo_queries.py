@@ -19,6 +19,7 @@ from service.promql.model import Answer, Matrix
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
+from slo.stepped import History
 
 MINUTE_MS: Final = 60_000
 LEAST_WINDOW_MS: Final = 2 * MINUTE_MS
@@ -116,6 +117,21 @@ class QueriedCounts:
             _counts(objective, book, slot_ms, until - size, until, own if window == objective.window_ms else size)
             for window, size in zip(windows_ms, sizes, strict=True)
         ]
+
+    def history(self, objective: Objective, since_ms: int, until_ms: int) -> History | str:
+        """Every slice that ends within `(since, until]`, or why it can't be told."""
+        slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
+        first, until = since_ms // slot_ms + 1, until_ms // slot_ms + 1
+        book = self._book_or_fault(objective, slot_ms, first, until, until_ms)
+        if isinstance(book, str):
+            return f"Its query can't be answered: {book}."
+        if book.until < until:
+            return f"Its history could not be asked for within {self._seconds:g} s; try again, or less time."
+        slots = book.slots.cut(first - book.first, until - book.first)
+        flags = (np.asarray(slots.bad > 0, np.int64), slots.busy)
+        return History(
+            (first - 1) * slot_ms, slot_ms, slots.bad, slots.total, slots.measured * slot_ms, None, flags=flags
+        )
 
     def steps(self, objective: Objective, edges_ms: Sequence[int]) -> list[Counts]:
         """Counts of contiguous steps, from the slices that end in them, as they were asked last."""

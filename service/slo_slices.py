@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from service.ports import Readings
 from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
-from slo.model import Counts, EventRatio, Objective
-from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness
+from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
+from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
+from slo.stepped import part_of
 
 MOST_BOOKS: Final = 200
 """Objectives whose slices are kept in memory."""
@@ -40,7 +41,7 @@ class Revision(NamedTuple):
     last_ms: NDArray[np.int64]
 
 
-Revisions = Callable[[EventRatio], Revision | None]
+Revisions = Callable[[Indicator], Revision | None]
 """Tells the present revision of an indicator's samples; None where it can't be told."""
 
 
@@ -78,7 +79,7 @@ class SlicedCounts:
         self._store, self._revisions, self._policy = store, revisions, policy
         self._seconds, self._clock = seconds, clock
         self._ends = math.inf
-        self._books: OrderedDict[tuple[EventRatio, Rule], _Book] = OrderedDict()
+        self._books: OrderedDict[tuple[Indicator, Rule], _Book] = OrderedDict()
 
     def begin(self) -> None:
         """An evaluation begins, and with it the time for counting many slices anew."""
@@ -87,12 +88,12 @@ class SlicedCounts:
     def ready(self, objective: Objective, windows_ms: Sequence[int], until_ms: int) -> bool:
         """False where so many slices are to be counted that it has to wait for the next evaluation."""
         rule, indicator = objective.slices, objective.indicator
-        if rule is None or not isinstance(indicator, EventRatio) or self._clock() < self._ends:
+        if rule is None or self._clock() < self._ends:
             return True
         book, until = self._books.get((indicator, rule)), until_ms // rule.slice_ms + 1
         if book is None:
             return max(windows_ms, default=0) // rule.slice_ms <= FEW
-        kept = _valid_ms(book.revision, self._revisions(indicator))
+        kept = valid_ms(book.revision, self._revisions(indicator))
         return until - (book.until if kept is None else min(book.until, kept // rule.slice_ms + 1)) <= FEW
 
     def of(
@@ -105,7 +106,7 @@ class SlicedCounts:
         of the slices with traffic, in parts of RATIO_UNIT.
         """
         rule = objective.slices
-        if rule is None or not isinstance(objective.indicator, EventRatio):
+        if rule is None:
             return list(counts)
         until = until_ms // rule.slice_ms + 1
         sizes = [max(1, window // rule.slice_ms) for window in windows_ms]
@@ -122,7 +123,7 @@ class SlicedCounts:
         Of time before the objective's window nothing is known here.
         """
         rule, indicator = objective.slices, objective.indicator
-        book = self._books.get((indicator, rule)) if rule and isinstance(indicator, EventRatio) else None
+        book = self._books.get((indicator, rule)) if rule else None
         if rule is None or book is None:
             return [replace(it, bad=0, total=0) for it in counts]
         ends = [edge // rule.slice_ms + 1 for edge in edges_ms]
@@ -131,14 +132,14 @@ class SlicedCounts:
             for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
 
-    def _book(self, indicator: EventRatio, rule: Rule, first: int, until: int) -> _Book:
+    def _book(self, indicator: Indicator, rule: Rule, first: int, until: int) -> _Book:
         """The slices from `first` to the last that is over."""
         revision = self._revisions(indicator)
         first = max(first, until - MOST_SLICES)
         book = self._books.get((indicator, rule))
         if book is None or first < book.first or revision is None:
             book = _Book(first, *_nothing(), None)
-        kept = _valid_ms(book.revision, revision)
+        kept = valid_ms(book.revision, revision)
         good = book.until if kept is None else min(book.until, -(-(kept + 1) // rule.slice_ms))
         good = max(good, first)
         old = slice(first - book.first, good - book.first)
@@ -151,18 +152,18 @@ class SlicedCounts:
         return book
 
     def _judged(
-        self, indicator: EventRatio, rule: Rule, first: int, until: int
+        self, indicator: Indicator, rule: Rule, first: int, until: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         rows: list[tuple[int, int]] = []
         for begin in range(first, until, _CHUNK):
             end = min(until, begin + _CHUNK)
             edges = [at * rule.slice_ms for at in range(begin - 1, end)]
             found = self._store.slices([indicator], edges)[0]
-            rows += [self._slice(rule, edge, it) for edge, it in zip(edges, found, strict=False)]
+            rows += [self._slice(indicator, rule, edge, it) for edge, it in zip(edges, found, strict=False)]
         columns = np.array(rows, np.int64).reshape(-1, 2)
         return columns[:, 0], columns[:, 1]
 
-    def _slice(self, rule: Rule, since_ms: int, found: Counts) -> tuple[int, int]:
+    def _slice(self, indicator: Indicator, rule: Rule, since_ms: int, found: Counts) -> tuple[int, int]:
         """(spent, whether it had traffic); a slice that was not measured, or is kept too coarsely, is neither."""
         measured = (
             found.since_ms == since_ms
@@ -172,7 +173,7 @@ class SlicedCounts:
         )
         if not measured or found.total <= 0:
             return 0, 0
-        return badness(rule, Slice(min(found.bad, found.total), found.total)), 1
+        return badness(rule, part_of(indicator, found.bad, found.total)), 1
 
 
 def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) -> Counts:
@@ -181,8 +182,8 @@ def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) ->
     return replace(counts, bad=bad, total=total, events=(counts.bad, counts.total))
 
 
-def _valid_ms(before: Revision | None, now: Revision | None) -> int | None:
-    """Up to when slices judged before still hold; None where all do."""
+def valid_ms(before: Revision | None, now: Revision | None) -> int | None:
+    """Up to when what was counted before still holds; None where all does."""
     if before is None or now is None or before.late != now.late:
         return 0
     known = dict(zip(before.numbers.tolist(), before.last_ms.tolist(), strict=True))
@@ -194,7 +195,7 @@ def _nothing() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.zeros(0, np.int64), np.zeros(0, np.int64)
 
 
-def revisions_of(store: Readings) -> Callable[[EventRatio], Revision | None]:
+def revisions_of(store: Readings) -> Revisions:
     """The revisions of a store that holds its samples itself; of another one nothing is known."""
     from service.remote_store import RemoteStore
     from service.store import Store
@@ -203,15 +204,26 @@ def revisions_of(store: Readings) -> Callable[[EventRatio], Revision | None]:
         return lambda indicator: None
     local = store
 
-    def told(indicator: EventRatio) -> Revision:
+    def told(indicator: Indicator) -> Revision:
         with local.database.still():
-            numbers = _union(local.directory.select(it) for it in (*indicator.total, *indicator.good, *indicator.bad))
+            numbers = _union(local.directory.select(it) for it in selectors_of(indicator))
             columns = local.state.columns
             return Revision(
                 local.sample_counts["late"], numbers, columns.first_from_ms[numbers], columns.last_ms[numbers]
             )
 
     return told
+
+
+def selectors_of(indicator: Indicator) -> tuple[Selector, ...]:
+    """All series that an indicator reads."""
+    match indicator:
+        case EventRatio():
+            return (*indicator.total, *indicator.good, *indicator.bad)
+        case Allowance():
+            return (*indicator.exposure, *indicator.bad)
+        case MinuteSlices():
+            return indicator.numerator, indicator.denominator
 
 
 def _union(found: Iterable[Ids]) -> Ids:

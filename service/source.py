@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from alerts.model import Incident, Silence
@@ -25,8 +25,12 @@ from service import catalogue, desk, roster
 from service.evaluate import Evaluated
 from service.model import RangeSeries
 from service.ports import Readings, ask, rows_of
+from service.slo_changes import read_changes
+from service.slo_fine import fine_edges
+from service.slo_history import read_burns, read_points, read_runs
 from service.source_rows import container_rows, node_rows
 from service.store_layout import read_layout
+from slo.history import Change, Key, Point, Run
 from slo.model import Counts, Judgement, Labels, Objective, Selector
 
 MINUTE_MS = 60_000
@@ -83,12 +87,7 @@ class StoreSource:
     def burn_history(self, since_ms: int, until_ms: int, step_ms: int) -> Sequence[BurnLine]:
         """The last stored burn of each step, per objective."""
         steps = (until_ms - since_ms) // step_ms
-        rows = rows_of(
-            self._store.database,
-            "SELECT slo, service, scope, (at_ms - ? - 1) // ? AS step, arg_max(burn, at_ms) FROM judgements"
-            " WHERE at_ms > ? AND at_ms <= ? GROUP BY ALL",
-            [since_ms, step_ms, since_ms, until_ms],
-        )
+        rows = ask(self._store.database, lambda cursor: read_burns(cursor, since_ms, until_ms, step_ms))
         found: dict[tuple[str, str, str], list[float | None]] = defaultdict(lambda: [None] * steps)
         for slo, service, scope, step, burn in rows:
             if 0 <= step < steps:
@@ -96,6 +95,32 @@ class StoreSource:
         return [
             BurnLine(slo, service, _labels(scope), tuple(values)) for (slo, service, scope), values in found.items()
         ]
+
+    def fine(self, objective: Objective, since_ms: int, until_ms: int) -> Sequence[Counts]:
+        """Counts of the finest contiguous steps there are; none of a composite."""
+        if objective.members or objective.unmeasurable is not None:
+            return ()
+        layout = ask(self._store.database, read_layout)
+        found: list[Counts] = []
+        for edges in fine_edges(objective, since_ms, until_ms, layout.oldest_raw_ms()):
+            found += self._evaluator.steps([objective], edges)[0]
+        return found
+
+    def runs(
+        self, since_ms: int, until_ms: int, service: str | None = None, slo: str | None = None
+    ) -> Mapping[Key, Sequence[Run]]:
+        """How the state of each objective went."""
+        return ask(self._store.database, lambda cursor: read_runs(cursor, since_ms, until_ms, service, slo))
+
+    def points(self, key: Key, since_ms: int, until_ms: int, limit: int) -> Sequence[Point]:
+        """Stored judgements of one objective."""
+        return ask(self._store.database, lambda cursor: read_points(cursor, *key, since_ms, until_ms, limit))
+
+    def changes(
+        self, since_ms: int, until_ms: int, limit: int, service: str | None = None, slo: str | None = None
+    ) -> Sequence[Change]:
+        """The newest changes of objectives."""
+        return ask(self._store.database, lambda it: read_changes(it, since_ms, until_ms, service, slo, limit))
 
     def series(self, query: PanelQuery, since_ms: int, until_ms: int, step_ms: int) -> Sequence[Line]:
         """Lines on a grid, folded by labels, ordered by key; those with the greatest maximum where there are many."""
@@ -145,6 +170,10 @@ class StoreSource:
     def incidents(self, since_ms: int) -> Sequence[Incident]:
         """Open incidents, and those that were resolved after `since_ms`."""
         return ask(self._store.database, lambda cursor: desk.read_incidents(cursor, since_ms))
+
+    def incidents_within(self, since_ms: int, until_ms: int, limit: int) -> Sequence[Incident]:
+        """Incidents that were open at some time of a period."""
+        return ask(self._store.database, lambda it: desk.read_incidents(it, since_ms, until_ms, limit))
 
     def incident(self, incident_id: str) -> Incident | None:
         """One incident."""

@@ -28,6 +28,7 @@ ROWS: Final[Mapping[str, str]] = {
     "events": "at_ms", "logs": "at_ms", "spans": "end_ms", "judgements": "at_ms", "incidents": "opened_ms",
 }  # fmt: skip
 """Tables of rows, and by which column they lie in a time range."""
+_ROWS_OF: Final = {"judgements": "(SELECT * FROM judgement_hours UNION ALL SELECT * FROM judgements)"}
 TABLES: Final = ("series", "samples", *ROWS)
 
 
@@ -127,7 +128,8 @@ def _rows(store: Store, name: str, since_ms: int, until_ms: int) -> Iterator[pa.
         if name in layout.periods:
             query = layout.source(name, since_ms, until_ms, column)
         else:
-            query = f"SELECT * FROM {name} WHERE {column} > {int(since_ms)} AND {column} <= {int(until_ms)}"  # noqa: S608
+            rows = _ROWS_OF.get(name, name)
+            query = f"SELECT * FROM {rows} WHERE {column} > {int(since_ms)} AND {column} <= {int(until_ms)}"  # noqa: S608
         reader = cursor.sql(query).to_arrow_reader(_ROWS_AT_ONCE)
         yield pa.RecordBatch.from_pylist([], schema=reader.schema)
         yield from reader

@@ -140,7 +140,6 @@ def _delete_old(cursor: Cursor, bounds: Bounds, now_ms: int) -> None:
     cursor.execute("DELETE FROM runs WHERE to_ms < ?", [oldest])
     cursor.execute("DELETE FROM minute_slices WHERE minute_ms < ?", [now_ms - MINUTES_KEPT_MS])
     cursor.execute("DELETE FROM events WHERE at_ms < ?", [oldest])
-    cursor.execute("DELETE FROM judgements WHERE at_ms < ?", [oldest])
     cursor.execute("DELETE FROM incidents WHERE resolved_ms < ?", [oldest])
     cursor.execute("DELETE FROM silences WHERE ends_ms < ?", [oldest])
     cursor.execute("DELETE FROM outbox WHERE coalesce(delivered_ms, given_up_ms) < ?", [now_ms - bounds.raw_ms])

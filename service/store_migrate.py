@@ -13,7 +13,7 @@ import pyarrow as pa
 from service.flat import NONE, Flat
 from service.flat_frame import pack
 from service.model import Series
-from service.store_schema import BLOCK_MS, BLOCKS_PER_DAY, TABLES, VERSION, create, table
+from service.store_schema import BLOCK_MS, BLOCKS_PER_DAY, JUDGED, TABLES, VERSION, create, table
 from service.store_series import Directory, decode_labels
 
 _LOG = logging.getLogger(__name__)
@@ -49,6 +49,16 @@ def _to_2(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("DELETE FROM periods WHERE kind = 'increments'")
     for kind in ("samples", "increments"):
         connection.execute(f"DROP TABLE IF EXISTS {kind}_0")
+    connection.execute("COMMIT")
+
+
+def _to_3(connection: duckdb.DuckDBPyConnection) -> None:
+    """Judgements get their counts; of those that are stored they are not known."""
+    connection.execute("BEGIN")
+    names = {row[1] for row in connection.execute("PRAGMA table_info('judgements')").fetchall()}
+    for column in JUDGED.split(", ") if names else ():
+        if column.split()[0] not in names:
+            connection.execute(f"ALTER TABLE judgements ADD COLUMN {column}")
     connection.execute("COMMIT")
 
 
@@ -90,4 +100,4 @@ def _frames_of_day(connection: duckdb.DuckDBPyConnection, day: int) -> None:
     connection.execute("DELETE FROM periods WHERE kind = 'samples' AND period = ?", [day])
 
 
-_STEPS: Final[Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]]] = {1: _to_2}
+_STEPS: Final[Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]]] = {1: _to_2, 2: _to_3}

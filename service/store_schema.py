@@ -12,8 +12,13 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 
+JUDGED: Final = (
+    "at_ms BIGINT, slo VARCHAR, service VARCHAR, scope VARCHAR, state VARCHAR, burn DOUBLE, remaining DOUBLE, "
+    "bad HUGEINT, total HUGEINT, observed_ms BIGINT, expected_ms BIGINT, target VARCHAR, budget VARCHAR, "
+    "window_ms BIGINT"
+)
 TABLES: Final = (
     "meta(version INTEGER NOT NULL)",
     "batches(node_id VARCHAR, spool_id VARCHAR, signal VARCHAR, sequence BIGINT, gaps BIGINT, received_ms BIGINT)",
@@ -38,8 +43,14 @@ TABLES: Final = (
     "image VARCHAR, body VARCHAR, attributes VARCHAR)",
     "services(service VARCHAR, node_id VARCHAR, node VARCHAR, replicas INTEGER, source VARCHAR, probe VARCHAR, "
     "labels VARCHAR, first_seen_ms BIGINT, last_seen_ms BIGINT, gone_ms BIGINT)",
-    "judgements(at_ms BIGINT, slo VARCHAR, service VARCHAR, scope VARCHAR, state VARCHAR, burn DOUBLE, "
-    "remaining DOUBLE)",
+    # what was judged each minute; `judgement_hours` is what is left of it when it gets old
+    f"judgements({JUDGED})",
+    f"judgement_hours({JUDGED})",
+    # promises of objectives as JSON; the last row of an objective holds
+    "slo_changes(at_ms BIGINT, slo VARCHAR, service VARCHAR, scope VARCHAR, kind VARCHAR, before VARCHAR, "
+    "after VARCHAR)",
+    # which digests were put into the outbox, or left out at the first sight of their setting
+    "digests(receiver VARCHAR, every VARCHAR, period VARCHAR, posted_ms BIGINT)",
     "alert_book(at_ms BIGINT, book VARCHAR)",
     "incidents(id VARCHAR, opened_ms BIGINT, resolved_ms BIGINT, incident VARCHAR)",
     "silences(id VARCHAR, starts_ms BIGINT, ends_ms BIGINT, silence VARCHAR)",

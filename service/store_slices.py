@@ -88,7 +88,7 @@ class SliceBook:
                 book.until_ms, book.sorted = first - MINUTE_MS, None
                 if book.saved_ms >= first:
                     book.saved_ms = book.until_ms
-                    gone.append((_name(indicator), first))
+                    gone.append((name_of(indicator), first))
         return gone
 
     def unsaved(self, until_ms: int) -> list[tuple[str, int, bool]]:
@@ -97,7 +97,7 @@ class SliceBook:
             found = []
             for indicator, book in self._books.items():
                 end = min(until_ms, book.until_ms)
-                found += [(_name(indicator), at, bad) for at, bad in book.bad.items() if book.saved_ms < at <= end]
+                found += [(name_of(indicator), at, bad) for at, bad in book.bad.items() if book.saved_ms < at <= end]
             return found
 
     def saved(self, until_ms: int) -> None:
@@ -110,7 +110,7 @@ class SliceBook:
         book = self._books.get(indicator)
         if book is None:
             rows = cursor.execute(
-                "SELECT minute_ms, bad FROM minute_slices WHERE indicator = ?", [_name(indicator)]
+                "SELECT minute_ms, bad FROM minute_slices WHERE indicator = ?", [name_of(indicator)]
             ).fetchall()
             bad = dict(rows)
             book = self._books[indicator] = _Minutes(bad, max(bad, default=0))
@@ -130,7 +130,8 @@ class SliceBook:
         book.until_ms, book.sorted = end_ms, None
 
 
-def _name(indicator: MinuteSlices) -> str:
+def name_of(indicator: MinuteSlices) -> str:
+    """The name under which its minutes are stored."""
     return hashlib.sha256(repr(indicator).encode()).hexdigest()[:32]
 
 

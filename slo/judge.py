@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from slo import budget as budgets
 from slo.burn import DEFAULT, Policy, covered, judge_row, rows_of, too_few
-from slo.model import Allowance, Counts, Judgement, Objective, RowResult, State
+from slo.model import Counts, Judgement, Objective, RowResult, State
 from slo.slices import Timeslices
 from slo.text import duration, percent, times
 
@@ -59,7 +59,7 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
         state=state,
         reason=reason,
         counts=own,
-        sli=None if objective.members or isinstance(objective.indicator, Allowance) else budgets.sli(own),
+        sli=None if objective.members or objective.allowance else budgets.sli(own),
         budget_remaining=left,
         burns=_burns(rows),
         coverage=own.coverage,

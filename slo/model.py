@@ -66,6 +66,8 @@ class Allowance:
     bad: tuple[Selector, ...]
     exposure: tuple[Selector, ...]
     """Counters in seconds; scaled to milliseconds."""
+    per_ms: int = 3_600_000
+    """The time of one instance for which a slice's target allows 1 - target events."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,11 @@ class Objective:
     """Of a composite: its members' names, of the same service, and their weights."""
     part_of: str | None = None
     """The composite that alerts in its place."""
+
+    @property
+    def allowance(self) -> bool:
+        """True where events are held against time: there is no good share, and so no SLI; slices of time have one."""
+        return isinstance(self.indicator, Allowance) and self.slices is None and not self.members
 
     @property
     def period_ms(self) -> int:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from slo.model import BurnRow
 from slo.periods import CalendarPeriods
 from slo.rows import DAY_MS, HOUR_MS
+from slo.slices import RatioTimeslices, Timeslices
 
 LABEL_PREFIX = "midwatch.slo."
 """Labels `midwatch.slo.<indicator>.target|threshold|window` of a container override an objective."""
@@ -111,6 +113,14 @@ DEFAULTS: dict[str, Goal] = {
 """Every built-in objective with its default target, window and threshold."""
 
 
+class MemberOf(NamedTuple):
+    """A composite, and whether it is judged: then it alerts in its members' place."""
+
+    slo: str
+    service: str
+    judged: bool
+
+
 @dataclass(frozen=True)
 class Asked:
     """One objective that a file asks for on a built-in indicator."""
@@ -125,6 +135,12 @@ class Asked:
     unmeasurable: str | None = None
     """Why nothing can measure it as it is asked for."""
     calendar: CalendarPeriods | None = None
+    slices: Timeslices | RatioTimeslices | None = None
+    per_ms: int | None = None
+    """Of an allowance: the time of one instance that its target speaks of."""
+    conditions: tuple[BurnRow, ...] = ()
+    member_of: MemberOf | None = None
+    """The composite that it is a member of: it stands beside, under its own name."""
 
     @property
     def any(self) -> bool:

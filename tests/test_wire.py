@@ -21,7 +21,8 @@ from agent.spool import LEAST_VALUABLE_FIRST
 from runtime.model import PullOutcome, PullPhase, PullQuality
 from runtime.procfs import CPU_MODES
 from service.selfmetrics import OWN_COUNTERS, OWN_GAUGES
-from slo.builtin import (
+from slo.builtin import builtin
+from slo.indicators import (
     OWN_HISTOGRAMS,
     REQUEST_COUNTERS,
     REQUEST_HISTOGRAMS,
@@ -29,7 +30,6 @@ from slo.builtin import (
     Catalogue,
     NodeName,
     ServiceFacts,
-    builtin,
 )
 from slo.model import Allowance, Indicator, Matcher, MinuteSlices, Objective, Selector
 

@@ -71,9 +71,13 @@ _Dumper.add_representer(str, _block)
 
 def export(documents: Sequence[Document]) -> str:
     """The documents as one text, each after `---` but the first."""
-    return "---\n".join(
-        yaml.dump(_whole(it), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100) for it in documents
-    )
+    return "---\n".join(dumped(_whole(it)) for it in documents)
+
+
+def dumped(fields: Fields) -> str:
+    """One document's fields as text."""
+    found: str = yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return found
 
 
 def _whole(document: Document) -> Fields:

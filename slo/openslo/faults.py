@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Level = Literal["error", "warning", "note"]
 MAX_FINDINGS = 200
 """Findings of one file that are told; a file that is wrong throughout need not fill a log."""
+
+
+Promql = Callable[[str], str | None]
+"""Says why a text is no query of PromQL; None where it is one. Given from outside, for the parser is the service's."""
 
 
 class At(NamedTuple):
@@ -42,6 +47,8 @@ class Report:
     """True: what the specification or its SDK forbids is an error throughout."""
     findings: list[Finding] = field(default_factory=list)
     left_out: int = 0
+    promql: Promql | None = None
+    """None where queries are not looked into."""
 
     def error(self, at: At, what: str, remedy: str) -> None:
         """A fault, in either mode."""

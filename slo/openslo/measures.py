@@ -140,6 +140,8 @@ def _query(source: MetricSource, report: Report) -> Query | Foreign | None:
     text = fields.needed("query", "a query of PromQL").strip()
     if strange := Query(text).strange:
         report.error(fields.place("query"), f"nothing fills {strange}", "write [{{.window}}] where the window belongs")
+    elif text and report.promql is not None and (why := report.promql(Query(text).over("5m"))):
+        report.error(fields.place("query"), f"can't be asked: {why}", "correct it")
     return Query(text) if text else None
 
 

@@ -11,7 +11,7 @@ from slo.model import EventRatio, Objective, QueryIndicator, Selector
 from slo.openslo.faults import Finding
 from slo.openslo.measures import Measure, Own, RatioOf, RawOf, ThresholdOf
 from slo.openslo.plans import LONGEST_MS, SHORTEST_MS, Plan, why_not
-from slo.overrides import DEFAULTS, Asked, Goal, with_threshold
+from slo.overrides import DEFAULTS, Asked, Goal, MemberOf, with_threshold
 from slo.periods import CalendarPeriods
 from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint
 from slo.slices import Occurrences
@@ -40,12 +40,12 @@ class FromFiles(NamedTuple):
 
 def objectives_of(plans: Sequence[Plan]) -> FromFiles:
     """The objectives that plans are."""
-    asked = tuple(_asked(it, it.measure) for it in plans if isinstance(it.measure, Own))
-    found = [_objective(it) for it in plans if not isinstance(it.measure, Own)]
     composites = _composites(plans)
-    judged = {(it.slo, it.service) for it in composites if it.unmeasurable is None}
     # where the composite can't alert, its members do
+    judged = {(it.slo, it.service) for it in composites if it.unmeasurable is None}
+    found = [_objective(it) for it in plans if not isinstance(it.measure, Own)]
     alone = [it if (it.part_of, it.service) in judged else replace(it, part_of=None) for it in found]
+    asked = tuple(_asked(it, it.measure, composites) for it in plans if isinstance(it.measure, Own))
     return FromFiles(asked, (*alone, *composites))
 
 
@@ -94,19 +94,32 @@ def replaced(objectives: Sequence[Objective], by: Sequence[Objective]) -> list[O
     return list({(it.slo, it.service, it.scope): it for it in (*objectives, *by)}.values())
 
 
-def _asked(plan: Plan, own: Own) -> Asked:
-    return Asked(own.indicator, own.of, plan.name, _goal(plan, own), _where(plan), why_not(plan), _calendar(plan))
+def _asked(plan: Plan, own: Own, composites: Sequence[Objective]) -> Asked:
+    mine = [it for it in composites if (it.slo, it.service) == (plan.slo, plan.service) and plan.weight is not None]
+    return Asked(
+        own.indicator,
+        own.of,
+        plan.name,
+        _goal(plan, own),
+        _where(plan),
+        why_not(plan),
+        _calendar(plan),
+        None if isinstance(plan.method, Occurrences) else plan.method,
+        own.per_ms,
+        plan.conditions,
+        next((MemberOf(it.slo, it.service, it.unmeasurable is None) for it in mine), None),
+    )
 
 
 def _goal(plan: Plan, own: Own) -> Goal:
     window_ms = min(max(plan.window_ms, SHORTEST_MS), LONGEST_MS)
-    if own.per_ms is not None:
+    if own.per_ms is not None and isinstance(plan.method, Occurrences):
         rate = plan.budget * HOUR_MS / own.per_ms
         of = "instance-hour" if own.per_ms == HOUR_MS else f"instance and {duration(own.per_ms)}"
         text = f"{number(plan.budget, 6)} {_THINGS[own.indicator]} per {of}"
         return Goal("service", "rate", Fraction(rate), text, window_ms)
-    default = DEFAULTS[own.indicator]
-    goal = replace(default, target=1 - plan.budget, target_text=plan.target_text, window_ms=window_ms)
+    default = DEFAULTS.get(own.indicator, DEFAULTS["restart-rate"])
+    goal = replace(default, kind="percent", target=1 - plan.budget, target_text=plan.target_text, window_ms=window_ms)
     return goal if own.threshold is None else with_threshold(goal, own.threshold)
 
 

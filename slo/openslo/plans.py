@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from slo.model import Allowance, BurnRow, EventRatio
-from slo.openslo.faults import At, Finding, Report
+from slo.openslo.faults import At, Finding, Promql, Report
 from slo.openslo.measures import Foreign, Measure, Own, measure
 from slo.openslo.model import AlertCondition, AlertPolicy, ConditionSpec, ObjectiveSpec, Slo, TimeWindow
 from slo.openslo.values import Duration
@@ -59,13 +59,17 @@ class Planned(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def plan(slos: tuple[Slo, ...], strict: bool = False) -> Planned:
-    """The plans of SLOs whose references are resolved; one that can't be computed is a fault, and gives none."""
+def plan(slos: tuple[Slo, ...], strict: bool = False, promql: Promql | None = None) -> Planned:
+    """The plans of SLOs whose references are resolved; one that can't be computed is a fault, and gives none.
+
+    With `promql` queries are looked into.
+    """
     plans: list[Plan] = []
     findings: list[Finding] = []
     for slo in slos:
-        report = Report(slo.at.file, strict)
+        report = Report(slo.at.file, strict, promql=promql)
         found = _plans(slo, report)
+        _senseless(found, report)
         if not report.errors:
             plans += found
             _unjudged(slo, found, report)
@@ -79,18 +83,36 @@ def why_not(plan: Plan) -> str | None:
     """Why an objective is not judged as it is asked for; None where it is."""
     if isinstance(plan.measure, Foreign):
         return f"Midwatch does not read sources of type {plan.measure.type}."
-    if plan.weight is not None and isinstance(plan.method, Timeslices):
-        return "Composites of Timeslices are checked, and not judged yet: those of Occurrences and RatioTimeslices are."
-    if plan.weight is not None and isinstance(plan.measure, Own):
-        return "Composites of built-in indicators are checked, and not judged yet: those of counters and queries are."
-    if not isinstance(plan.method, Occurrences):
-        if isinstance(plan.measure, Own):
-            return f"{type(plan.method).__name__} are judged of counters and queries, and not of built-in indicators."
-        if not SHORTEST_SLICE_MS <= plan.method.slice_ms <= plan.window_ms:
-            return f"Slices from {duration(SHORTEST_SLICE_MS)} to the whole window are judged."
+    if not isinstance(plan.method, Occurrences) and plan.method.slice_ms < SHORTEST_SLICE_MS:
+        return f"Slices from {duration(SHORTEST_SLICE_MS)} on are judged."
     if not SHORTEST_MS <= plan.window_ms <= LONGEST_MS:
         return f"Windows from {duration(SHORTEST_MS)} to {duration(LONGEST_MS)} are judged."
     return None
+
+
+def _senseless(plans: Sequence[Plan], report: Report) -> None:
+    """What can't be computed by any means: a method that its indicator has no meaning for, slices beyond the window."""
+    for it in plans:
+        allowance = isinstance(it.measure, Own) and it.measure.per_ms is not None
+        if isinstance(it.method, RatioTimeslices) and allowance:
+            what = (
+                "RatioTimeslices is a mean of shares, and an allowance is none: one event can be many times a slice's"
+            )
+            report.error(it.at, what, "write Timeslices, whose slices keep within it or don't, or Occurrences")
+        if not isinstance(it.method, Occurrences) and it.method.slice_ms > it.window_ms:
+            where = it.at._replace(path=f"{it.at.path}.timeSliceWindow")
+            what = f"a slice of {duration(it.method.slice_ms)} is longer than the window of {duration(it.window_ms)}"
+            report.error(where, what, "write shorter slices or a longer window")
+    members = [it for it in plans if it.weight is not None] if len(plans) > 1 else []
+    for it in members:
+        if isinstance(it.measure, Own) and "*" in it.measure.of:
+            what = f"a composite's member is of one service, node or registry, and {it.measure.of} may be several"
+            report.error(it.measure.at, what, "name the one that is meant")
+        first, mine = members[0].method, it.method
+        if isinstance(first, Timeslices) and isinstance(mine, Timeslices) and first.slice_ms != mine.slice_ms:
+            where = it.at._replace(path=f"{it.at.path}.timeSliceWindow")
+            what = f"is {duration(mine.slice_ms)}, and that of the first member is {duration(first.slice_ms)}"
+            report.error(where, what, "write one length for all: a slice is bad where it is bad for any member")
 
 
 def _plans(slo: Slo, report: Report) -> list[Plan]:
@@ -180,9 +202,6 @@ def _unjudged(slo: Slo, plans: Sequence[Plan], report: Report) -> None:
     if any(it.when_no_data or it.when_resolved is False or it.when_breaching is False for it in known):
         what = "of alertWhenNoData, alertWhenResolved and alertWhenBreaching only the usual is done"
         report.note(where, what, "breaching tells, its end is told, and where nothing is known alerts stay as they are")
-    if known and any(isinstance(it.measure, Own) for it in plans):
-        remedy = "they page by their burn rows"
-        report.note(where, "conditions are not obeyed for built-in indicators", remedy)
     if known:
         what = "targets are checked, and not used yet"
         report.note(where, what, "receivers of midwatch.yaml are told, by the road of the condition's severity")
@@ -190,7 +209,8 @@ def _unjudged(slo: Slo, plans: Sequence[Plan], report: Report) -> None:
 
 def _lint(it: Plan, report: Report) -> None:
     """What of the objective's burn rows and projection can't work as it stands."""
-    unbounded = isinstance(it.measure, Own) and it.measure.per_ms is not None
+    allowance = isinstance(it.measure, Own) and it.measure.per_ms is not None
+    unbounded = allowance and isinstance(it.method, Occurrences)
     indicator = Allowance((), ()) if unbounded else EventRatio(())
     rows = burn_rows(it.window_ms)
     slice_ms = 0 if isinstance(it.method, Occurrences) else it.method.slice_ms

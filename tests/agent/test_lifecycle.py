@@ -154,6 +154,7 @@ def test_another_image_of_a_foreign_service_is_a_deploy() -> None:
 
 
 def test_a_kill_counts_after_its_container_is_gone_and_replaced() -> None:
+    """kube-state-metrics #2153: a gauge would have missed it."""
     stage = running().kills().dies(137).says("destroy").after(100)
     stage.container = replace(PLAIN, id="d" * 64)
     stage.says("create").says("start").settles()
@@ -174,6 +175,7 @@ def test_the_verdict_waits_for_a_kill_that_is_told_of_after_the_end() -> None:
 
 
 def test_each_kill_of_a_fast_loop_goes_to_its_own_run() -> None:
+    """Azure/prometheus-collector #888, kubernetes-mixin PR #510: each once, and of no other container."""
     stage = running()
     for _ in range(5):
         stage.dies(137).after(100).says("start").after(60).kills().after(20)

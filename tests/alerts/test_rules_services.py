@@ -84,7 +84,7 @@ def test_failing_pulls_are_a_ticket_and_a_page_where_a_declared_service_waits_fo
 
 
 def test_the_reason_of_a_failing_pull_may_change_without_it_being_another_failure() -> None:
-    """Alternating messages of one failure count together: the alert's key has no reason in it."""
+    """kubernetes-mixin #645, PR #674, kube-state-metrics #468: the alert's key has no reason in it."""
     first = of_service("pulls-failing", "ticket", pulls_failed=3, pull_message="ErrImagePull")
     second = of_service("pulls-failing", "ticket", pulls_failed=3, pull_message="ImagePullBackOff")
     assert (first.key, first.firing) == (second.key, second.firing)

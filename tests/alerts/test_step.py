@@ -96,6 +96,7 @@ def test_firing_again_after_the_resolve_is_a_new_incident() -> None:
 
 
 def test_the_resolve_carries_the_incident_of_the_page_whatever_the_evidence_says_then() -> None:
+    """oncall #4421: the resolve follows the incident's id."""
     rounds = _run([finding()], [finding(summary="7 OOM kills")], [finding(False, summary="0 OOM kills")])
     opened, resolved = rounds[0][0].incident, rounds[2][0].incident
     assert opened.id == resolved.id
@@ -118,18 +119,21 @@ def test_what_is_silenced_sends_nothing_and_has_no_resolve_to_send() -> None:
 
 
 def test_a_page_that_was_sent_is_resolved_though_a_silence_began() -> None:
+    """alertmanager #226, #2754: page, mute, recover: the resolve is sent."""
     book, _ = step(AlertBook(), [finding()], [], NOW)
     _, changes = step(book, [finding(False)], [MUTE], NOW + 1)
     assert [(it.kind, it.notify) for it in changes] == [("resolved", True)]
 
 
 def test_what_still_fires_when_its_silence_ends_pages_once() -> None:
+    """kibana #215634, gatus #1551, #1815: what fires at the end of a silence is one page."""
     rounds = _run(*[[finding()]] * 13, silences=(MUTE,), every_ms=MINUTE)
     assert _said(rounds) == [("suppressed", "silenced", False), ("opened", "silence ended", True)]
     assert rounds[10]  # at the end of the silence, not after it
 
 
 def test_what_recovers_within_its_silence_says_nothing() -> None:
+    """tacticalrmm #1849: no storm of resolves."""
     rounds = _run([finding()], *[[finding(False)]] * 12, silences=(MUTE,), every_ms=MINUTE)
     assert [it.notify for changes in rounds for it in changes] == [False, False]
 

@@ -20,7 +20,6 @@ import numpy as np
 from alerts.thresholds import DEFAULT as LIMITS
 from service.evaluate import Evaluator
 from service.model import MetricBatch, Series
-from service.slo_backtest import tried
 from service.slo_book import SloBook
 from service.store import Store
 
@@ -141,13 +140,6 @@ def main() -> None:
         profile = cProfile.Profile()
         profile.runcall(measured, evaluator, load, clock, 12)
         pstats.Stats(profile).sort_stats(sys.argv[4]).print_stats(45)
-    objectives = book.in_force.objectives[:10]
-    for _ in range(3):
-        began = time.perf_counter()
-        found = tried(load.store, objectives, [], clock[0] - 30 * 86_400_000, clock[0])
-        took = time.perf_counter() - began
-        alerts = sum(len(it.asked.alerts) for it in found if it.asked)
-        print(f"backtest of {len(objectives)}: {took:.2f} s, {alerts} alerts")
     load.mean = np.tile([30.0, 1e6], number)
     say("that in which all begin to fail", measured(evaluator, load, clock, 1))
     say("each with all failing", measured(evaluator, load, clock, 12))

@@ -145,7 +145,7 @@ BAD = (
     "service: {evaluate_seconds: [1]}", "service: {rules: x}", "service: {rules: {a: b}}", "service: [1]",
     "service: {receivers: [x]}", "service: {receivers: [{name: 'a b', url: 'ftp://x'}]}",
     "service: {receivers: [{name: a, url: 'http://[x', roads: [road]}]}",
-    "service: {receivers: [{name: a, url: 'http://x', roads: []}]}",
+    "service: {receivers: [{name: a, url: 'http://x'}], digests: [{receiver: a, at: noon}]}",
     "service: {receivers: [{name: a, url: 'http://x', secret: '%'}, {name: b, url: 'http://x:99999', secret: aGk=}]}",
     "service: {store: 'ftp://x'}", "service: {store: 'prometheus+https://u:p@x/'}",
     f"service: {{listen: '127.0.0.1:{'9' * 5000}'}}", "service: {tls: {key: /k}}", "agent: {server: 'ftp://x'}",

@@ -9,11 +9,28 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from cli.backtest import targets
 from cli.check import check
 from cli.slo_commands import app
 from tests.slo.openslo.support import GOOD, with_line
 from tests.slo.openslo.test_alpha import OLD
 from tests.slo.openslo.test_resolve import NAMED, SLI
+
+OWN = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: starts}
+spec:
+  service: shop
+  budgetingMethod: Occurrences
+  objectives: [{target: 0.9}]
+  indicator:
+    metadata: {name: starts}
+    spec:
+      ratioMetric:
+        rawType: success
+        raw: {metricSource: {type: midwatch, spec: {indicator: cold-start}}}
+"""
 
 
 def _check(capsys: pytest.CaptureFixture[str], *files: Path, strict: bool = False) -> tuple[int, list[str]]:
@@ -90,6 +107,12 @@ def test_json_is_yaml_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert _check(capsys, tmp_path / "a.json") == (0, ["1 file, no fault"])
 
 
+def test_one_target_takes_the_place_of_the_files_and_several_are_tried_beside() -> None:
+    assert targets(None) == {}
+    assert targets("99.95 %") == {"target_percent": "99.95"}
+    assert targets("99.9, 99.95%") == {"targets_percent": ["99.9", "99.95"]}
+
+
 def test_export_writes_old_documents_as_v1(tmp_path: Path) -> None:
     (tmp_path / "old.yaml").write_text(OLD)
     (tmp_path / "sli.yaml").write_text(SLI)
@@ -130,3 +153,35 @@ def test_files_that_a_configuration_names_are_checked_with_it(
         "slos/a.yaml:28:",
         "none.yaml:1:",
     }
+
+
+def test_export_as_rules_tells_what_is_left_out_by_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    ran = CliRunner().invoke(app, ["export", "--format", "prometheus", str(tmp_path)])
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    names = {rule.get("record") for group in yaml.safe_load(ran.stdout)["groups"] for rule in group["rules"]}
+    assert {"midwatch_slo:burn:rate1h", "midwatch_slo:error_budget_remaining:ratio"} <= names
+    (tmp_path / "b.yaml").write_text(OWN)
+    ran = CliRunner().invoke(app, ["export", "--format", "prometheus", str(tmp_path)])
+    assert ran.exit_code == 3
+    assert ran.stderr.startswith("shop starts: everything left out: which series a built-in indicator has")
+    assert "midwatch_slo:burn:rate1h" in ran.stdout
+
+
+@pytest.mark.parametrize("said", [[], ["a.yaml", "--format", "prometheus", "--builtin"], ["--builtin"]])
+def test_export_is_of_files_or_of_the_service(said: list[str]) -> None:
+    assert CliRunner().invoke(app, ["export", *said]).exit_code == 2
+
+
+def test_a_query_that_is_none_is_a_fault_with_its_place_and_what_the_parser_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(with_line('http_requests_total{code!~"5.."}', "sum(rate(good[{{.window}}])"))
+    code, told = _check(capsys, tmp_path / "a.yaml")
+    where = "a.yaml:17: spec.indicator.spec.ratioMetric.good.metricSource.spec.query"
+    said = "can't be asked: invalid query: unclosed left parenthesis; correct it"
+    assert (code, told[0].removeprefix(f"{tmp_path}/")) == (1, f"{where}: {said}")
+    (tmp_path / "a.yaml").write_text(with_line('http_requests_total{code!~"5.."}', "good[5m]"))
+    code, told = _check(capsys, tmp_path / "a.yaml")
+    assert code == 1
+    assert "it gives a range of samples" in told[0]

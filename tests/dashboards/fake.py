@@ -21,6 +21,7 @@ from dashboards.model import (
     ServiceRow,
     Status,
 )  # fmt: skip
+from slo.history import Change, Key, Point, Run
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, Objective
 
@@ -77,6 +78,7 @@ class FakeSource:
     node_rows: Sequence[NodeRow] = ()
     container_rows: Sequence[ContainerRow] = ()
     told: Status | None = None
+    told_changes: Sequence[Change] = ()
     asked: list[str] = field(default_factory=list)
     _judged: dict[tuple[int, Objective, int], Judgement] = field(default_factory=dict)
 
@@ -119,6 +121,33 @@ class FakeSource:
             found.append(BurnLine(objective.slo, objective.service, objective.scope, values))
         return found
 
+    def fine(self, objective: Objective, since_ms: int, until_ms: int) -> Sequence[Counts]:
+        edges = range(-(-since_ms // MINUTE) * MINUTE, until_ms + 1, MINUTE)
+        tally = self.objectives.get(objective)
+        return [] if tally is None else [self._counts(tally, begin, end) for begin, end in pairwise(edges)]
+
+    def runs(
+        self, since_ms: int, until_ms: int, service: str | None = None, slo: str | None = None
+    ) -> Mapping[Key, Sequence[Run]]:
+        return {
+            (it.slo, it.service, it.scope): _runs_of(it, tally, since_ms, until_ms)
+            for it, tally in self.objectives.items()
+            if service in (None, it.service) and slo in (None, it.slo)
+        }
+
+    def points(self, key: Key, since_ms: int, until_ms: int, limit: int) -> Sequence[Point]:
+        return []
+
+    def changes(
+        self, since_ms: int, until_ms: int, limit: int, service: str | None = None, slo: str | None = None
+    ) -> Sequence[Change]:
+        found = [
+            it
+            for it in self.told_changes
+            if since_ms < it.at_ms <= until_ms and service in (None, it.service) and slo in (None, it.slo)
+        ]
+        return sorted(found, key=lambda it: -it.at_ms)[:limit]
+
     def series(self, query: PanelQuery, since_ms: int, until_ms: int, step_ms: int) -> Sequence[Line]:
         assert (until_ms - since_ms) % step_ms == 0
         found: dict[tuple[tuple[str, str], ...], list[float | None]] = {}
@@ -158,6 +187,9 @@ class FakeSource:
     def incidents(self, since_ms: int) -> Sequence[Incident]:
         return [it for it in self.open_incidents if it.resolved_ms is None or it.resolved_ms > since_ms]
 
+    def incidents_within(self, since_ms: int, until_ms: int, limit: int) -> Sequence[Incident]:
+        return [it for it in self.incidents(since_ms) if it.opened_ms <= until_ms][:limit]
+
     def incident(self, incident_id: str) -> Incident | None:
         return next((it for it in self.open_incidents if it.id == incident_id), None)
 
@@ -178,6 +210,21 @@ class FakeSource:
             and scope.node in (None, it.node)
             and scope.container in (None, it.container)
         ][:limit]
+
+
+def _runs_of(objective: Objective, tally: Tally, since_ms: int, until_ms: int) -> list[Run]:
+    """Burning where an hour burns more than 14 times, unmeasured where a minute was not observed."""
+    found: list[Run] = []
+    for index in range(max(0, (since_ms - tally.first_ms) // MINUTE), len(tally.minutes)):
+        begin = tally.first_ms + index * MINUTE
+        hour = tally.counts(begin - 59 * MINUTE, begin + MINUTE)
+        hot = hour.total and hour.bad > 14 * objective.budget * hour.total
+        state = "unmeasured" if tally.minutes[index] is None else "burning" if hot else "ok"
+        if found and found[-1].state == state:
+            found[-1] = found[-1]._replace(until_ms=begin + MINUTE)
+        else:
+            found.append(Run(state, begin, begin + MINUTE))
+    return [it for it in found if it.since_ms < until_ms]
 
 
 def _matches(op: str, wanted: str, value: str) -> bool:

@@ -7,7 +7,10 @@ import random
 
 from alerts.model import AlertState, Evidence, Incident, Road, Silence, SilenceMatcher, Subject
 from dashboards.model import ContainerRow, DiskRow, Happening, LogLine, NodeRow, ServiceRow
-from slo.builtin import Catalogue, NodeName, ServiceFacts, builtin
+from slo.builtin import builtin
+from slo.definition import definition
+from slo.history import Change
+from slo.indicators import Catalogue, NodeName, ServiceFacts
 from slo.model import Objective
 from tests.dashboards.fake import MINUTE, NOTHING, FakeSource, Minute, Tally, Wave
 
@@ -327,6 +330,19 @@ def incidents() -> list[Incident]:
     ]
 
 
+def changes() -> list[Change]:
+    """Everything appeared once; the API's target was raised, and a hostile objective came and went."""
+    known = [it for it in objectives() if it.unmeasurable is None]
+    found = [Change(FIRST + MINUTE, it.slo, it.service, it.scope, "appeared", None, definition(it)) for it in known]
+    api = definition(next(it for it in known if (it.slo, it.service) == ("request-availability", "shop/api")))
+    before = api._replace(target="99.5 %", budget="1/200", source="built in")
+    after = api._replace(source="slos/shop/checkout-and-payment.yaml")
+    found.append(Change(NOW - 3 * DAY, "request-availability", "shop/api", (), "changed", before, after))
+    evil = api._replace(target="=1+1", source=HOSTILE)
+    found.append(Change(NOW - 2 * DAY, HOSTILE, HOSTILE, (), "appeared", None, evil))
+    return [*found, Change(NOW - DAY, HOSTILE, HOSTILE, (), "vanished", evil, None)]
+
+
 def rich() -> FakeSource:
     """The whole fleet."""
     return FakeSource(
@@ -335,6 +351,7 @@ def rich() -> FakeSource:
         waves=_waves(),
         happenings=happenings(),
         lines=_log_lines(),
+        told_changes=changes(),
         open_incidents=incidents(),
         active_silences=[
             Silence(

@@ -92,13 +92,18 @@ class _Handler(BaseHTTPRequestHandler):
             "/": ("executive", pages.executive),
             "/oncall": ("oncall", pages.oncall),
             "/debug": ("debug", pages.debug),
+            "/slo": ("slo", pages.slo),
             "/reports": ("reports", pages.report),
         }
+        if path.startswith("/slo/"):
+            path, query = "/slo", {**query, "service": path.removeprefix("/slo/")}
         if path in builders:
             name, build = builders[path]
             self._send(
                 200, "text/html", pages.render(build(source, pages.parse(pages.page_name(name), query, now), now))
             )
+        elif path == "/reports.html":
+            self._send(200, "text/html", pages.report_file(source, pages.parse("reports", query, now), now)[0])
         elif path.startswith("/incidents/"):
             self._send(200, "text/html", pages.render(pages.incident(source, path.removeprefix("/incidents/"), now)))
         elif path.startswith("/runbooks/"):

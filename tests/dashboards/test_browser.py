@@ -23,7 +23,8 @@ FLAGS = (
 )  # fmt: skip
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
-ADDRESSES = ("/", "/oncall", "/debug", "/reports?slo=request-availability&service=shop/api", "/incidents/inc-2415",
+ADDRESSES = ("/", "/oncall", "/debug", "/slo", "/slo/shop/worker", "/slo/shop/api?slo=request-availability",
+             "/reports?service=shop/api", "/reports?slo=request-availability&service=shop/api", "/incidents/inc-2415",
              "/runbooks/oom-storm", "/nothing-here")  # fmt: skip
 MOST_SCRIPT_BYTES = 80_000
 
@@ -269,7 +270,7 @@ def test_without_javascript_everything_is_there_but_the_live_part(browser: Brows
 def test_a_report_is_printed_from_what_the_server_drew(visit: Open) -> None:
     page = visit("/reports?slo=request-availability&service=shop/api").page
     page.emulate_media(media="print")
-    expect(page.locator(".printed svg path")).to_be_visible()
+    expect(page.locator("svg.plot").first).to_be_visible()
     expect(page.locator(".top")).to_be_hidden()
 
 

@@ -1,51 +1,59 @@
-"""Reports against a second, naive computation."""
+"""Reports against a second, naive computation; files that say what the pages say."""
 
 from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dashboards import pages
 from dashboards.errors import RequestFault
-from dashboards.page_views import ReportView
-from dashboards.report import days_of, frame_of
+from dashboards.report_files import frame_of
+from dashboards.report_views import ReportView
 from slo.model import Counts, Objective
-from tests.dashboards.fake import FakeSource
-from tests.dashboards.rich import DAY, FIRST, MINUTE, NOW, objectives
+from tests.dashboards.fake import FakeSource, Minute, Tally
+from tests.dashboards.rich import DAY, FIRST, HOSTILE, HOUR, MINUTE, NOW, objectives
 
 API = {"slo": "request-availability", "service": "shop/api"}
 OBJECTIVE = next(it for it in objectives() if (it.slo, it.service) == ("request-availability", "shop/api"))
-ALLOWANCE = next(it for it in objectives() if it.slo == "restart-rate")
+ALLOWANCE = next(it for it in objectives() if (it.slo, it.service) == ("restart-rate", "shop/worker"))
 
 
 def _page(source: FakeSource, **asked: str) -> ReportView:
     return pages.report(source, pages.parse("reports", asked, NOW), NOW)
 
 
-def _rows(source: FakeSource, **asked: str) -> list[dict[str, str]]:
-    text, _ = pages.csv(source, pages.parse("reports", asked, NOW), NOW)
+def _rows(source: FakeSource, part: str | None = None, **asked: str) -> list[dict[str, str]]:
+    text, _ = pages.csv(source, pages.parse("reports", asked, NOW), NOW, part)
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def _naive(source: FakeSource, objective: Objective) -> dict[str, tuple[int, int]]:
+def _parquet(source: FakeSource, part: str | None = None, **asked: str) -> pd.DataFrame:
+    data, _ = pages.parquet(source, pages.parse("reports", asked, NOW), NOW, part)
+    return pd.read_parquet(io.BytesIO(data))
+
+
+def _naive(source: FakeSource, objective: Objective, zone: str = "UTC") -> Mapping[str, tuple[int, int]]:
     """Bad and total by day, minute for minute."""
     found: dict[str, tuple[int, int]] = {}
     for index, counted in enumerate(source.objectives[objective].minutes):
-        day = f"{datetime.fromtimestamp((FIRST + index * MINUTE) / 1000, UTC):%Y-%m-%d}"
+        day = f"{datetime.fromtimestamp((FIRST + index * MINUTE) / 1000, ZoneInfo(zone)):%Y-%m-%d}"
         bad, total = found.get(day, (0, 0))
         found[day] = (bad + (counted or (0, 0))[0], total + (counted or (0, 0))[1])
     return found
 
 
-def test_each_day_equals_a_count_minute_for_minute(source: FakeSource) -> None:
-    naive = _naive(source, OBJECTIVE)
-    rows = _rows(source, **API)
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu"])
+def test_each_day_of_a_zone_equals_a_count_minute_for_minute(source: FakeSource, zone: str) -> None:
+    naive = _naive(source, OBJECTIVE, zone)
+    rows = _rows(source, **API, range="30d", zone=zone)
     assert {it["day"]: (int(it["bad"]), int(it["total"])) for it in rows} == naive
     allowed = OBJECTIVE.budget * sum(total for _, total in naive.values())
     for row in rows:
@@ -57,83 +65,186 @@ def test_each_day_equals_a_count_minute_for_minute(source: FakeSource) -> None:
 def test_what_is_left_on_the_last_day_is_what_the_judgement_says(source: FakeSource) -> None:
     judged = next(it for it in source.judgements() if it.objective == OBJECTIVE)
     assert judged.budget_remaining is not None
-    assert float(_rows(source, **API)[-1]["budget_left"]) == pytest.approx(float(judged.budget_remaining), rel=1e-8)
+    last = _rows(source, **API, range="30d")[-1]
+    assert float(last["budget_left"]) == pytest.approx(float(judged.budget_remaining), rel=1e-8)
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 10_000)), min_size=1, max_size=40))
-def test_the_days_shares_of_the_budget_add_up_to_what_is_spent(pairs: list[tuple[int, int]]) -> None:
-    counts = [
-        Counts(i * DAY, (i + 1) * DAY, min(bad, total), total, DAY, DAY, 0, 0) for i, (bad, total) in enumerate(pairs)
-    ]
-    days = days_of(counts, OBJECTIVE)
-    spent = sum((it.spent or Fraction(0) for it in days), Fraction(0))
-    total = sum(it.total for it in counts)
-    if total:
-        assert spent == sum(it.bad for it in counts) / (OBJECTIVE.budget * total)
-    assert all((it.sli is None) == (it.counts.total == 0) for it in days)
+def test_a_named_week_holds_its_seven_days_and_no_more(source: FakeSource) -> None:
+    rows = _rows(source, **API, period="2026-W48")
+    assert [it["day"] for it in rows] == [f"2026-11-{day}" for day in range(23, 30)]
+    view = _page(source, **API, period="last-week")
+    assert view.period == "2026-W48: 2026-11-23 to 2026-11-29, UTC"
+    assert len(view.rows) == 7
 
 
-def test_a_day_without_traffic_is_empty_in_the_table_and_not_perfect() -> None:
-    quiet = Counts(0, DAY, 0, 0, DAY, DAY, 0, 0)
-    busy = Counts(DAY, 2 * DAY, 1, 2000, DAY, DAY, 0, 0)
-    table = frame_of(days_of([quiet, busy], OBJECTIVE))
-    assert table["sli"].isna().tolist() == [True, False]
-    assert table["budget_left"].isna().tolist() == [True, False]
-    assert table["total"].tolist() == [0, 2000]
+def test_a_day_without_traffic_is_empty_in_the_table_and_not_perfect(source: FakeSource) -> None:
+    idle = Tally(NOW - 2 * DAY, tuple((0, 0) if at < 1440 else (1, 2000) for at in range(2880)))
+    source.objectives = {OBJECTIVE: idle}
+    first, *_, last = _rows(source, **API, range="7d")
+    assert (first["total"], first["sli"], first["budget_spent"], first["budget_left"]) == ("0", "", "", "")
+    assert last["sli"] == "0.9995"
+    assert next(it.mark.level for it in _page(source, **API, range="7d").rows) == "quiet"
 
 
-def test_an_allowance_has_no_sli_but_a_rate() -> None:
-    (day,) = days_of([Counts(0, DAY, 3, DAY, DAY, DAY, 0, 0)], ALLOWANCE)
-    assert day.sli is None
-    assert day.spent == Fraction(3) / (ALLOWANCE.budget * DAY)
+def test_an_allowance_has_no_sli_but_a_rate(source: FakeSource) -> None:
+    view = _page(source, slo="restart-rate", service="shop/worker", range="7d")
+    assert view.tiles[0].unit == "/ h"
+    assert all(it["sli"] == "" for it in _rows(source, slo="restart-rate", service="shop/worker", range="7d"))
+    assert {it.sli.split()[-1] for it in view.rows} == {"h"}
 
 
 def test_days_before_the_first_sample_are_left_out_and_it_is_said(source: FakeSource) -> None:
-    view = _page(source, **API)
+    view = _page(source, **API, range="30d")
     assert len(view.rows) == 13
     assert "History begins at 2026-11-20 02:39 UTC" in view.note
 
 
-def test_a_day_that_was_observed_in_part_is_hollow(source: FakeSource) -> None:
-    bare = dict(source.objectives)
-    tally = bare[OBJECTIVE]
+def test_a_day_that_was_observed_in_part_is_hollow_and_its_minutes_are_told(source: FakeSource) -> None:
+    tally = source.objectives[OBJECTIVE]
     holes = tuple(None if index < 1000 else it for index, it in enumerate(tally.minutes))
-    source.objectives = {**bare, OBJECTIVE: type(tally)(tally.first_ms, holes)}
+    source.objectives = {**source.objectives, OBJECTIVE: Tally(tally.first_ms, holes)}
     first = _page(source, **API).rows[0]
     assert (first.mark.level, first.mark.word) == ("unmeasured", "in part")
+    assert first.coverage == "16 h 40 min"
+    assert _rows(source, **API)[0]["unmeasured_seconds"] == "60000"
+
+
+def test_what_an_incident_spent_is_what_was_bad_while_it_was_open(source: FakeSource) -> None:
+    (row,) = _rows(source, "incidents", **API, range="30d")
+    (incident,) = [it for it in source.open_incidents if it.subject.service == "shop/api"]
+    minutes = source.objectives[OBJECTIVE].minutes
+    inside = minutes[(incident.opened_ms - FIRST) // MINUTE :]
+    assert int(row["bad"]) == sum(it[0] for it in inside if it)
+    assert row["incident"] == incident.id
+
+
+def test_the_worst_minutes_are_the_worst_there_are(source: FakeSource) -> None:
+    rows = _rows(source, "minutes", **API, range="7d")
+    counted = source.objectives[OBJECTIVE].minutes[-7 * 1440 :]
+    assert [int(it["bad"]) for it in rows] == sorted((it[0] for it in counted if it), reverse=True)[:10]
+    assert {it["seconds"] for it in rows} == {"60"}
 
 
 def test_an_objective_that_nothing_measures_says_why_and_has_no_table(source: FakeSource) -> None:
     view = _page(source, slo="cold-start", service="shop/worker")
     assert view.rows == ()
+    assert view.tiles[0].value == "no data"
     assert "readiness probe" in view.note
 
 
-def test_without_an_objective_it_asks_for_one_and_the_csv_refuses(source: FakeSource) -> None:
-    view = _page(source)
-    assert view.chosen is None
-    assert len(view.objectives) == len(source.objectives)
-    with pytest.raises(RequestFault):
-        pages.csv(source, pages.parse("reports", {}, NOW), NOW)
+def test_without_an_objective_it_is_of_all_those_that_were_missed_first(source: FakeSource) -> None:
+    view = _page(source, range="30d")
+    assert len(view.summary) == len(source.objectives)
+    kinds = [it.kept for it in view.summary]
+    assert kinds[0] == "missed"
+    assert kinds == sorted(kinds, key=lambda it: ["missed", "kept"].index(it) if it in ("missed", "kept") else 2)
+    rows = _rows(source, range="30d")
+    assert len(rows) == len(source.objectives)
+    worker = _rows(source, service="shop/worker", range="30d")
+    assert {it["service"] for it in worker} == {"shop/worker"}
+    assert [it for it in rows if it["service"] == "shop/worker"] == worker
 
 
-def test_an_objective_that_was_removed_is_not_found(source: FakeSource) -> None:
+def test_the_summary_says_what_the_single_report_says(source: FakeSource) -> None:
+    for row in _rows(source, period="2026-W48"):
+        asked = {"slo": row["slo"], "service": row["service"], "where": row["scope"], "period": "2026-W48"}
+        if row["service"].startswith("'"):
+            continue
+        (single,) = _rows(source, "summary", **asked)
+        assert {**row, "changes": ""} == {**single, "changes": ""}
+
+
+@pytest.mark.parametrize("asked", [{"service": "gone"}, {**API, "service": "gone"}, {**API, "where": "node=x"}])
+def test_what_was_removed_is_not_found(source: FakeSource, asked: dict[str, str]) -> None:
     with pytest.raises(RequestFault) as caught:
-        _page(source, slo="request-availability", service="gone")
+        _page(source, **asked)
     assert caught.value.status == 404
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"period": "2026-W60"}, {"zone": "Mars/Base"}, {"period": "2031"}, {"from": "2026-11-01"},
+        {"from": "2020-01-01", "to": "2026-01-01"},
+    ],
+)  # fmt: skip
+def test_a_period_that_makes_no_sense_is_refused(source: FakeSource, asked: dict[str, str]) -> None:
+    with pytest.raises(RequestFault):
+        _page(source, **API, **asked)
+
+
+def test_a_part_that_there_is_not_is_refused(source: FakeSource) -> None:
+    for part, asked in [("hours", API), ("days", {}), ("minutes", {"service": "shop/api"})]:
+        with pytest.raises(RequestFault):
+            _rows(source, part, **asked)
+
+
 def test_every_choice_of_the_form_leads_to_its_report(source: FakeSource) -> None:
-    for option in _page(source).objectives:
-        view = _page(source, objective=option.value)
-        assert [it.text for it in view.objectives if it.chosen] == [option.text]
+    for option in _page(source).form.objectives:
+        view = _page(source, period="today", **({"objective": option.value} if option.value else {}))
+        assert [it.text for it in view.form.objectives if it.chosen] == [option.text]
 
 
-def test_no_cell_of_the_csv_is_taken_for_a_formula(source: FakeSource) -> None:
+def test_no_cell_of_the_csv_is_taken_for_a_formula_and_parquet_has_text_as_it_is(source: FakeSource) -> None:
     evil = "=cmd|' /C calc'!A0"
-    objective = Objective(**{**OBJECTIVE.__dict__, "service": evil})
+    objective = replace(OBJECTIVE, service=evil)
     source.objectives = {objective: source.objectives[OBJECTIVE]}
-    rows = _rows(source, slo="request-availability", service=evil)
-    assert rows[0]["service"] == f"'{evil}"
-    _, name = pages.csv(source, pages.parse("reports", {"slo": objective.slo, "service": evil}, NOW), NOW)
+    asked = {"slo": "request-availability", "service": evil}
+    assert _rows(source, **asked)[0]["service"] == f"'{evil}"
+    assert _parquet(source, **asked)["service"][0] == evil
+    _, name = pages.csv(source, pages.parse("reports", asked, NOW), NOW)
     assert name == "midwatch-request-availability--cmd----C-calc--A0.csv"
+    assert "'=1+1" in {it["after"] for it in _rows(source, "changes") if it["slo"] == HOSTILE}
+
+
+@pytest.mark.parametrize("part", ["days", "incidents", "minutes", "changes", "summary"])
+def test_csv_and_parquet_say_the_same(source: FakeSource, part: str) -> None:
+    table, rows = _parquet(source, part, **API, range="30d"), _rows(source, part, **API, range="30d")
+    assert rows
+    assert list(table.columns) == list(rows[0])
+    assert len(table) == len(rows)
+    for name in table.columns:
+        for cell, text in zip(table[name], (it[name] for it in rows), strict=True):
+            if pd.isna(cell):
+                assert text == ""
+            elif isinstance(cell, float):
+                assert float(text) == pytest.approx(cell, rel=1e-8)
+            else:
+                assert str(cell) == text
+    if part == "days":
+        assert str(table["bad"].dtype) in ("Int64", "int64")
+
+
+def test_counts_beyond_64_bits_stay_exact() -> None:
+    table = frame_of({"bad": [2**70 + 1, 3]}, spreadsheet=False)
+    assert table["bad"].tolist() == [str(2**70 + 1), "3"]
+
+
+def test_a_report_as_a_file_needs_nothing_beside_it(source: FakeSource) -> None:
+    source.objectives = {**source.objectives, replace(OBJECTIVE, slo=HOSTILE): source.objectives[OBJECTIVE]}
+    for asked in (API, {**API, "slo": HOSTILE}, {}):
+        text, name = pages.report_file(source, pages.parse("reports", asked, NOW), NOW, "https://watch.example")
+        assert name.endswith(".html")
+        assert "<script" not in text
+        assert "<img" not in text
+        assert "src=" not in text.replace("&lt;img src=", "")
+        assert '<base href="https://watch.example/">' in text
+
+
+def test_a_gap_in_the_middle_is_no_traffic_nor_good(source: FakeSource) -> None:
+    minutes: list[Minute] = [(0, 10)] * 600
+    minutes[100:160] = [None] * 60
+    minutes[200:230] = [(0, 0)] * 30
+    source.objectives = {OBJECTIVE: Tally(NOW - 600 * MINUTE, tuple(minutes))}
+    tile = _page(source, **API, range="7d").tiles[3]
+    assert (tile.value, tile.detail) == ("1 h", "30 min without traffic")
+
+
+def test_the_budget_is_told_of_what_the_period_allows_alone(source: FakeSource) -> None:
+    bad = [(0, 100)] * 1440 + [(10, 100)] * 60
+    source.objectives = {OBJECTIVE: Tally(NOW - 1500 * MINUTE, tuple(bad))}
+    whole = Counts(0, HOUR, 600, 150_000, HOUR, HOUR)
+    view = _page(source, **API, range="7d")
+    assert view.tiles[0].label == "Missed: SLI"
+    spent = Fraction(whole.bad, whole.total) / OBJECTIVE.budget
+    assert view.tiles[1].value == f"{float(spent) * 100:g}"

@@ -6,23 +6,37 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.slo_backtest import BacktestFault, histories, objectives_in, tried, with_target
+from service.slo_backtest import BacktestFault, Question, objectives_in, with_target
+from service.slo_backtest import tried as tried_over
+from service.slo_histories import Histories
 from service.slo_slices import SlicedCounts, revisions_of
 from service.store import Store
+from service.store_append import Bounds
+from slo.burn import Policy
+from slo.compare import Tried
 from slo.model import Allowance, EventRatio, Matcher, Objective, Selector
+from slo.rows import WORKBOOK
 from slo.slices import Timeslices
+from slo.stepped import History, Windows
 from tests.service.stores import T0, Clock, Point, batch, select, series
 from tests.service.test_store_counts import Step, steps
 from tests.slo.openslo.support import GOOD, with_line
 
 BAD = EventRatio((select("requests_total"),), bad=(Selector("requests_total", (Matcher("code", "=~", "5.."),)),))
 GOODS = EventRatio((select("seconds_total"),), good=(select("good_seconds_total"),))
-MINUTE, HOUR = 60_000, 3_600_000
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+
+
+def tried(
+    store: Store, asked: list[Objective], in_force: list[Objective], since_ms: int, until_ms: int, **more: Any
+) -> list[Tried]:
+    return tried_over(Histories(store), Question(asked, in_force, since_ms, until_ms, **more))
 
 
 def objective(indicator: EventRatio = BAD, window_ms: int = 2 * HOUR) -> Objective:
@@ -35,19 +49,22 @@ def test_the_history_of_each_minute_is_what_the_store_counts(told: list[list[Ste
     with TemporaryDirectory() as folder:
         store = Store(Path(folder) / "x.duckdb", Clock(T0 + 4 * HOUR))
         try:
+            histories, of = Histories(store), objective(indicator)
             for step in [it for some in told for it in some]:
                 if isinstance(step, list):
                     store.append(batch(step))
                 elif step == "keep":
                     store.keep()
-            (found,) = histories(store, [objective(indicator)], T0 + HOUR, T0 + 3 * HOUR)
+                histories.of([of], T0 + HOUR, T0 + 3 * HOUR)  # what is kept holds, or is read anew
+            found = histories.of([of], T0 + HOUR, T0 + 3 * HOUR)[of]
+            assert isinstance(found, History)
             edges = [found.since_ms, *found.ends_ms.tolist()]
             counted = store.slices([indicator], edges)[0] if len(edges) > 1 else []
             assert [it.observed_ms for it in counted] == found.observed_ms.tolist()
-            for one, bad, total in zip(counted, found.bad.tolist(), found.total.tolist(), strict=True):
-                assert abs(one.bad - Fraction(bad, found.events)) <= Fraction(1, 2)
-                assert abs(one.total - Fraction(total, found.events)) <= Fraction(1, 2)
-                assert found.events > 1 or (one.bad, one.total) == (bad, total)
+            every = Windows(of, found, found.ends_ms, 2 * HOUR)
+            bad, total = every.counts(found.ends_ms - MINUTE)
+            if not found.coarse_ms:
+                assert [(it.bad, it.total) for it in counted] == list(zip(bad.tolist(), total.tolist(), strict=True))
         finally:
             store.close()
 
@@ -67,7 +84,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_an_outage_is_told_beside_what_is_in_force(store: Store) -> None:
-    asked, other = objective(), replace(objective(), budget=Fraction(99, 100), target_text="1 %")
+    asked, other = objective(window_ms=DAY), replace(objective(window_ms=DAY), budget=Fraction(99, 100))
     (found,) = tried(store, [asked], [other], T0, T0 + 3 * HOUR)
     assert found.asked is not None
     assert found.in_force is not None
@@ -77,7 +94,75 @@ def test_an_outage_is_told_beside_what_is_in_force(store: Store) -> None:
     assert found.in_force.budget_left is not None
     assert found.asked.budget_left is not None
     assert found.in_force.budget_left > 0 > found.asked.budget_left
+    assert found.difference is not None
+    assert (found.difference.new, found.difference.gone, found.difference.both) == (found.asked.alerts, (), ())
+    assert found.difference.budget_left == found.asked.budget_left - found.in_force.budget_left
     store.close()
+
+
+def test_a_stricter_target_pages_sooner_and_says_by_how_much(store: Store) -> None:
+    targets = [(Fraction(9999, 10_000), "99.99 %"), (Fraction(1, 100), "1 %")]
+    (found,) = tried(
+        store,
+        [objective(window_ms=DAY)],
+        [replace(objective(window_ms=DAY), budget=Fraction(1, 10))],
+        T0,
+        T0 + 3 * HOUR,
+        targets=targets,
+    )
+    assert found.difference is not None
+    assert found.difference.both
+    assert all(it.sooner_ms >= 0 for it in found.difference.both)
+    assert [it.objective.target_text for it in found.what_if] == ["99.99 %", "1 %"]
+    assert [len(it.alerts) > 0 for it in found.what_if] == [True, False]
+
+
+def test_other_burn_rows_are_tried_against_those_in_force(store: Store) -> None:
+    lazy = Policy(rows=(WORKBOOK[0]._replace(share=Fraction(1)),), projection_ms=1)
+    (found,) = tried(store, [objective(window_ms=DAY)], [objective(window_ms=DAY)], T0, T0 + 3 * HOUR, policy=lazy)
+    assert found.asked is not None
+    assert found.difference is not None
+    assert {it.road for it in found.difference.gone} == {"page", "ticket"}
+
+
+def test_members_are_tried_and_together_their_composite(store: Store) -> None:
+    members = [replace(objective(), slo=f"x-{at}", part_of="x") for at in range(2)]
+    both = replace(objective(EventRatio(())), budget=Fraction(1), members=(("x-0", Fraction(1)), ("x-1", Fraction(2))))
+    whole, *parts = tried(store, [both, *members], [], T0, T0 + 3 * HOUR)
+    left = [it.asked.budget_left for it in parts if it.asked is not None and it.asked.budget_left is not None]
+    assert whole.asked is not None
+    assert whole.asked.budget_left == 1 - (1 - left[0]) - 2 * (1 - left[1])
+    assert [bool(it.asked and it.asked.alerts) for it in (whole, *parts)] == [True, False, False]
+    (alone,) = tried(store, [both], [], T0, T0 + 3 * HOUR)
+    assert alone.why_not == "One of its members is no objective of its own."
+    (gone, *_) = tried(store, [both, replace(members[0], unmeasurable="No probe."), members[1]], [], T0, T0 + 3 * HOUR)
+    assert gone.why_not == "Its member x-0 is not tried: No probe."
+
+
+def test_history_that_is_kept_in_five_minutes_is_tried_at_those(tmp_path: Path) -> None:
+    clock = Clock(T0)
+    found = Store(tmp_path / "old.duckdb", clock, Bounds(raw_ms=DAY, rollup_ms=40 * DAY))
+    name, bad = series("requests_total", code="200"), series("requests_total", code="500")
+    for day in range(3):
+        begin = T0 + day * DAY
+        clock.now_ms = begin + DAY
+        found.append(
+            batch(
+                Point(it, begin + step * 60_000, float(rise * (day * 1440 + step)), T0)
+                for step in range(1, 1441)
+                for it, rise in ((name, 9), (bad, 1))
+            )
+        )
+        found.keep()
+    of = objective(window_ms=DAY)
+    history = Histories(found).of([of], T0, T0 + 3 * DAY)[of]
+    assert isinstance(history, History)
+    assert T0 < history.coarse_ms < T0 + 3 * DAY
+    (told,) = tried(found, [of], [], T0, T0 + 3 * DAY)
+    assert told.asked is not None
+    assert (told.asked.bad * 10, told.asked.total) == (told.asked.total, 3 * 14_400)
+    assert {it.opened_ms % (5 * MINUTE) for it in told.asked.alerts} == {0}
+    found.close()
 
 
 def test_slices_over_history_are_those_that_are_judged(store: Store) -> None:
@@ -101,11 +186,11 @@ def test_what_can_not_be_tried_says_why(store: Store) -> None:
 
 
 def test_files_are_read_and_targets_replaced() -> None:
-    files, faults = objectives_in([("a.yaml", GOOD)])
-    assert not faults
+    files, told = objectives_in([("a.yaml", GOOD)])
+    assert not [it for it in told if it.level == "error"]
     (found,) = files.objectives
     assert with_target(found, Fraction(9995, 10_000), "99.95 %").budget == Fraction(1, 2000)
     allowance = replace(found, indicator=Allowance((), ()))
     assert with_target(allowance, Fraction(1, 2), "50 %") == allowance
     _, faults = objectives_in([("a.yaml", with_line("0.999", "7"))])
-    assert [it.at.line for it in faults] == [28]
+    assert [it.at.line for it in faults if it.level == "error"] == [28]

@@ -85,7 +85,10 @@ def test_a_file_is_tried_over_what_is_stored(parts: Parts) -> None:
     [
         ({"files": {"a.yaml": with_line("0.999", "7")}, "since_ms": 1}, "a.yaml:28: spec.objectives[0].target"),
         ({"files": {"a.yaml": GOOD}, "since_ms": 2**51}, "since_ms must be before until_ms"),
-        ({"files": {}, "since_ms": 1, "target_percent": "100"}, "files, target_percent"),
+        (
+            {"files": {}, "since_ms": 1, "target_percent": "100"},
+            "files has too few items; write at least 1; target_percent has not its form",
+        ),
     ],
 )
 def test_what_can_not_be_tried_is_refused(parts: Parts, asked: object, said: str) -> None:
@@ -144,3 +147,21 @@ def test_a_composite_is_judged_from_its_members(folder: Path, parts: Parts) -> N
     assert judged["both"].sli is None
     for path in ("/", "/oncall", "/reports?slo=both&service=shop", "/metrics", "/api/judgements"):
         assert ask(create_app(parts), "GET", path).status_code == 200
+
+
+def test_what_is_judged_is_told_as_rules(parts: Parts) -> None:
+    found = ask(create_app(parts), "GET", "/api/slo/rules").json()
+    ruled = {rule["labels"]["slo"] for group in found["groups"] for rule in group["rules"]}
+    assert ruled == {"api"}
+    assert "platform vulnerabilities: everything left out: No scanner reports to Midwatch." in found["left_out"]
+    assert any(it.startswith("platform slo-files: everything left out: ") for it in found["left_out"])
+
+
+def test_a_query_that_is_none_does_not_replace_one_that_is_good(folder: Path, parts: Parts) -> None:
+    (folder / "b.yaml").unlink()
+    book = SloBook([str(folder)])
+    good = book.look(0).objectives
+    (folder / "a.yaml").write_text(with_line('http_requests_total{code!~"5.."}', "sum(rate(x[5m])"))
+    assert book.look(1_000_000).objectives == good
+    (fault,) = book.faults
+    assert "a.yaml:17: spec.indicator.spec.ratioMetric.good.metricSource.spec.query: can't be asked" in str(fault)

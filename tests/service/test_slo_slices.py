@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.slo_slices import Rule, SlicedCounts, revisions_of
 from service.store import Store
 from slo.judge import judge, windows
-from slo.model import Counts, EventRatio, Matcher, Objective, Selector
+from slo.model import Allowance, Counts, EventRatio, Indicator, Matcher, MinuteSlices, Objective, Selector
 from slo.slices import RatioTimeslices, Timeslices
 from tests.service.naive import Naive
 from tests.service.stores import T0, Clock, Point, batch, select, series
@@ -28,11 +28,18 @@ RULES: list[Rule] = [
     RatioTimeslices(60_000),
     RatioTimeslices(420_000),
 ]
+STORMY = Allowance((select("requests_total", code="500"),), (select("seconds_total"),), 600_000)
+FULL = MinuteSlices("gauge", select("free_bytes"), select("size_bytes"), Fraction(7, 10), complement=True)
+STOLEN = MinuteSlices("counter", select("good_seconds_total"), select("seconds_total"), Fraction(1, 20))
+KINDS = [
+    *((rule, indicator) for rule in RULES for indicator in (BAD, GOOD, FULL, STOLEN)),
+    *((rule, STORMY) for rule in RULES if isinstance(rule, Timeslices)),
+]
 WINDOWS = (60_000, 300_000, 3_600_000, 4 * 3_600_000)
 MINUTE = 60_000
 
 
-def objective(rule: Rule, indicator: EventRatio = BAD, window_ms: int = 4 * 3_600_000) -> Objective:
+def objective(rule: Rule, indicator: Indicator = BAD, window_ms: int = 4 * 3_600_000) -> Objective:
     return Objective("x", "s", (), indicator, Fraction(1, 100), "99 %", window_ms, "X", slices=rule)
 
 
@@ -40,7 +47,6 @@ def second(naive: Naive, of: Objective, window_ms: int, until_ms: int) -> tuple[
     """(bad, total) slice by slice, the naive way."""
     rule = of.slices
     assert rule is not None
-    assert isinstance(of.indicator, EventRatio)
     count = max(1, window_ms // rule.slice_ms)
     end = until_ms - until_ms % rule.slice_ms
     spent, busy = Fraction(0), 0
@@ -50,6 +56,8 @@ def second(naive: Naive, of: Objective, window_ms: int, until_ms: int) -> tuple[
             continue
         busy += 1
         ratio = Fraction(min(found.bad, found.total), found.total)
+        if isinstance(of.indicator, Allowance):
+            ratio = Fraction(found.bad * of.indicator.per_ms, found.total)
         if isinstance(rule, Timeslices):
             spent += 1 - ratio < rule.target
         else:
@@ -63,17 +71,17 @@ def ask(store: Store, sliced: SlicedCounts, of: Objective, until_ms: int, spans:
     return sliced.of(of, spans, store.counts(of.indicator, spans, until_ms), until_ms)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(steps, st.lists(moments, min_size=1, max_size=4), st.sampled_from(RULES), st.sampled_from([BAD, GOOD]))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(steps, st.lists(moments, min_size=1, max_size=4), st.sampled_from(KINDS))
 def test_slices_are_those_of_a_second_implementation(
-    told: list[Step], asked: list[int], rule: Rule, indicator: EventRatio
+    told: list[Step], asked: list[int], kind: tuple[Rule, Indicator]
 ) -> None:
     """Asked again after each step, so that what was kept from before is held against what came since."""
     with TemporaryDirectory() as folder:
         clock, naive = Clock(T0 + 4 * 3_600_000), Naive()
         store = Store(Path(folder) / "x.duckdb", clock)
         sliced = SlicedCounts(store, revisions_of(store))
-        of = objective(rule, indicator)
+        of = objective(*kind)
         try:
             for at, step in enumerate(told):
                 if isinstance(step, list):

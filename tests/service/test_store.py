@@ -106,7 +106,7 @@ def test_the_counters_start_decides_what_a_first_sample_counts(store: Store) -> 
 def test_the_first_increment_of_a_replacement_is_counted_where_its_start_is_known(
     store: Store, start: int | None, expected: int
 ) -> None:
-    """The case of prometheus #12967: [3, 8, 15, 21, 21], then another series [8, 9, 13, 19, 19]."""
+    """Prometheus #1673, #3886, #12967: [3, 8, 15, 21, 21], then another series [8, 9, 13, 19, 19]."""
     other = series("requests_total", service="api", code="200", pod="b")
     store.append(batch([Point(REQUESTS, T0 + 12_000 * at, v, T0 - 1_000) for at, v in enumerate((3.0, 8, 15, 21, 21))]))
     store.append(

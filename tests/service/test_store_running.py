@@ -34,11 +34,11 @@ INDICATORS: list[Indicator] = [
 WINDOWS = (300_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 30 * 86_400_000)
 BEGIN = T0 + 2 * 3_600_000
 
-rounds = st.tuples(st.just("round"), st.integers(1, 30))
+rounds = st.tuples(st.just("round"), st.integers(1, 8))
 late = st.tuples(st.just("late"), st.integers(1, 7200))
 acts = st.lists(
     rounds | rounds | rounds | late | st.tuples(st.sampled_from(["keep", "reopen", "drop", "new", "gone"]), st.just(0)),
-    max_size=14,
+    max_size=8,
 )
 
 
@@ -74,7 +74,7 @@ def agree(store: Store, until_ms: int) -> None:
     assert found == [store.counts(it, WINDOWS, until_ms) for it in INDICATORS]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(acts, st.integers(0, 2**32 - 1))
 def test_what_is_kept_is_what_is_summed_anew(told: list[tuple[str, int]], seed: int) -> None:
     with TemporaryDirectory() as folder:

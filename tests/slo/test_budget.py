@@ -14,6 +14,7 @@ from tests.slo.support import DAY, HOUR, counts
 
 
 def test_one_idle_slice_among_good_ones_is_no_nan() -> None:
+    """sloth #531, #133, #231."""
     slices = [(0, 1)] * 287 + [(0, 0)]
     whole = counts(sum(bad for bad, _ in slices), sum(total for _, total in slices))
     assert sli(whole) == 1
@@ -21,6 +22,7 @@ def test_one_idle_slice_among_good_ones_is_no_nan() -> None:
 
 
 def test_busy_slices_weigh_more_than_idle_ones() -> None:
+    """sloth #241, #618, #332."""
     slices = [(0, 10)] * 287 + [(50_000, 100_000)]
     whole = counts(sum(bad for bad, _ in slices), sum(total for _, total in slices))
     assert round(100 * (1 - (sli(whole) or 0)), 3) == Fraction("48.605")

@@ -7,7 +7,8 @@ from fractions import Fraction
 import pytest
 
 from agent.names import COLD_START_BOUNDS, OWN, REGISTRY_BOUNDS
-from slo.builtin import (
+from slo.builtin import builtin, node_scope, override_faults
+from slo.indicators import (
     BUILD,
     COLD_START,
     OWN_HISTOGRAMS,
@@ -15,9 +16,6 @@ from slo.builtin import (
     Catalogue,
     NodeName,
     ServiceFacts,
-    builtin,
-    node_scope,
-    override_faults,
 )
 from slo.model import Allowance, EventRatio, MinuteSlices, Objective, Selector
 from slo.overrides import DEFAULTS

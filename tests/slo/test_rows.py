@@ -50,11 +50,13 @@ def test_every_row_trips_at_the_share_of_the_budget_that_it_names(days: int) -> 
 
 
 def test_the_workbooks_factor_on_a_week_is_flagged_as_the_share_that_it_really_is() -> None:
+    """kibana #170830."""
     unscaled = BurnRow("fast", HOUR, 5 * MINUTE, Fraction(2, 100), Fraction("14.4"), "page")
     assert lint([unscaled], 7 * DAY, Fraction(1, 100)) == ["row fast trips at 8.57 % of the budget, not at 2 %"]
 
 
 def test_a_target_of_ten_percent_makes_rows_that_can_never_fire() -> None:
+    """sloth #341."""
     found = lint(burn_rows(30 * DAY), 30 * DAY, Fraction(9, 10))
     assert [text.split(":")[0] for text in found] == [
         "row fast can never fire",

@@ -49,6 +49,12 @@ class Engine:
         if self.name == "victoria-metrics":
             httpx.get(f"{self.url}/internal/force_flush", trust_env=False).raise_for_status()
 
+    def load(self, rules: str) -> None:
+        """Let a Prometheus evaluate these rules from now on."""
+        (self.folder / "rules.yml").write_text(rules)
+        (self.folder / "prometheus.yml").write_text("rule_files: [rules.yml]\n")
+        httpx.post(f"{self.url}/-/reload", trust_env=False, timeout=30.0).raise_for_status()
+
     def api(self, client: httpx.Client) -> RemoteApi:
         """Its API."""
         return RemoteApi(client, self.url)
@@ -68,6 +74,6 @@ def _options(name: str, folder: Path, port: int) -> list[str]:
         config.write_text("global: {}\n")
         return [
             f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb", "--web.enable-remote-write-receiver",
-            f"--web.listen-address=127.0.0.1:{port}",
+            f"--web.listen-address=127.0.0.1:{port}", "--web.enable-lifecycle",
         ]  # fmt: skip
     return [f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=1"]

@@ -1,7 +1,7 @@
 // Keys: the table of what each does, and `g` followed by a page.
 import {$, $$} from './util.js';
 
-const PAGES = {e: 'executive', o: 'oncall', d: 'debug', r: 'reports'};
+const PAGES = {e: 'executive', o: 'oncall', d: 'debug', s: 'slo', r: 'reports'};
 const CHORD_MS = 900;
 
 /** Calls `actions[key]` for keys that are not typed into a field. */

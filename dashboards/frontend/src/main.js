@@ -5,11 +5,13 @@ import {panels} from './panels.js';
 import {follow, stream} from './live.js';
 import {search} from './search.js';
 import {acknowledge, keyboard, step} from './keyboard.js';
+import {tries} from './try.js';
 
 const boot = JSON.parse($('#boot').textContent);
 const root = document.documentElement;
 localise(document);
 follow();
+tries();
 const zone = $('#zone');
 const place = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (zone) zone.textContent = ` · times in ${place}${place === 'UTC' ? '' : ', UTC on hover'}`;
@@ -72,6 +74,17 @@ document.addEventListener('submit', async event => {
 document.addEventListener('change', event => {
   if (event.target.matches('[data-filter] select')) event.target.form.requestSubmit();
 });
+// days are the reader's own, until another zone was asked for; a period of a name needs no ends
+const days = $('[data-zone]');
+if (days && !new URLSearchParams(location.search).get('zone')) days.value = place;
+days?.form.addEventListener('submit', () => {
+  const {period, from, to} = days.form.elements;
+  if (period.value) from.disabled = to.disabled = true;
+  else period.disabled = true;
+});
+for (const end of days ? [days.form.elements.from, days.form.elements.to] : []) {
+  end.addEventListener('input', () => (days.form.elements.period.value = ''));
+}
 // empty fields stay out of the address
 $('[data-filter]')?.addEventListener('submit', event => {
   for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;

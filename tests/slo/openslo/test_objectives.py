@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slo.builtin import ServiceFacts, builtin
+from slo.builtin import builtin
+from slo.indicators import ServiceFacts
 from slo.model import Allowance, EventRatio, Objective, QueryIndicator
 from slo.openslo.faults import At, Finding
 from slo.openslo.objectives import FromFiles, objectives_of, refused, replaced
 from slo.openslo.plans import plan
 from slo.overrides import DEFAULTS, Asked
 from slo.periods import CalendarPeriods
-from slo.slices import Timeslices
+from slo.slices import RatioTimeslices, Timeslices
 from tests.slo.openslo.support import GOOD, loaded, with_line
 from tests.slo.openslo.test_plans import OWN_SLO
 from tests.slo.openslo.test_read import CALENDAR, THRESHOLD
@@ -60,10 +61,6 @@ def test_counters_are_judged_as_they_stand() -> None:
     ("text", "why"),
     [
         (GOOD.replace("Prometheus", "Datadog"), "does not read sources of type Datadog"),
-        (
-            with_line("Occurrences", "RatioTimeslices") + "      timeSliceWindow: 31d\n",
-            "Slices from 1 min to the whole",
-        ),
         (with_line("30d", "30m"), "Windows from 1 h to 366 d are judged"),
         (with_line("30d", "2Y"), "Windows from 1 h to 366 d are judged"),
     ],
@@ -169,13 +166,47 @@ def test_kills_and_restarts_have_an_allowance() -> None:
     assert ("oom-kills", "shop/web") not in found
 
 
-def test_what_is_not_judged_of_an_indicator_says_so_in_its_place() -> None:
-    found = _all(_own("indicator: container-up, service: shop/api").replace("Occurrences", "RatioTimeslices").replace(
-        "target: 0.95", "target: 0.95\n      timeSliceWindow: 1m"
-    ))  # fmt: skip
-    assert "RatioTimeslices are judged of counters and queries" in (
-        found["container-up", "shop/api"].unmeasurable or ""
+def _sliced(spec: str, method: str, target: str = "0.95") -> str:
+    more = "      timeSliceWindow: 5m\n" + ("      timeSliceTarget: 0.9\n" if method == "Timeslices" else "")
+    return _own(spec, target=target).replace("Occurrences", method) + more
+
+
+@pytest.mark.parametrize("method", [Timeslices(Fraction(9, 10), 300_000), RatioTimeslices(300_000)])
+@pytest.mark.parametrize("name", ["container-up", "image-pull-success", "request-latency, threshold: 1s", "node-disk"])
+def test_built_in_indicators_are_judged_in_slices(name: str, method: Timeslices | RatioTimeslices) -> None:
+    found = _all(
+        _sliced(f"indicator: {name}" + ("" if name == "node-disk" else ", service: shop/api"), type(method).__name__)
     )
+    of = found[name.split(",", maxsplit=1)[0], "platform" if name == "node-disk" else "shop/api"]
+    assert (of.slices, of.budget, of.unmeasurable) == (method, Fraction(5, 100), None)
+
+
+def test_slices_of_an_allowance_keep_within_it_or_do_not() -> None:
+    of = _all(_sliced("indicator: restart-rate, service: shop/api, per: 10h", "Timeslices"))["restart-rate", "shop/api"]
+    assert isinstance(of.indicator, Allowance)
+    assert (of.indicator.per_ms, of.slices) == (36_000_000, Timeslices(Fraction(9, 10), 300_000))
+    assert (of.budget, of.target_text, of.allowance) == (Fraction(5, 100), "95 %", False)
+    assert of.note == "row fast has a short window of 5 min, less than two slices; asked for by f0:14"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (_sliced("indicator: restart-rate", "RatioTimeslices"), "f0:14: spec.objectives[0]: RatioTimeslices is a mean"),
+        (
+            _sliced("indicator: container-up", "Timeslices").replace("5m", "31d"),
+            "f0:14: spec.objectives[0].timeSliceWindow: a slice of 31 d is longer than the window of 30 d",
+        ),
+        (
+            with_line("Occurrences", "RatioTimeslices") + "      timeSliceWindow: 31d\n",
+            "f0:28: spec.objectives[0].timeSliceWindow: a slice of 31 d is longer than the window of 30 d",
+        ),
+    ],
+)
+def test_what_has_no_meaning_is_refused(text: str, said: str) -> None:
+    found = plan(loaded(text).slos)
+    assert found.plans == ()
+    assert [str(it)[: len(said)] for it in found.findings if it.level == "error"] == [said]
 
 
 def test_a_calendar_goes_with_its_objective() -> None:

@@ -1,0 +1,241 @@
+"""The page of one objective: how its budget went down, which rows burn, how its state went, and what spent it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+from urllib.parse import urlencode
+
+from dashboards.desk import PLATFORM, Desk, frame
+from dashboards.errors import RequestFault
+from dashboards.marks import NO_DATA, Mark, mark, of_judgement
+from dashboards.reporting import incidents_of, key_of, report
+from dashboards.slo_parts import change_rows, share_rows, share_text, worst_rows
+from dashboards.slo_rows import (
+    LEAST_LEFT,
+    budget_mark,
+    cell_mark,
+    counted,
+    exposure,
+    report_href,
+    runs_out,
+    service_href,
+    sli_text,
+    subject,
+    try_href,
+    where,
+)
+from dashboards.slo_views import BurnLineRow, Link, ObjectiveView
+from dashboards.text import duration, percent, percent_split, stamp, times
+from dashboards.timeline import Plot, burn_down_plot, strip
+from dashboards.views import Tile
+from slo.burndown import BurnDownPoint, burn_down
+from slo.definition import BUILT_IN, definition
+from slo.judge import present_burn
+from slo.model import Judgement, Objective, RowResult
+from slo.report import Report
+from slo.report_spans import Span
+from slo.slices import Timeslices
+
+COLUMNS: Final = 180
+MOST_POINTS: Final = 50_000
+MOST_INCIDENTS: Final = 20
+
+
+def chosen(desk: Desk) -> Judgement:
+    """The objective that the request names; raises RequestFault where there is none."""
+    request = desk.request
+    services = (request.scope.service,) if request.scope.service else (PLATFORM, "")
+    for it in desk.source.judgements():
+        found = it.objective
+        if (found.slo, where(found)) == (request.slo, request.where) and found.service in services:
+            return it
+    raise RequestFault(
+        f"There is no objective {(request.slo or '')[:80]!r} of {(request.scope.service or PLATFORM)[:80]!r}: "
+        "it may have been removed. Choose one from the list.",
+        404,
+    )
+
+
+def objective(desk: Desk) -> ObjectiveView:
+    """The view; raises RequestFault for an objective that there is not."""
+    judgement = chosen(desk)
+    found, now_ms = judgement.objective, desk.now_ms
+    since = now_ms - found.window_ms
+    told = report(desk.source, found, desk.source.judgements(), Span("", since, now_ms, "UTC"))
+    incidents = incidents_of(desk.source, found, since, now_ms)[:MOST_INCIDENTS]
+    begin = _begin(desk, judgement)
+    plot, note = _plot(desk, judgement, begin)
+    promise = definition(found)
+    return ObjectiveView(
+        frame=frame(desk, f"{found.slo} of {subject(found)}", "slo", ranges=False),
+        title=found.title,
+        subject=subject(found),
+        subject_href=service_href(found.service),
+        slo=found.slo,
+        mark=of_judgement(judgement),
+        reason=judgement.reason,
+        note=found.note,
+        facts=tuple((name, text) for name, text in promise._asdict().items() if text and name != "budget"),
+        links=_links(desk, found),
+        tiles=_tiles(judgement),
+        plot=plot,
+        plot_note=note,
+        window=_window(found),
+        strip=strip(desk.source.runs(begin, now_ms, found.service, found.slo).get(key_of(found), ()), begin, now_ms),
+        rows=tuple(_burn_row(it) for it in judgement.rows),
+        incidents=share_rows(desk, told, incidents),
+        elsewhere="" if told.elsewhere is None else share_text(told.elsewhere),
+        worst=worst_rows(told),
+        worst_note=_worst_note(told),
+        changes=change_rows([it for it in desk.source.changes(0, now_ms, 100, found.service, found.slo)
+                             if it.scope == found.scope]),
+        backtest=None if promise.source == BUILT_IN else f"midwatch slo backtest {promise.source} --since 30d",
+    )  # fmt: skip
+
+
+def _window(objective: Objective) -> str:
+    if objective.whole_ms is None:
+        return f"the last {duration(objective.window_ms)}"
+    return f"{duration(objective.window_ms)} of the period's {duration(objective.whole_ms)}"
+
+
+def _begin(desk: Desk, judgement: Judgement) -> int:
+    """Where pictures of the window begin: with history, where that is younger."""
+    return max(desk.now_ms - judgement.objective.window_ms, judgement.since_ms or 0)
+
+
+def _plot(desk: Desk, judgement: Judgement, begin_ms: int) -> tuple[Plot | None, str]:
+    """The burn-down over the window; of a composite from what was judged of it."""
+    found, now_ms = judgement.objective, desk.now_ms
+    if found.unmeasurable is not None:
+        return None, f"Nothing measures this objective: {found.unmeasurable}"
+    if found.members:
+        points, note = _judged_points(desk, found, begin_ms), "As it was judged: a composite counts nothing itself."
+    else:
+        edges = [begin_ms + (now_ms - begin_ms) * it // COLUMNS for it in range(COLUMNS + 1)]
+        whole = judgement.counts.total if isinstance(found.slices, Timeslices) else None
+        points, note = burn_down(desk.source.steps([found], edges)[0], found.budget, total=whole).points, ""
+    if not any(it.remaining is not None for it in points):
+        return None, "No budget was measured in this window yet."
+    if begin_ms > now_ms - found.window_ms:
+        note = f"{note} History begins at {stamp(begin_ms, day=True)} UTC.".strip()
+    return burn_down_plot(points, begin_ms, now_ms), note
+
+
+def _judged_points(desk: Desk, objective: Objective, since_ms: int) -> tuple[BurnDownPoint, ...]:
+    """What was left at the last judgement of each column."""
+    step = max(1, (desk.now_ms - since_ms) // COLUMNS)
+    last: dict[int, Fraction | None] = {}
+    for it in desk.source.points(key_of(objective), since_ms, desk.now_ms, MOST_POINTS):
+        known = it.remaining is not None and it.state not in ("unmeasured", "learning")
+        last[(it.at_ms - since_ms - 1) // step] = Fraction(it.remaining or 0) if known else None
+    first = min(last, default=COLUMNS)
+    return tuple(BurnDownPoint(since_ms + (at + 1) * step, last.get(at)) for at in range(first, COLUMNS))
+
+
+def _links(desk: Desk, objective: Objective) -> tuple[Link, ...]:
+    report = f"{report_href(objective)}&{urlencode({'range': '30d'})}"
+    found = [Link("Try", try_href(objective)), Link("Report", report), Link("Runbook", "/runbooks/slo-burn")]
+    if objective.service == PLATFORM:
+        ids = dict(objective.scope)
+        node = ids.get("node_id") or ids.get("node")
+        return (*found, Link("Debug", desk.request.link("debug", service=None, node=node))) if node else tuple(found)
+    link = desk.request.link
+    return (
+        *found, Link("On-call", link("oncall", service=objective.service)),
+        Link("Debug", link("debug", service=objective.service)),
+    )  # fmt: skip
+
+
+def _tiles(judgement: Judgement) -> tuple[Tile, ...]:
+    it, state = judgement.objective, of_judgement(judgement)
+    calm = budget_mark(judgement.budget_remaining, state)
+    coverage = judgement.coverage
+    covered = NO_DATA if coverage is None else mark("ok" if coverage >= Fraction(9, 10) else "unmeasured", "in part")
+    left, unit = _left(judgement, state)
+    total = judgement.counts.total > 0
+    return (
+        _sli_tile(judgement, calm),
+        Tile("left", calm, "Budget left", left, unit, _spent(judgement), "#burndown"),
+        *_burn_tiles(judgement, state),
+        Tile("covered", covered, "Observed", *percent_split(coverage, 1),
+             f"of {duration(judgement.counts.expected_ms)}", "#states"),
+        Tile("bad", calm, "Bad of all", counted(judgement.counts.bad, it) if total else "no data",
+             "", f"of {exposure(judgement.counts.total, it)}" if total else "nothing counted", "#worst"),
+    )  # fmt: skip
+
+
+def _burn_tiles(judgement: Judgement, state: Mark) -> tuple[Tile, Tile]:
+    """How fast it burns, and when it is gone at that."""
+    burn = present_burn(judgement.rows) if judgement.rows else None
+    out, out_title = runs_out(judgement)
+    fast = min((it.row for it in judgement.rows if it.row.op is None), key=lambda it: it.short_ms, default=None)
+    of = "" if fast is None else f"the lower of {duration(fast.long_ms)} and {duration(fast.short_ms)}"
+    value, unit = ("no traffic", "") if burn is None else (times(burn).rstrip("×"), "×")
+    detail = out_title if burn is None or out in ("–", "spent", "holds") else f"at {times(burn)} from now on"
+    return (
+        Tile("burn", state, "Burn now", value if judgement.rows else "no data", unit, of, "#rows"),
+        Tile("out", state, "Runs out", out, "", detail, "#burndown"),
+    )
+
+
+def _sli_tile(judgement: Judgement, state: Mark) -> Tile:
+    it = judgement.objective
+    if it.allowance or it.members:
+        value, unit = ("no SLI", "") if it.members else (sli_text(judgement), "")
+        return Tile("sli", state, "Composite" if it.members else "Rate", value, unit, it.target_text, "#promise")
+    value, unit = percent_split(judgement.sli)
+    return Tile("sli", state, "SLI", value, unit, f"target {it.target_text}", "#promise")
+
+
+def _left(judgement: Judgement, state: Mark) -> tuple[str, str]:
+    left = judgement.budget_remaining
+    if left is None or not state.known:
+        return ("no data", "") if left is None else (state.word, "")
+    if left < LEAST_LEFT:
+        return f"< {percent(LEAST_LEFT, 0).removesuffix(' %')}", "%"
+    return percent_split(left, 1 if abs(left) >= Fraction(1, 100) else 3)
+
+
+def _spent(judgement: Judgement) -> str:
+    it, counts = judgement.objective, judgement.counts
+    if counts.total <= 0 or it.members:
+        return f"over {duration(it.period_ms)}"
+    allowed = int(it.budget * counts.total)
+    return f"{counted(counts.bad, it)} of {counted(allowed, it)} allowed"
+
+
+def _burn_row(result: RowResult) -> BurnLineRow:
+    row = result.row
+    state = cell_mark(result)
+    said = "fires" if result.fired else "not measured" if not result.measured else "quiet"
+    if result.fired and result.guarded:
+        said = "fires as a ticket: too few bad events for a page"
+    one_window = row.op is not None
+    return BurnLineRow(
+        name=row.name,
+        mark=state,
+        said=said,
+        road=row.road,
+        share="–" if one_window else percent(row.budget_share, 1),
+        limit=times(row.factor),
+        long=times(result.long_burn),
+        long_window=duration(row.long_ms),
+        long_counts=f"{_grouped(result.long_counts.bad_events)} of {_grouped(result.long_counts.all_events)}",
+        short="–" if one_window else times(result.short_burn),
+        short_window="" if one_window else duration(row.short_ms),
+    )
+
+
+def _grouped(count: int) -> str:
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def _worst_note(told: Report) -> str:
+    if told.objective.members:
+        return "A composite counts nothing itself: see its members."
+    if not told.worst:
+        return "No stretch of this window had a bad event." if told.whole.counts.total > 0 else "Nothing was counted."
+    five = any(it.counts.until_ms - it.counts.since_ms > 60_000 for it in told.worst)
+    return "Minutes of long ago are told in fives: single samples of then are gone." if five else ""

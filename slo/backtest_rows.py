@@ -1,0 +1,235 @@
+"""Burn rows, conditions and the projection page at every moment at once, as `slo.judge` has them at one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from slo.burn import Policy, rows_of
+from slo.composite import Member, composite_burn
+from slo.model import BurnRow, Objective
+from slo.slices import Timeslices
+from slo.stepped import NONE, Bools, Floats, History, Ints, Seen, Windows, exactly, sign
+
+
+class Spans(Protocol):
+    """Windows of an objective at its moments."""
+
+    moments: Ints
+    first: Ints
+
+    def of(self, window_ms: int, own: bool = False) -> Seen:
+        """A window of a row, or with `own` the objective's."""
+        ...
+
+    def since(self, begins: Ints, own_ms: int | None = None) -> Seen:
+        """Windows that begin at these moments; of the objective's own `own_ms` is the whole period."""
+        ...
+
+
+class Together:
+    """Windows of a composite: the weighted sum of its members' burns, as `slo.composite.judge_composite` has it."""
+
+    def __init__(self, objective: Objective, members: Sequence[tuple[Objective, Windows]]) -> None:
+        self._weights = [weight for _, weight in objective.members]
+        self._members = members
+        self.moments = members[0][1].moments
+        firsts = np.stack([it.first for _, it in members])
+        self.first: Ints = firsts.max(axis=0)  # NONE where any has none
+        self._kept: dict[tuple[int, bool], Seen] = {}
+
+    def of(self, window_ms: int, own: bool = False) -> Seen:
+        """A window of a row, or with `own` the objective's."""
+        if (window_ms, own) not in self._kept:
+            found = [it.of(window_ms, own) for _, it in self._members]
+            self._kept[window_ms, own] = self._sum(found, None if own else window_ms)
+        return self._kept[window_ms, own]
+
+    def since(self, begins: Ints, own_ms: int | None = None) -> Seen:
+        """Windows that begin at these moments."""
+        return self._sum([it.since(begins, own_ms) for _, it in self._members], None)
+
+    def _sum(self, found: Sequence[Seen], window_ms: int | None) -> Seen:
+        budgets = [of.budget for of, _ in self._members]
+        young = [window_ms is not None and not isinstance(of.slices, Timeslices) for of, _ in self._members]
+        share = np.zeros(len(self.moments))
+        for it, weight, budget, scaled in zip(found, self._weights, budgets, young, strict=True):
+            share += it.share * float(weight / budget) * (_scale(it, window_ms) if scaled and window_ms else 1.0)
+
+        def exact(at: int) -> Fraction:
+            burns = []
+            for it, weight, budget, scaled in zip(found, self._weights, budgets, young, strict=True):
+                part = Fraction(min(int(it.expected[at]), window_ms), window_ms) if scaled and window_ms else 1
+                burns.append(Member(it.exact(at) / budget * part if it.busy[at] else None, weight))
+            return composite_burn(burns) or Fraction(0)
+
+        cover = np.stack([np.where(it.expected > 0, it.observed / np.maximum(it.expected, 1), -1.0) for it in found])
+        least, at = cover.argmin(axis=0), np.arange(len(self.moments))
+        return Seen(
+            share,
+            np.logical_or.reduce([it.busy for it in found]),
+            np.stack([it.observed for it in found])[least, at],
+            np.stack([it.expected for it in found])[least, at],
+            np.sum([it.bad_events for it in found], axis=0),
+            np.sum([it.all_events for it in found], axis=0),
+            exact,
+        )
+
+
+def _scale(it: Seen, window_ms: int) -> Floats:
+    return np.minimum(it.expected, window_ms) / float(window_ms)
+
+
+class Fired(NamedTuple):
+    """One row at each moment: whether it fires, whether it is known, whether too few events were bad for a page."""
+
+    row: BurnRow
+    fired: Bools
+    known: Bools
+    guarded: Bools
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All that is judged of one objective at each moment."""
+
+    moments: Ints
+    rows: tuple[Fired, ...]
+    own: Seen
+    projected: Bools
+    projection_known: Bools
+    """False too where the projection came true: a budget that is gone is no recovery."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Those of several periods, one after another; their rows have the same names."""
+        if len(parts) == 1:
+            return parts[0]
+
+        def whole(columns: Sequence[Bools]) -> Bools:
+            return np.concatenate(list(columns))
+
+        rows = [
+            Fired(it[0].row, whole([f.fired for f in it]), whole([f.known for f in it]), whole([f.guarded for f in it]))
+            for it in zip(*(part.rows for part in parts), strict=True)
+        ]
+        moments = np.concatenate([it.moments for it in parts])
+        known = whole([it.projection_known for it in parts])
+        own = Seen.joined([it.own for it in parts])
+        return cls(moments, tuple(rows), own, whole([it.projected for it in parts]), known)
+
+
+def judged(objective: Objective, windows: Spans, own: Seen, policy: Policy) -> Rows:
+    """Rows, conditions and projection of an objective whose own window is `own`."""
+    whole = isinstance(objective.slices, Timeslices) or bool(objective.members)
+    table = rows_of(objective, policy)
+    found = [_row(objective, windows, it, policy, whole=whole) for it in table]
+    fast = min((it for it in table if it.op is None), key=lambda it: it.short_ms)
+    young = (windows.first != NONE) & (windows.moments - windows.first < fast.short_ms)
+    taught = ~young
+    rows = tuple(Fired(it.row, it.fired & taught, it.known & taught, it.guarded & taught) for it in found)
+    long, short = windows.of(fast.long_ms), windows.of(fast.short_ms)
+    projected = taught & _projected(objective, own, long, short, policy)
+    over = taught & _spent(objective, own) & _burning(objective, long, short)
+    return Rows(windows.moments, rows, own, projected, projected | (rows[0].known & ~over))
+
+
+def _row(objective: Objective, windows: Spans, row: BurnRow, policy: Policy, *, whole: bool) -> Fired:
+    long = windows.of(row.long_ms)
+    if row.op is not None:
+        fired, known = _condition(objective, long, row, policy)
+    else:
+        silent = row.road != "page"
+        burns, long_known = _exceeds(objective, long, row, policy, young=not whole, silent=True)
+        still, short_known = _exceeds(objective, windows.of(row.short_ms), row, policy, young=False, silent=silent)
+        fired = burns & long_known & still & short_known
+        known = fired | (long_known & ~burns) | (short_known & ~still)
+    guarded = fired & long.few(policy) if row.road == "page" else np.zeros(len(fired), np.bool_)
+    return Fired(row, fired, known, guarded)
+
+
+def _exceeds(
+    objective: Objective, seen: Seen, row: BurnRow, policy: Policy, *, young: bool, silent: bool
+) -> tuple[Bools, Bools]:
+    """(whether the window burns faster than the row's factor, whether that is known).
+
+    `silent`: without traffic it is known that it does not.
+    """
+    covered = seen.covered(policy)
+    limit = row.factor * objective.budget
+    part = seen.expected / float(row.long_ms) if young else np.ones(len(seen.share))
+
+    def exact(at: int) -> int:
+        scale = Fraction(int(seen.expected[at]), row.long_ms) if young else 1
+        return sign(seen.exact(at) * scale - limit)
+
+    burns = exactly(seen.share * part, np.full(len(part), float(limit)), seen.busy & covered, exact) > 0
+    return burns & seen.busy, covered & (seen.busy | silent)
+
+
+def _condition(objective: Objective, seen: Seen, row: BurnRow, policy: Policy) -> tuple[Bools, Bools]:
+    limit = row.factor * objective.budget
+    limits = np.full(len(seen.share), float(limit))
+    signs = exactly(seen.share, limits, seen.busy, lambda at: sign(seen.exact(at) - limit))
+    holds = {"lt": signs < 0, "lte": signs <= 0, "gt": signs > 0, "gte": signs >= 0}[row.op or "gt"]
+    covered = seen.covered(policy)
+    return holds & seen.busy & covered, covered
+
+
+def _spent(objective: Objective, own: Seen) -> Bools:
+    """Where the budget is gone."""
+    limits = np.full(len(own.share), float(objective.budget))
+    return own.busy & (exactly(own.share, limits, own.busy, lambda at: sign(own.exact(at) - objective.budget)) >= 0)
+
+
+def _burning(objective: Objective, long: Seen, short: Seen) -> Bools:
+    """Where both windows of the fastest row burn faster than allowed."""
+    budget, found = objective.budget, long.busy & short.busy
+    limits = np.full(len(long.share), float(budget))
+    for it in (long, short):
+        found &= exactly(it.share, limits, it.busy, lambda at, it=it: sign(it.exact(at) - budget)) > 0  # type: ignore[misc]
+    return np.asarray(found, np.bool_)
+
+
+def _projected(objective: Objective, own: Seen, long: Seen, short: Seen, policy: Policy) -> Bools:
+    """Where the whole window's budget is left and gone within the policy's time: P - (1 - R) x H <= time x burn."""
+    budget, period_ms, within = objective.budget, objective.period_ms, policy.projection_ms
+    fixed = isinstance(objective.slices, Timeslices)
+    history = np.full(len(own.share), period_ms) if fixed else own.expected
+
+    def exact(at: int) -> int:
+        rate = min(long.exact(at), short.exact(at)) / budget
+        return sign(period_ms - own.exact(at) / budget * int(history[at]) - within * rate)
+
+    able = own.busy & _burning(objective, long, short) & ~_spent(objective, own) & ~long.few(policy)
+    able &= long.covered(policy) & short.covered(policy)
+    rest = period_ms - own.share / float(budget) * history
+    soon = exactly(rest, within * np.minimum(long.share, short.share) / float(budget), able, exact) <= 0
+    return np.asarray(able & soon, np.bool_)
+
+
+def held(moments: Ints, it: Fired) -> Fired:
+    """A condition that must hold for a while, as `slo.held` has it: what is not known neither begins nor ends it."""
+    if not it.row.after_ms or not it.fired.any():
+        return it
+    place = np.arange(len(moments))
+    reset = np.maximum.accumulate(np.where(it.known & ~it.fired, place, -1))
+    fires = np.flatnonzero(it.fired)
+    begun = fires[np.minimum(np.searchsorted(fires, reset, side="right"), len(fires) - 1)]
+    long = moments - moments[begun] >= it.row.after_ms
+    return it._replace(fired=it.fired & long)
+
+
+def windows_of(objective: Objective, history: History, moments: Ints, policy: Policy) -> Windows:
+    """The windows of an objective whose window rolls, or is the one of a calendar's present period."""
+    longest = max(objective.window_ms, *(it.long_ms for it in rows_of(objective, policy)))
+    return Windows(objective, history, moments, longest)
+
+
+def in_period(objective: Objective, window_ms: int, whole_ms: int | None) -> Objective:
+    """The objective in a calendar's period of `whole_ms`, of which `window_ms` have passed."""
+    return replace(objective, window_ms=window_ms, whole_ms=whole_ms)

@@ -1,0 +1,1 @@
+"""Objectives as recording and alerting rules of Prometheus: `exported(objectives, policy)`, `written(exported)`."""
