@@ -20,6 +20,8 @@ from runtime.model import Container, ServiceName
 DAY_MS = 86_400_000
 HELD_MS = 15 * 60_000
 """A clock that was set back by less is waited for: a sample between earlier ones would look like a counter's fall."""
+LATE_MS = 300_000
+"""A first scrape so long after its run's start tells of that start with a sample of its own."""
 UNPATHED_MS = 30_000
 """So long the first scrape of a container waits for its cgroup's path, which is a label of its samples."""
 MOST_RECALLED = 50_000
@@ -215,6 +217,7 @@ def digest(key: Key) -> str:
 def _told(run: Run, relabelled: bool, at_ms: int, samples: Iterable[ScrapedSample]) -> list[Scraped]:
     points = list[Scraped]()
     known = 0 < run.at_ms < at_ms and run.recalled is not None
+    began_ms = _unseen_since(run, at_ms)
     for kind, name, labels, value in samples:
         start_ms = None
         if kind == "counter":
@@ -222,8 +225,20 @@ def _told(run: Run, relabelled: bool, at_ms: int, samples: Iterable[ScrapedSampl
             value, start_ms = run.shown((name, labels), value)
             if new or (known and relabelled):
                 points.append(Scraped(kind, Value(name, labels, 0.0, run.at_ms, start_ms)))
+            elif began_ms is not None:
+                points.append(Scraped(kind, Value(name, labels, 0.0, began_ms, start_ms)))
         points.append(Scraped(kind, Value(name, labels, value, at_ms, start_ms)))
     return points
+
+
+def _unseen_since(run: Run, at_ms: int) -> int | None:
+    """The start of a run that began after anybody watched last, where its first scrape comes late.
+
+    It was 0 then, and nobody counted any of it: without that a reader takes so old a counter as one to begin at.
+    """
+    if run.at_ms or run.started_ms is None or run.from_ms != run.started_ms:
+        return None
+    return run.started_ms if LATE_MS < at_ms - run.started_ms < DAY_MS else None
 
 
 def _admitted(run: Run, samples: Sequence[ScrapedSample], room: int) -> list[ScrapedSample]:

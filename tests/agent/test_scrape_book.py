@@ -109,8 +109,7 @@ def test_an_agent_that_comes_back_knows_what_was_there_and_what_was_not(book: Bo
     book.scrape(5_000_000, a=7)
     book.again()
     book.scrape(5_300_000, a=9, b=4)
-    assert book.counted("b") == 4
-    assert book.counted("a") == 2  # its first sight was too late to count from the start: a baseline
+    assert (book.counted("a"), book.counted("b")) == (9, 4)
 
 
 def test_an_end_while_the_agent_was_away_is_told_when_it_is_back(book: Book) -> None:
@@ -130,6 +129,25 @@ def test_a_run_that_began_and_ended_while_the_agent_was_away_is_unseen(book: Boo
     other = container(ASKS, id="c" * 64, state="exited", started_ms=STARTED + 10_000, finished_ms=STARTED + 40_000)
     book.look(60_000, other)
     assert book.spent == {"unseen": 30_000}
+
+
+def test_a_run_that_began_while_the_agent_was_away_for_long_is_counted_from_its_start(book: Book) -> None:
+    book.look(2_000)
+    book.again()
+    new = container(ASKS, id="c" * 64, started_ms=STARTED + 10_000)
+    book.look(3_000_000, new)
+    book.scrape(3_000_000, of=new, a=50)
+    book.scrape(3_005_000, of=new, a=51)
+    assert (book.counted("a"), book.spent) == (51, {"seen": 2_995_000})
+
+
+def test_a_run_that_answers_late_is_counted_from_its_start_and_one_from_before_us_is_not(book: Book) -> None:
+    before = container(ASKS, id="b" * 64, started_ms=STARTED - 4_000_000)
+    late = container(ASKS, started_ms=STARTED + 1_000)
+    book.look(2_000, before, late)
+    book.scrape(900_000, of=before, old=70)
+    book.scrape(900_000, of=late, a=50)
+    assert (book.counted("old"), book.counted("a")) == (0, 50)
 
 
 @pytest.mark.parametrize("changed", [API._replace(container="other"), API._replace(id=None), API._replace(image="b:2")])
