@@ -23,6 +23,7 @@ __all__ = ["Known", "Reading", "known", "scaled", "slice_counts", "window_counts
 _PARTS = 4
 """Of each indicator: bad (or good), total, time that no scrape told of, time that scrapes told of."""
 _LARGE = 2**62
+_NONE = (0, 0)
 _NOBODY = np.zeros(0, np.int64)
 
 
@@ -50,10 +51,8 @@ def window_counts(
     at = {edge: index for index, edge in enumerate(edges)}
     table = _table(reading, edges, running)
     found = _Windows(reading, table, edges)
-    return [
-        [found.counts(row, at[moved[until_ms - window]], until_ms) for window in windows]
-        for row, windows in enumerate(windows_ms)
-    ]
+    places = {window: at[moved[until_ms - window]] for windows in windows_ms for window in windows}
+    return [found.counts(row, [places[it] for it in windows], until_ms) for row, windows in enumerate(windows_ms)]
 
 
 def slice_counts(reading: Reading, edges_ms: Sequence[int]) -> list[list[Counts]]:
@@ -105,21 +104,25 @@ class _Windows:
         self._bad, self._total = _scaled(bad, scales[:, 0]), _scaled(total, scales[:, 1])
         self._lost = (table[2::_PARTS] != 0).any(axis=1).tolist() if table.size else [False] * len(reading.known)
 
-    def counts(self, row: int, first: int, until_ms: int) -> Counts:
-        """Those of one indicator from an edge on."""
-        reading, its, since_ms = self._reading, self._reading.known[row], self._edges[first]
-        if first == len(self._edges) - 1:
-            bad = total = 0
-        elif isinstance(its.indicator, MinuteSlices):
-            bad, total = reading.book.counts(
-                its.indicator, reading.moment, reading.rules, since_ms, until_ms, reading.version
+    def counts(self, row: int, firsts: Sequence[int], until_ms: int) -> list[Counts]:
+        """Those of one indicator from each of these edges on."""
+        its, edges = self._reading.known[row], self._edges
+        if isinstance(its.indicator, MinuteSlices):
+            return [self._of_minutes(its, its.indicator, edges[it], until_ms) for it in firsts]
+        # the last edge is where every window ends: one that begins there is empty
+        bad, total = [*self._bad[row], 0], [*self._total[row], 0]
+        lost = self._table[_PARTS * row : _PARTS * row + _PARTS] if self._lost[row] else None
+        return [
+            _counts(
+                its, bad[it], total[it], edges[it], until_ms, _NONE if lost is None else _unscraped(its, lost[:, it:])
             )
-        else:
-            bad, total = self._bad[row][first], self._total[row][first]
-        unscraped = (0, 0)
-        if self._lost[row]:
-            unscraped = _unscraped(its, self._table[_PARTS * row : _PARTS * row + _PARTS, first:])
-        return _counts(its, bad, total, since_ms, until_ms, unscraped)
+            for it in firsts
+        ]
+
+    def _of_minutes(self, its: Known, minutes: MinuteSlices, since_ms: int, until_ms: int) -> Counts:
+        reading = self._reading
+        bad, total = reading.book.counts(minutes, reading.moment, reading.rules, since_ms, until_ms, reading.version)
+        return _counts(its, bad, total, since_ms, until_ms, _NONE)
 
 
 def _of_slice(reading: Reading, row: int, mine: Exact, since_ms: int, until_ms: int) -> Counts:
