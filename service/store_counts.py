@@ -60,13 +60,14 @@ def slice_counts(reading: Reading, edges_ms: Sequence[int]) -> list[list[Counts]
     edges = settled(reading.moment.layout, edges_ms)
     inner = sorted(set(edges))
     at = {edge: index for index, edge in enumerate(inner)}
-    found: Exact = np.array(sums(reading.moment, _parts(reading), inner, reading.rules), object)
-    table = found.reshape(len(reading.known), _PARTS, max(0, len(inner) - 1))
+    table = sums(reading.moment, _parts(reading), inner, reading.rules)
     spans = [(at[since], at[until], since, until) for since, until in pairwise(edges)]
-    return [
-        [_of_slice(reading, row, table[row, :, first:last], since, until) for first, last, since, until in spans]
-        for row in range(len(reading.known))
-    ]
+    found = []
+    for row, its in enumerate(reading.known):
+        mine = table[_PARTS * row : _PARTS * row + _PARTS]
+        lost = any(mine[2])
+        found.append([_of_slice(reading, its, [it[a:b] for it in mine], lost, *span) for a, b, *span in spans])
+    return found
 
 
 def _table(reading: Reading, edges: Sequence[int], running: Running) -> Exact:
@@ -111,13 +112,12 @@ class _Windows:
             return [self._of_minutes(its, its.indicator, edges[it], until_ms) for it in firsts]
         # the last edge is where every window ends: one that begins there is empty
         bad, total = [*self._bad[row], 0], [*self._total[row], 0]
-        lost = self._table[_PARTS * row : _PARTS * row + _PARTS] if self._lost[row] else None
-        return [
-            _counts(
-                its, bad[it], total[it], edges[it], until_ms, _NONE if lost is None else _unscraped(its, lost[:, it:])
-            )
-            for it in firsts
-        ]
+        lost = self._table[_PARTS * row : _PARTS * row + _PARTS].tolist() if self._lost[row] else None
+
+        def unscraped(first: int) -> tuple[int, int]:
+            return _NONE if lost is None else _unscraped([it[first:] for it in lost])
+
+        return [_counts(its, bad[it], total[it], edges[it], until_ms, unscraped(it)) for it in firsts]
 
     def _of_minutes(self, its: Known, minutes: MinuteSlices, since_ms: int, until_ms: int) -> Counts:
         reading = self._reading
@@ -125,15 +125,17 @@ class _Windows:
         return _counts(its, bad, total, since_ms, until_ms, _NONE)
 
 
-def _of_slice(reading: Reading, row: int, mine: Exact, since_ms: int, until_ms: int) -> Counts:
-    its = reading.known[row]
+def _of_slice(
+    reading: Reading, its: Known, mine: Sequence[Sequence[int]], lost: bool, since_ms: int, until_ms: int
+) -> Counts:
     if isinstance(its.indicator, MinuteSlices):
         minutes = reading.book.counts(its.indicator, reading.moment, reading.rules, since_ms, until_ms, reading.version)
-        return _counts(its, *minutes, since_ms, until_ms, (0, 0))
-    bad, total = sum(mine[0].tolist()), sum(mine[1].tolist())
+        return _counts(its, *minutes, since_ms, until_ms, _NONE)
+    bad, total = sum(mine[0]), sum(mine[1])
     bad = max(0, total - bad) if its.good else bad
     scales = _scales(its.indicator)
-    return _counts(its, scaled(bad, scales[0]), scaled(total, scales[1]), since_ms, until_ms, _unscraped(its, mine))
+    unscraped = _unscraped(mine) if lost else _NONE
+    return _counts(its, scaled(bad, scales[0]), scaled(total, scales[1]), since_ms, until_ms, unscraped)
 
 
 def _counts(its: Known, bad: int, total: int, since_ms: int, until_ms: int, unscraped: tuple[int, int]) -> Counts:
@@ -154,12 +156,12 @@ def _counts(its: Known, bad: int, total: int, since_ms: int, until_ms: int, unsc
     )
 
 
-def _unscraped(its: Known, slots: Exact) -> tuple[int, int]:
+def _unscraped(slots: Sequence[Sequence[int]]) -> tuple[int, int]:
     """(container-milliseconds that no scrape told of, events that may have been in them, at the pace around them).
 
     The pace is that of the events per scraped container-time of the same slot; where that has none, of all slots.
     """
-    total, lost, seen = (slots[at].tolist() for at in (1, 2, 3))
+    _, total, lost, seen = slots
     whole = Fraction(sum(total), sum(seen)) if sum(seen) > 0 else Fraction(0)
     events = Fraction(0)
     for counted, gone, told in zip(total, lost, seen, strict=True):
