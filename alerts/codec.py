@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from alerts.model import AlertBook, AlertState, Evidence, Incident, Labels, Subject
+from alerts.model import EVERYBODY, AlertBook, AlertState, Evidence, Incident, Labels, Subject
 
 
 def encode(book: AlertBook) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def encode_incident(incident: Incident) -> dict[str, Any]:
         "alerts": [_encode_alert(alert) for alert in incident.alerts],
         "acknowledged_ms": incident.acknowledged_ms,
         "acknowledged_by": incident.acknowledged_by,
+        "told": list(incident.told),
     }
 
 
@@ -41,6 +42,7 @@ def decode_incident(data: Mapping[str, Any]) -> Incident:
     return Incident(
         **{
             **data,
+            "told": tuple(data.get("told", (EVERYBODY,) if data["notified"] else ())),
             "subject": _decode_subject(data["subject"]),
             "alerts": tuple(_decode_alert(alert) for alert in data["alerts"]),
         }
@@ -60,11 +62,23 @@ def _labels(data: list[list[str]]) -> Labels:
 
 
 def _encode_alert(alert: AlertState) -> dict[str, Any]:
-    plain = ("key", "alert", "road", "status", "started_ms", "last_true_ms", "ended_ms", "summary", "frozen")
+    plain = (
+        "key",
+        "alert",
+        "road",
+        "status",
+        "started_ms",
+        "last_true_ms",
+        "ended_ms",
+        "summary",
+        "frozen",
+        "end_told",
+    )
     return {
         **{name: getattr(alert, name) for name in (*plain, "gone_since_ms")},
         "subject": _encode_subject(alert.subject),
         "labels": [list(pair) for pair in alert.labels],
+        "receivers": list(alert.receivers),
         "evidence": [[line.label, line.text] for line in alert.evidence],
     }
 
@@ -73,6 +87,7 @@ def _decode_alert(data: Mapping[str, Any]) -> AlertState:
     return AlertState(
         **{
             **data,
+            "receivers": tuple(data.get("receivers", ())),
             "subject": _decode_subject(data["subject"]),
             "labels": _labels(data["labels"]),
             "evidence": tuple(Evidence(label, text) for label, text in data["evidence"]),

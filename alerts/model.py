@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 
 Labels = tuple[tuple[str, str], ...]
 Road = Literal["page", "ticket"]
+EVERYBODY = "*"
+"""All receivers of the road that an incident is on."""
 
 
 def pairs(labels: Labels) -> str:
@@ -59,6 +61,10 @@ class Finding:
     """When the condition began, where the rule knows it."""
     hold_ms: int = 0
     """How long the condition must be gone before the alert resolves."""
+    receivers: tuple[str, ...] = ()
+    """Names of those who are to be told; empty: all whose roads it is on."""
+    end_told: bool = True
+    """False where its rule asks that its end be told to nobody; who was paged is told all the same."""
 
     @property
     def key(self) -> str:
@@ -86,6 +92,8 @@ class AlertState:
     """Its condition can't be known now: it neither fires nor resolves."""
     gone_since_ms: int | None = None
     """Since when its condition has been known to be gone, without a break; it resolves after the hold."""
+    receivers: tuple[str, ...] = ()
+    end_told: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,8 @@ class Incident:
     alerts: tuple[AlertState, ...]
     acknowledged_ms: int | None = None
     acknowledged_by: str | None = None
+    told: tuple[str, ...] = ()
+    """Who was told that it fires: names of receivers, and EVERYBODY for all whose road it is on."""
 
 
 @dataclass(frozen=True)
@@ -149,3 +159,7 @@ class Change(NamedTuple):
     reason: str
     notify: bool
     """A message belongs into the outbox in the same transaction."""
+    to: tuple[str, ...] = (EVERYBODY,)
+    """Whom it goes to."""
+    but: tuple[str, ...] = ()
+    """Who was told before, and is not told again."""

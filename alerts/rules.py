@@ -17,6 +17,7 @@ from slo.model import Judgement
 ALERTS: dict[str, str] = {
     "slo-burn": "An objective's error budget burns too fast.",
     "budget-projected-gone": "At the present burn an objective's budget is gone within two hours.",
+    "slo-no-data": "An objective whose alert policy asks for it has no data: no traffic, or nothing measures it.",
     "oom-kill": "The kernel killed a process of a service for memory.",
     "oom-storm": "The kernel kills processes of one service, or of one node, again and again.",
     "mass-restarts": "Many containers of one service, or of one node, restarted at once.",
@@ -51,11 +52,11 @@ def vanished(book: AlertBook, judgements: Sequence[Judgement]) -> frozenset[str]
 
     Every node and registry that is known has objectives, so that the judgements tell of both.
     """
-    judged = {rules_slo.identity(it.objective) for it in judgements}
-    subjects = {subject for subject, _ in judged}
+    judged = {known for it in judgements for known in rules_slo.alerts_of(it.objective)}
+    subjects = {subject for _, subject, _ in judged}
     return frozenset(
         alert.key
         for alert in book.firing()
-        if (alert.alert in rules_slo.ALERTS and (alert.subject, alert.labels) not in judged)
+        if (alert.alert in rules_slo.ALERTS and (alert.alert, alert.subject, alert.labels) not in judged)
         or (alert.subject.service == PLATFORM and alert.subject.scope and alert.subject not in subjects)
     )

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from alerts.model import Evidence, Finding, Labels, Road, Subject
 from alerts.thresholds import Thresholds
 from slo.judge import present_burn
-from slo.model import Allowance, Counts, Judgement, MinuteSlices, Objective, RowResult, unit
+from slo.model import Allowance, BurnRow, Counts, Judgement, MinuteSlices, Objective, RowResult, unit
 from slo.text import counted, duration, number, percent, times, utc
 
-ALERTS = ("slo-burn", "budget-projected-gone")
+BURN, PROJECTED, NO_DATA = "slo-burn", "budget-projected-gone", "slo-no-data"
+ALERTS = (BURN, PROJECTED, NO_DATA)
 WATCHED_BY_A_RULE = frozenset({"node-disk"})
 """Objectives whose quantity has an alert of its own, which knows when it is worth a page: their burn is a ticket."""
 
 
 def of_judgement(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> list[Finding]:
-    """The findings of one judgement: both roads of the burn, and the projection page; none of a composite's member."""
+    """The findings of one judgement: both roads of the burn, the projection page, and those of its policies.
+
+    None of a composite's member.
+    """
     if judgement.objective.part_of is not None:
         return []
-    rows = judgement.rows
+    rows = [it for it in judgement.rows if it.row.op is None]
     pages = [it for it in rows if it.row.road == "page"]
     tickets = [it for it in rows if it.row.road == "ticket"]
     no_page = judgement.objective.slo in WATCHED_BY_A_RULE
@@ -27,12 +32,67 @@ def of_judgement(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> l
     ticketing = [it for it in (*pages, *tickets) if it.fired and (it.guarded or no_page or it.row.road == "ticket")]
     page = _burn(judgement, "page", paging, _known(pages), thresholds, now_ms)
     ticket = _burn(judgement, "ticket", ticketing, _known([*pages, *tickets]), thresholds, now_ms)
-    return [page, ticket, _projected(judgement, thresholds, now_ms)]
+    policies = [*_conditions(judgement, thresholds, now_ms), *_no_data(judgement, thresholds, now_ms)]
+    return [page, ticket, _projected(judgement, thresholds, now_ms), *policies]
+
+
+def _conditions(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> list[Finding]:
+    """What conditions of policies say, each by itself: a page with too few events is a ticket."""
+    found = []
+    for it in judgement.rows:
+        if it.row.op is None or not it.row.telling.breaching:
+            continue
+        low = it.guarded or judgement.objective.slo in WATCHED_BY_A_RULE
+        roads: tuple[Road, ...] = ("page", "ticket") if it.row.road == "page" else ("ticket",)
+        for road in roads:
+            fired = [it] if it.fired and (road == "ticket") == (low or it.row.road == "ticket") else []
+            plain = _burn(judgement, road, fired, it.measured, thresholds, now_ms)
+            found.append(_told(plain, judgement.objective, it.row))
+    return found
+
+
+def _no_data(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> list[Finding]:
+    """What conditions say whose policy asks to be told where there is no burn rate: which of both it is, always."""
+    found = []
+    missing = dict(judgement.no_data)
+    subject, labels = identity(judgement.objective)
+    for it in judgement.objective.conditions:
+        if it.telling.no_data:
+            why = missing.get(it.name)
+            summary = f"{subject.service}: {judgement.objective.slo} has no data" + (f", {why}" if why else "")
+            evidence = (Evidence(f"condition {it.name} has no burn rate", why),) if why else ()
+            road: Road = "ticket" if judgement.objective.slo in WATCHED_BY_A_RULE else it.road
+            plain = Finding(NO_DATA, subject, labels, road, why is not None, now_ms, summary, evidence,
+                            hold_ms=thresholds.hold_ms)  # fmt: skip
+            found.append(_told(plain, judgement.objective, it))
+    return found
+
+
+def _told(finding: Finding, objective: Objective, row: BurnRow) -> Finding:
+    """The finding as its condition's own, to be told as its policy says."""
+    telling = row.telling
+    return replace(finding, labels=of_condition(objective, row), receivers=telling.receivers, end_told=telling.resolved)
+
+
+def of_condition(objective: Objective, row: BurnRow) -> Labels:
+    """The labels of a condition's alerts."""
+    return (("condition", row.name), ("slo", objective.slo))
 
 
 def identity(objective: Objective) -> tuple[Subject, Labels]:
     """The subject and the labels of an objective's alerts."""
     return Subject(objective.service, objective.scope), (("slo", objective.slo),)
+
+
+def alerts_of(objective: Objective) -> set[tuple[str, Subject, Labels]]:
+    """(alert, subject, labels) of all alerts that an objective may have."""
+    subject, labels = identity(objective)
+    found = {(BURN, subject, labels), (PROJECTED, subject, labels)}
+    for it in objective.conditions:
+        own = of_condition(objective, it)
+        found |= {(BURN, subject, own)} if it.telling.breaching else set()
+        found |= {(NO_DATA, subject, own)} if it.telling.no_data else set()
+    return found
 
 
 def _known(rows: list[RowResult]) -> bool:
@@ -51,7 +111,7 @@ def _burn(
         if known
         else f"{subject.service}: {what} is not measured"
     )  # fmt: skip
-    return Finding("slo-burn", subject, labels, road, firing, now_ms, summary, evidence, hold_ms=thresholds.hold_ms)
+    return Finding(BURN, subject, labels, road, firing, now_ms, summary, evidence, hold_ms=thresholds.hold_ms)
 
 
 def _projected(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> Finding:
@@ -59,7 +119,7 @@ def _projected(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> Fin
     what = judgement.objective.slo
     firing = _projection_fires(judgement)
     return Finding(
-        alert="budget-projected-gone",
+        alert=PROJECTED,
         subject=subject,
         labels=labels,
         road="ticket" if what in WATCHED_BY_A_RULE else "page",

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from alerts.labels import labels_of
-from alerts.model import AlertBook, AlertState, Change, Finding, Incident, Road, Silence, Subject
+from alerts.model import EVERYBODY, AlertBook, AlertState, Change, Finding, Incident, Road, Silence, Subject
 from alerts.silence import silenced
 
 FIRST = "first notification"
@@ -148,6 +149,8 @@ def _firing(finding: Finding, now_ms: int, before: AlertState | None = None) -> 
         ended_ms=None,
         summary=finding.summary,
         evidence=finding.evidence,
+        receivers=finding.receivers,
+        end_told=finding.end_told,
     )
 
 
@@ -180,26 +183,31 @@ def _opened(firing: _Firing, taken: set[tuple[Subject, Road]], now_ms: int) -> l
 def _announced(
     before: Incident | None, after: Incident, told: _Told, silences: Sequence[Silence], now_ms: int
 ) -> tuple[Incident, list[Change]]:
-    """What is to be said of the incident: its page once, when something that is not silenced is known to fire.
+    """What is to be said of the incident: once to each who is to know, when something unsilenced is known to fire.
 
-    The resolve of what was sent always goes, silenced or not; of what was never sent there is none.
+    The resolve of what was sent goes to all of them, silenced or not, but for a ticket whose rules ask for none; of
+    what was never sent there is none.
     """
     if after.status == "resolved":
-        return after, [Change("resolved", after, ALL_RESOLVED, after.notified)]
-    loud = [] if after.notified else _loud(after, told, silences, now_ms)
-    if loud:
+        said = after.notified and (after.road == "page" or any(it.end_told for it in after.alerts))
+        return after, [Change("resolved", after, ALL_RESOLVED, said, after.told)]
+    loud = _loud(after, told, silences, now_ms)
+    fresh = tuple(sorted({who for it in loud for who in it.receivers or (EVERYBODY,)} - set(after.told)))
+    if fresh:
         known = {it.key for it in before.alerts} if before else set()
-        after = replace(after, notified=True)
-        return after, [Change("opened", after, SILENCE_ENDED if known & set(loud) else FIRST, True)]
+        reason = ADDED if after.notified else SILENCE_ENDED if known & {it.key for it in loud} else FIRST
+        kind: Literal["joined", "opened"] = "joined" if after.notified else "opened"
+        whole = replace(after, notified=True, told=(*after.told, *fresh))
+        return whole, [Change(kind, whole, reason, True, fresh, after.told)]
     if before is None:
         return after, [Change("suppressed", after, SILENCED, False)]
     return after, [Change("joined", after, ADDED, False)] if _newly_firing(before, after) else []
 
 
-def _loud(incident: Incident, told: _Told, silences: Sequence[Silence], now_ms: int) -> list[str]:
-    """Keys of the incident's alerts that are known to fire now and that no silence matches."""
+def _loud(incident: Incident, told: _Told, silences: Sequence[Silence], now_ms: int) -> list[AlertState]:
+    """The incident's alerts that are known to fire now and that no silence matches."""
     return [
-        it.key
+        it
         for it in incident.alerts
         if it.status == "firing" and it.last_true_ms == now_ms and (it.road, it.key) in told
         and told[it.road, it.key].firing and not silenced(labels_of(it), silences, now_ms)

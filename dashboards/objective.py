@@ -32,7 +32,7 @@ from dashboards.views import Tile
 from slo.burndown import BurnDownPoint, burn_down
 from slo.definition import BUILT_IN, definition
 from slo.judge import present_burn
-from slo.model import Judgement, Objective, RowResult
+from slo.model import Counts, Judgement, Objective, RowResult
 from slo.report import Report
 from slo.report_spans import Span
 from slo.slices import Timeslices
@@ -83,7 +83,7 @@ def objective(desk: Desk) -> ObjectiveView:
         plot_note=note,
         window=_window(found),
         strip=strip(desk.source.runs(begin, now_ms, found.service, found.slo).get(key_of(found), ()), begin, now_ms),
-        rows=tuple(_burn_row(it) for it in judgement.rows),
+        rows=tuple(_burn_row(it, found) for it in judgement.rows),
         incidents=share_rows(desk, told, incidents),
         elsewhere="" if told.elsewhere is None else share_text(told.elsewhere),
         worst=worst_rows(told),
@@ -110,7 +110,7 @@ def _plot(desk: Desk, judgement: Judgement, begin_ms: int) -> tuple[Plot | None,
     found, now_ms = judgement.objective, desk.now_ms
     if found.unmeasurable is not None:
         return None, f"Nothing measures this objective: {found.unmeasurable}"
-    if found.members:
+    if found.members and not isinstance(found.slices, Timeslices):
         points, note = _judged_points(desk, found, begin_ms), "As it was judged: a composite counts nothing itself."
     else:
         edges = [begin_ms + (now_ms - begin_ms) * it // COLUMNS for it in range(COLUMNS + 1)]
@@ -173,7 +173,8 @@ def _burn_tiles(judgement: Judgement, state: Mark) -> tuple[Tile, Tile]:
     fast = min((it.row for it in judgement.rows if it.row.op is None), key=lambda it: it.short_ms, default=None)
     of = "" if fast is None else f"the lower of {duration(fast.long_ms)} and {duration(fast.short_ms)}"
     value, unit = ("no traffic", "") if burn is None else (times(burn).rstrip("×"), "×")
-    detail = out_title if burn is None or out in ("–", "spent", "holds") else f"at {times(burn)} from now on"
+    detail = out_title if burn is None or out in ("–", "spent") else f"at {times(burn)} from now on"
+    detail = "not at the present burn" if out == "holds" else detail
     return (
         Tile("burn", state, "Burn now", value if judgement.rows else "no data", unit, of, "#rows"),
         Tile("out", state, "Runs out", out, "", detail, "#burndown"),
@@ -182,7 +183,7 @@ def _burn_tiles(judgement: Judgement, state: Mark) -> tuple[Tile, Tile]:
 
 def _sli_tile(judgement: Judgement, state: Mark) -> Tile:
     it = judgement.objective
-    if it.allowance or it.members:
+    if it.allowance or (it.members and judgement.sli is None):
         value, unit = ("no SLI", "") if it.members else (sli_text(judgement), "")
         return Tile("sli", state, "Composite" if it.members else "Rate", value, unit, it.target_text, "#promise")
     value, unit = percent_split(judgement.sli)
@@ -206,7 +207,7 @@ def _spent(judgement: Judgement) -> str:
     return f"{counted(counts.bad, it)} of {counted(allowed, it)} allowed"
 
 
-def _burn_row(result: RowResult) -> BurnLineRow:
+def _burn_row(result: RowResult, objective: Objective) -> BurnLineRow:
     row = result.row
     state = cell_mark(result)
     said = "fires" if result.fired else "not measured" if not result.measured else "quiet"
@@ -222,14 +223,17 @@ def _burn_row(result: RowResult) -> BurnLineRow:
         limit=times(row.factor),
         long=times(result.long_burn),
         long_window=duration(row.long_ms),
-        long_counts=f"{_grouped(result.long_counts.bad_events)} of {_grouped(result.long_counts.all_events)}",
+        long_counts=_events(result.long_counts, objective),
         short="–" if one_window else times(result.short_burn),
         short_window="" if one_window else duration(row.short_ms),
     )
 
 
-def _grouped(count: int) -> str:
-    return f"{count:,}".replace(",", "\u202f")
+def _events(counts: Counts, objective: Objective) -> str:
+    """Bad of all events, also where slices are judged; of a composite those of its members."""
+    if objective.slices is None and not objective.members:
+        return f"{counted(counts.bad, objective)} of {exposure(counts.total, objective)}"
+    return f"{counts.bad_events:,} of {counts.all_events:,}".replace(",", "\u202f")
 
 
 def _worst_note(told: Report) -> str:

@@ -16,6 +16,7 @@ from dashboards.report_views import Form, ReportView, SummaryRow
 from dashboards.reporting import reported
 from dashboards.slo_parts import change_rows, share_meter, share_rows, share_text, worst_rows
 from dashboards.slo_rows import (
+    MOST_TOLD,
     counted,
     exposure,
     objective_href,
@@ -29,10 +30,12 @@ from dashboards.slo_views import Link, ShareRow
 from dashboards.text import coarse, duration, number, percent, percent_split, stamp
 from dashboards.timeline import Plot, Tick, burn_down_plot
 from dashboards.views import Meter, Option, Tile
+from slo.adjust import Adjustment, standing
 from slo.burndown import BurnDownPoint
 from slo.model import Judgement, Objective
 from slo.report import Report, Tally
 from slo.report_spans import Span, day_name
+from slo.text import counted as of
 
 COVERAGE_FLOOR: Final = Fraction(9, 10)
 PERIODS: Final = (
@@ -57,7 +60,7 @@ def _single(desk: Desk, found: Single) -> ReportView:
         heading=f"{objective.title} · {subject(objective)}",
         target=f"{objective.target_text} over {duration(objective.period_ms)}",
         period=period_text(span),
-        note=_note(told),
+        note=f"{_note(told)}{_taken_note(told, desk.source.adjustments())}",
         files=_files(desk),
         tiles=_tiles(told),
         plot=_plot(told, span),
@@ -247,6 +250,16 @@ def _note(told: Report) -> str:
     return f"The budget is what the whole period allows.{begin}"
 
 
+def _taken_note(told: Report, every: Sequence[Adjustment]) -> str:
+    """What adjustments took out of the period, why, and who made them; empty where none did."""
+    if not told.whole.counts.taken_ms:
+        return ""
+    mine = [it for it in standing(every) if it.covers(told.objective) and it.within(told.since_ms, told.until_ms)]
+    why = "; ".join(f"{it.reason} ({it.created_by})" for it in mine[:MOST_TOLD])
+    more = f"; and {len(mine) - MOST_TOLD} more" if len(mine) > MOST_TOLD else ""
+    return f" {duration(told.whole.counts.taken_ms)} taken out of the budget: {why or 'by its members'}{more}."
+
+
 def _worst_note(told: Report) -> str:
     if told.objective.members:
         return "A composite counts nothing itself: see its members."
@@ -292,7 +305,7 @@ def _summary_tiles(found: Many) -> tuple[Tile, ...]:
         Tile("hollow", mark("ok", "all known") if known and not hollow else NO_DATA, "Not known", str(hollow), "",
              f"most unmeasured: {minutes(longest)}", "#summary"),
         Tile("incidents", mark("warn" if found.incidents else "ok" if known else "quiet"), "Incidents",
-             str(len(found.incidents)), "", f"{sum(it.road == 'page' for it in found.incidents)} pages", "#incidents"),
+             str(len(found.incidents)), "", of(sum(it.road == "page" for it in found.incidents), "page"), "#incidents"),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import REFUSED
 from slo.report import Budget, Happened, Part, Report, during, edges_of, merged, no_traffic_ms, worst
 from slo.report_spans import Span, day_edges_ms
+from slo.slices import Timeslices
 
 MOST_INCIDENTS: Final = 100
 """Incidents of one report; of more the newest."""
@@ -45,7 +46,7 @@ def incidents_of(source: DataSource, objective: Objective, since_ms: int, until_
 
 def parts_of(objective: Objective, judgements: Sequence[Judgement]) -> tuple[Part, ...]:
     """What spends the objective's budget: itself, or the members of a composite that are there."""
-    if not objective.members:
+    if not objective.members or isinstance(objective.slices, Timeslices):  # of slices members have bad ones in common
         return (Part(objective),)
     known = {it.objective.slo: it.objective for it in judgements if it.objective.service == objective.service}
     return tuple(Part(known[name], weight) for name, weight in objective.members if name in known)

@@ -212,7 +212,7 @@ def _levels(low: Fraction) -> tuple[Tick, ...]:
     return tuple(Tick(_y(float(it), float(low)), f"{number(it * 100, 0)} %") for it in steps)
 
 
-def time_ticks(since_ms: int, until_ms: int, most: int = 6) -> tuple[Tick, ...]:
+def time_ticks(since_ms: int, until_ms: int, most: int = 7) -> tuple[Tick, ...]:
     """Days, or hours of a period shorter than three days, at whole ones; times are UTC."""
     span = until_ms - since_ms
     units = [3_600_000 * it for it in (1, 2, 3, 6, 12)] + [DAY_MS * it for it in (1, 2, 5, 7, 10, 14, 30, 60, 90)]

@@ -80,7 +80,7 @@ class Result(Model):
     pages: int = Field(description="Pages that would have gone out.")
     tickets: int = Field(description="Tickets that would have gone out.")
     alerts: list[AlertTold] = Field(description="Each of them, by time; at most 500.")
-    line: list[PointTold] = Field(description="The budget's line, at most 240 points evenly apart.")
+    line: list[PointTold] = Field(description="The budget's line from the first traffic on, at most 240 points.")
     suggested: SuggestionTold | None = Field(description="Null without traffic and where no usual target is so low.")
     suggested_target_percent: str | None = Field(description="The suggestion's target.")
 

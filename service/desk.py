@@ -171,9 +171,7 @@ def _silence(data: dict[str, Any]) -> Silence:
 
 def post(cursor: Cursor, changes: Sequence[Change], receivers: Sequence[Receiver], base_url: str, now_ms: int) -> int:
     """Put the messages that changes ask for into the outbox, in their order; how many there are."""
-    wanted = [
-        (it, receiver) for it in changes if it.notify for receiver in receivers if it.incident.road in receiver.roads
-    ]
+    wanted = [(it, receiver) for it in changes if it.notify for receiver in recipients(it, receivers)]
     if not wanted:
         return 0
     ((last,),) = cursor.execute("SELECT coalesce(max(position), 0) FROM outbox").fetchall()
@@ -218,6 +216,22 @@ def postponed(cursor: Cursor, message_id: str, next_ms: int | None, now_ms: int,
         " WHERE id = ?",
         [next_ms, None if next_ms is not None else now_ms, detail, message_id],
     )
+
+
+def recipients(change: Change, receivers: Sequence[Receiver]) -> list[Receiver]:
+    """Whom a change is told: those it names, all of its road, and none twice.
+
+    A name that no receiver has any more, or never had, stands for all of the road: better too many than nobody.
+    """
+    names = {it.name for it in receivers}
+
+    def meant(who: Sequence[str]) -> set[str]:
+        everybody = any(it not in names for it in who)
+        of_road = {it.name for it in receivers if everybody and change.incident.road in it.roads}
+        return of_road | (names & set(who))
+
+    chosen = meant(change.to) - meant(change.but)
+    return [it for it in receivers if it.name in chosen]
 
 
 class OutboxState(NamedTuple):

@@ -13,7 +13,8 @@ from alerts.model import AlertBook, Change, Finding, Subject
 from alerts.rules import findings, vanished
 from alerts.step import acknowledge, step
 from alerts.thresholds import Thresholds
-from service import catalogue, desk, roster
+from service import adjusted_silences, catalogue, desk, roster
+from service.adjustments import AdjustmentBook
 from service.desk import Receiver
 from service.errors import StoreFault
 from service.facts import gather
@@ -22,18 +23,23 @@ from service.ports import Readings, ask
 from service.roster import Heard, Row
 from service.slo_book import SloBook
 from service.slo_changes import Promised, Promises
+from service.slo_held import read_held, write_held
 from service.slo_history import STEP_MS, write_history
+from service.slo_kept import Day
 from service.slo_queries import Engine
 from service.store_db import Cursor
 from service.store_keep import used_bytes
 from slo.builtin import builtin
 from slo.burn import DEFAULT, Policy
+from slo.held import HeldConditions
 from slo.indicators import PLATFORM
 from slo.judge import placed
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced
 
 _LOG = logging.getLogger(__name__)
+KEEP_SLICES_MS = 600_000
+"""How often days of judged slices are stored."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,8 @@ class Evaluator:
         """`most_bytes` is what the database may use; `engine` answers the queries of objectives."""
         self.slos = slos or SloBook()
         """The objectives of files."""
+        self.adjustments = AdjustmentBook()
+        """What is taken out of budgets."""
         self._store = store
         self._most_bytes = most_bytes
         self._receivers = tuple(receivers)
@@ -98,9 +106,11 @@ class Evaluator:
         self._lock = threading.Lock()
         self._up_since_ms = clock()
         self._history_ms = 0
+        self._kept_ms = 0
         self._book = desk.KeptBook()
         self._promises = Promises()
-        self._judging = Judging(store, engine, policy)
+        self._held_since_ms = ask(store.database, read_held)
+        self._judging = Judging(store, engine, policy, HeldConditions(policy, self._held_since_ms))
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""
@@ -115,6 +125,11 @@ class Evaluator:
                 raise
             self.last = found
             return found
+
+    @property
+    def left_off(self) -> int:
+        """Times that adjustments could not take out of objectives' budgets, for the bound."""
+        return self._judging.left_off
 
     def acknowledge(self, incident_id: str, by: str) -> None:
         """Note that someone is at it; KeyError where no such incident is open."""
@@ -155,14 +170,15 @@ class Evaluator:
         return replaced(built, [*files.objectives, *refused(self.slos.faults)])
 
     def _evaluate(self, now_ms: int) -> Evaluated:
-        rows, ended, state = ask(
-            self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))
+        rows, ended, state, adjustments = ask(
+            self._store.database,
+            lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it), self.adjustments.look(it)),
         )
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
         asked = self._wanted(rows, ended, heard, files, now_ms)
         objectives = [placed(it, now_ms) for it in asked]
-        judgements = self._judging.judged(objectives, now_ms)
+        judgements = self._judging.judged(objectives, now_ms, adjustments)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)
         server = ServerState(
@@ -191,23 +207,36 @@ class Evaluator:
         asked: Sequence[Objective] = (),
     ) -> None:
         """Step the alerts and store what follows; what is undone with the transaction has not happened."""
+        # a clock that was set back stops no history
+        due = bool(judgements) and not 0 <= now_ms - self._history_ms < STEP_MS
+
+        held_since_ms = self._judging.held.since_ms
+
+        keeps = judgements and not 0 <= now_ms - self._kept_ms < KEEP_SLICES_MS
+        days: list[Day] = []
 
         def run(cursor: Cursor) -> tuple[list[Change], int, desk.Kept, Promised | None]:
+            days[:] = self._judging.kept.write(cursor, now_ms) if keeps else ()
+            write_held(cursor, self._held_since_ms, held_since_ms)
             book = self._book.read(cursor)
+            adjusted_silences.begun(cursor, self.adjustments.standing, now_ms)
             after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone_of(book))
             kept = self._book.write(cursor, book, after, now_ms)
             ended = [it.incident for it in changes if it.incident.status == "resolved"]
             desk.write_incidents(cursor, ended)
             posted = desk.post(cursor, changes, self._receivers, self._base_url, now_ms)
-            if judgements and now_ms - self._history_ms >= STEP_MS:
+            if due:
                 write_history(cursor, judgements, now_ms)
             return changes, posted, kept, self._promises.write(cursor, asked, now_ms) if judgements else None
 
         changes, posted, kept, promised = self._store.database.write(run)
         self._book.keep(kept)
+        self._held_since_ms = held_since_ms
+        self._judging.kept.written(days)
+        self._kept_ms = now_ms if keeps else self._kept_ms
         if promised is not None:
             self._promises.keep(promised)
-        if judgements and now_ms - self._history_ms >= STEP_MS:
+        if due:
             self._history_ms = now_ms
         for change in changes:
             key = (change.kind, change.incident.road)

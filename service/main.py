@@ -105,7 +105,7 @@ def _assemble(
     receivers = [Receiver(it.name, it.url, tuple(it.roads), it.secret) for it in settings.receivers]
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
-    slos = SloBook(settings.slos, settings.slos_strict)
+    slos = SloBook(settings.slos, settings.slos_strict, [it.name for it in receivers])
     queries = queries_of(settings, store, clock)
     evaluator = Evaluator(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,
@@ -209,6 +209,8 @@ def _gauges(store: Store, evaluator: Evaluator, rules: RuleBook) -> dict[str, fl
     found["midwatch_server_chunk_bytes"] = float(store.memory.planes.nbytes)
     found["midwatch_server_rule_faults"] = float(len(rules.faults))
     found["midwatch_server_slo_file_faults"] = float(len(evaluator.slos.faults))
+    found["midwatch_server_adjustments"] = float(len(evaluator.adjustments.standing))
+    found["midwatch_server_adjustments_left_off"] = float(evaluator.left_off)
     if isinstance(store, RemoteStore):
         found["midwatch_server_forward_queue_bytes"] = float(store.queue.size())
         if (oldest_ms := store.queue.oldest_ms()) is not None:

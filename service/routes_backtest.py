@@ -21,6 +21,7 @@ from service.slo_histories import Histories
 
 T = TypeVar("T")
 MOST_BYTES: Final = 4 << 20
+BUSY: Final = 429
 WAIT_SECONDS: Final = 20.0
 MOST_WAITING: Final = 4
 """Backtests that wait for their turn; one more is told to come again."""
@@ -37,13 +38,13 @@ class Turns:
         """What the work returns; raises ApiFault 429 where its turn does not come."""
         self._limiter = self._limiter or anyio.CapacityLimiter(1)  # made here: it belongs to the loop that runs
         if self._waiting >= MOST_WAITING:
-            raise ApiFault(429, "other backtests are under way; try again when they are done")
+            raise ApiFault(BUSY, "other backtests are under way; try again when they are done")
         self._waiting += 1
         try:
             with anyio.move_on_after(WAIT_SECONDS) as waited:
                 await self._limiter.acquire()
             if waited.cancelled_caught:
-                raise ApiFault(429, "another backtest is under way; try again when it is done")
+                raise ApiFault(BUSY, "another backtest is under way; try again when it is done")
         finally:
             self._waiting -= 1
         try:
@@ -61,7 +62,16 @@ class Bench:
 
     async def run(self, asked: BacktestAsked) -> Outcome:
         """What was asked, tried; raises ApiFault."""
-        return await self._turns.run(lambda: outcome(self._parts, self._histories, asked))
+        try:
+            found = await self._turns.run(lambda: outcome(self._parts, self._histories, asked))
+        except ApiFault as fault:
+            self._count("turned_away" if fault.status == BUSY else "refused")
+            raise
+        self._count("done")
+        return found
+
+    def _count(self, outcome: str) -> None:
+        self._parts.own.add("midwatch_server_backtests_total", (outcome,))
 
 
 def add(app: FastAPI, parts: Parts, bench: Bench) -> None:

@@ -30,7 +30,7 @@ MOST_BYTES: Final = 1 << 20
 """Of a form: the text is escaped in it."""
 NAME: Final = "objective.yaml"
 DAY_MS: Final = 86_400_000
-MUCH_STRICTER: Final = ("99", "99.5", "99.9", "99.95", "99.99")
+BESIDE: Final = ("99", "99.5", "99.9", "99.95", "99.99")
 """Targets that stand beside the one that is tried."""
 
 
@@ -98,7 +98,7 @@ async def _outcome(parts: Parts, bench: Bench, asked: Asked) -> Outcome:
                 "files": {NAME: asked.text},
                 "since_ms": max(0, parts.clock() - days * DAY_MS),
                 "target_percent": asked.target or None,
-                "targets_percent": list(MUCH_STRICTER),
+                "targets_percent": list(BESIDE),
                 "burn_table": asked.table,
             }
         )

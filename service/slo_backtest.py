@@ -13,6 +13,7 @@ from service.errors import ServiceFault
 from service.slo_histories import MINUTE_MS, Histories, longest_ms
 from service.slo_promql import why_not as no_query
 from slo.backtest import Backtest, backtest
+from slo.backtest_rows import Shared
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.compare import Tried, difference
 from slo.model import Objective
@@ -27,6 +28,10 @@ MOST_STEPS: Final = 6_000_000
 """Objectives times minutes of one backtest."""
 FINEST_MS: Final = 10_000
 """Windows that are no whole minutes are told apart down to this."""
+
+
+Found = Mapping[Objective, History | str]
+"""Histories by objective, or why there is none."""
 
 
 class BacktestFault(ServiceFault):
@@ -71,21 +76,29 @@ def tried(histories: Histories, question: Question) -> list[Tried]:
     members = [one for it in every for one in _members(it, question.objectives, question.in_force)]
     wanted = [it for it in (*every, *members) if it.unmeasurable is None]
     found = histories.of(wanted, question.since_ms, question.until_ms, step_ms(wanted, question))
-    return [_tried(question, it, other, found) for it, other in pairs]
+    return [_tried(question, it, other, found, {}) for it, other in pairs]
 
 
 def _tried(
-    question: Question, asked: Objective, other: Objective | None, found: Mapping[Objective, History | str]
+    question: Question,
+    asked: Objective,
+    other: Objective | None,
+    found: Found,
+    shared: Shared,
 ) -> Tried:
     mine = _histories(asked, question.objectives, found)
     theirs = None if other is None else _histories(other, question.in_force, found)
     if isinstance(mine, str):
-        return Tried(asked, None, _of(question, other, theirs, question.policy_in_force), None, (), mine)
-    one = _of(question, asked, mine, question.policy)
-    two = _of(question, other, theirs, question.policy_in_force)
+        return Tried(asked, None, _of(question, other, theirs, question.policy_in_force, shared), None, (), mine)
+    one = _of(question, asked, mine, question.policy, shared)
+    two = _of(question, other, theirs, question.policy_in_force, shared)
     than = None if one is None or two is None else difference(one, two)
     others = [with_target(asked, *target) for target in question.targets]
-    tries = [_of(question, it, [(it, mine[0][1])], question.policy) for it in others if it != asked and not it.members]
+    tries = [
+        _of(question, it, [(it, mine[0][1])], question.policy, shared)
+        for it in others
+        if it != asked and not it.members
+    ]
     return Tried(asked, one, two, than, tuple(it for it in tries if it is not None), None)
 
 
@@ -94,16 +107,17 @@ def _of(
     objective: Objective | None,
     histories: list[tuple[Objective, History]] | str | None,
     policy: Policy,
+    shared: Shared,
 ) -> Backtest | None:
     if objective is None or histories is None or isinstance(histories, str):
         return None
     no_page = objective.slo in WATCHED_BY_A_RULE
-    return backtest(objective, histories, question.since_ms, question.until_ms, question.hold_ms, policy, no_page)
+    return backtest(
+        objective, histories, question.since_ms, question.until_ms, question.hold_ms, policy, no_page, shared
+    )
 
 
-def _histories(
-    objective: Objective, among: Sequence[Objective], found: Mapping[Objective, History | str]
-) -> list[tuple[Objective, History]] | str:
+def _histories(objective: Objective, among: Sequence[Objective], found: Found) -> list[tuple[Objective, History]] | str:
     """The objective with its history, of a composite its members with theirs; or why there is none."""
     if objective.unmeasurable is not None:
         return objective.unmeasurable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.slo_files import fingerprint, read_texts
@@ -41,7 +41,11 @@ class Shelf(NamedTuple):
 class SloBook:
     """What files ask for, as it is in force; `look` runs on one thread, all else may be read from any."""
 
-    def __init__(self, paths: Sequence[str] = (), strict: bool = False) -> None:
+    def __init__(
+        self, paths: Sequence[str] = (), strict: bool = False, receivers: Collection[str] | None = None
+    ) -> None:
+        """`receivers` are the names that alert policies may tell."""
+        self._receivers = receivers
         self._paths, self._strict = tuple(paths), strict
         self.shelf = Shelf()
         self._seen: object = None
@@ -98,5 +102,5 @@ class SloBook:
 
     def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, Loaded, tuple[Finding, ...]]:
         loaded = load(sorted(texts.items()), self._strict)
-        planned = plan(loaded.slos, self._strict, why_not)
+        planned = plan(loaded.slos, self._strict, why_not, self._receivers)
         return planned, loaded, (*loaded.findings, *planned.findings)

@@ -90,10 +90,11 @@ class Histories:
         self._queried.begin()
         oldest_ms = self._store.span()[0] if not isinstance(self._store, RemoteStore) else 0
         oldest_ms = until_ms if oldest_ms is None else oldest_ms
-        return {
-            it: self._queried.history(it, max(since_ms - longest_ms(it), oldest_ms - FIVE_MS), until_ms)
-            for it in objectives
-        }
+        found: dict[object, History | str] = {}
+        for it in objectives:
+            begin_ms, alike = max(since_ms - longest_ms(it), oldest_ms - FIVE_MS), (it.query, it.slices, longest_ms(it))
+            found[alike] = found.get(alike) or self._queried.history(it, begin_ms, until_ms)
+        return {it: found[it.query, it.slices, longest_ms(it)] for it in objectives}
 
     def _counted(
         self, objectives: Sequence[Objective], since_ms: int, until_ms: int, step_ms: int
@@ -111,8 +112,10 @@ class Histories:
             begin = max(since_ms - max(map(longest_ms, objectives)), min(firsts, default=until_ms) - FIVE_MS)
             limit = _coarse_ms(moment.layout)
             span = Span(begin // FIVE_MS * FIVE_MS, until_ms // MINUTE_MS * MINUTE_MS, step_ms, limit)
-            self._read(moment, span, {it.indicator: (it, revision) for it, revision in series})
-            return {it: self._history(moment, its, span) for it, (its, _) in zip(objectives, series, strict=True)}
+            indicators = {it.indicator: (it, revision) for it, revision in series}
+            self._read(moment, span, indicators)
+            told = {it: self._history(moment, its, span) for it, (its, _) in indicators.items()}
+            return {it: told[it.indicator] for it in objectives}  # one for all that count the same
 
     def _revision(self, its: Known) -> Revision:
         columns, numbers = self._store.state.columns, np.union1d(its.bad, its.total)

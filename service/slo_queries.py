@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
@@ -16,10 +17,14 @@ from numpy.typing import NDArray
 
 from service.promql.errors import QueryFault
 from service.promql.model import Answer, Matrix
+from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
+from service.slo_query_slices import Columns, columns
+from service.slo_slices import marks
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
 from slo.stepped import History
+from slo.taken import Slots, counting, overlap, reaching, without
 
 MINUTE_MS: Final = 60_000
 LEAST_WINDOW_MS: Final = 2 * MINUTE_MS
@@ -92,7 +97,15 @@ class _Book:
 class QueriedCounts:
     """Counts of objectives that are queries; to be used by one thread at a time."""
 
-    def __init__(self, engine: Engine, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        seconds: float = SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        kept: KeptSlices | None = None,
+    ) -> None:
+        """`kept` has the days of which nothing is asked again."""
+        self._kept, self._kept_until = kept or KeptSlices(), dict[str, int]()
         self._engine, self._seconds, self._clock = engine, seconds, clock
         self._books: OrderedDict[tuple[QueryIndicator | None, object], _Book] = OrderedDict()
         self._failed: dict[object, tuple[int, str]] = {}
@@ -102,8 +115,13 @@ class QueriedCounts:
         """An evaluation begins, and with it the time for its queries."""
         self._ends = self._clock() + self._seconds
 
-    def of(self, objective: Objective, windows_ms: Sequence[int], until_ms: int) -> list[Counts] | Objective:
-        """Counts of each window, or the objective with why it can't be measured."""
+    def of(
+        self, objective: Objective, windows_ms: Sequence[int], until_ms: int, taken: Sequence[Slots] = ()
+    ) -> list[Counts] | Objective:
+        """Counts of each window, or the objective with why it can't be measured.
+
+        `taken` slices are in none; windows but the objective's own reach back around them.
+        """
         slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
         until = until_ms // slot_ms + 1
         sizes = [max(1, window // slot_ms) for window in windows_ms]
@@ -112,11 +130,21 @@ class QueriedCounts:
             return replace(objective, unmeasurable=f"Its query can't be answered: {book}.")
         if book.until < until:
             return replace(objective, unmeasurable="Its history is still being asked for.")
-        own = max(1, objective.period_ms // slot_ms)
-        return [
-            _counts(objective, book, slot_ms, until - size, until, own if window == objective.window_ms else size)
+        own, least = max(1, objective.period_ms // slot_ms), until - max(sizes, default=1)
+        firsts = [
+            until - size if window == objective.window_ms or not taken else reaching(until, size, taken, least)
             for window, size in zip(windows_ms, sizes, strict=True)
         ]
+        return [
+            _around(objective, book, slot_ms, first, until, own if window == objective.window_ms else size, taken)
+            for first, window, size in zip(firsts, windows_ms, sizes, strict=True)
+        ]
+
+    def spent(self, objective: Objective, slots: Sequence[Slots]) -> list[Counts]:
+        """Counts of these slices, as they were asked last."""
+        slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
+        book = self._books.get((objective.query, objective.slices)) or _Book(0, _slots([]), 0)
+        return [_part(objective, book, slot_ms, it) for it in slots]
 
     def history(self, objective: Objective, since_ms: int, until_ms: int) -> History | str:
         """Every slice that ends within `(since, until]`, or why it can't be told."""
@@ -133,17 +161,24 @@ class QueriedCounts:
             (first - 1) * slot_ms, slot_ms, slots.bad, slots.total, slots.measured * slot_ms, None, flags=flags
         )
 
-    def steps(self, objective: Objective, edges_ms: Sequence[int]) -> list[Counts]:
+    def steps(self, objective: Objective, edges_ms: Sequence[int], taken: Sequence[Slots] = ()) -> list[Counts]:
         """Counts of contiguous steps, from the slices that end in them, as they were asked last."""
         slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
         found = self._books.get((objective.query, objective.slices))
         book = _Book(0, _slots([]), 0) if found is None else found
         ends = [edge // slot_ms + 1 for edge in edges_ms]
-        counts = [_counts(objective, book, slot_ms, begin, end, end - begin) for begin, end in pairwise(ends)]
+        counts = [_around(objective, book, slot_ms, begin, end, end - begin, taken) for begin, end in pairwise(ends)]
         return [
             replace(it, since_ms=since, until_ms=until)
             for it, (since, until) in zip(counts, pairwise(edges_ms), strict=True)
         ]
+
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
+        """Which slices `first` to `until` (not among them) are bad, as they were asked last."""
+        book = self._books.get((objective.query, objective.slices))
+        if book is None:
+            return np.zeros(until - first, np.bool_)
+        return marks((book.slots.bad > 0).astype(np.bool_), book.first, first, until)
 
     def _book_or_fault(self, objective: Objective, slot_ms: int, first: int, until: int, now_ms: int) -> _Book | str:
         """The book, or why there is none; a query that failed is not asked again for a minute."""
@@ -173,36 +208,85 @@ class QueriedCounts:
         again = -(-(AGAIN_LATE_MS if late else AGAIN_MS) // slot_ms)
         at = max(first, min(book.until, until - again))
         slots = book.slots.cut(first - book.first, at - book.first)
+        asked_from = max(book.until, first) if at < book.until else at
         while at < until and self._clock() < self._ends:
-            end = min(until, at + MOST_POINTS)
-            slots = slots.joined(_slots(self._asked(objective, slot_ms, at, end), objective))
-            at = end
+            kept, end = self._known(objective, slot_ms, at, until) if at >= asked_from else (None, until)
+            end = min(end, at + MOST_POINTS) if kept is None else end
+            more = kept or self._asked(objective, slot_ms, at, end)
+            slots, at = slots.joined(more), end
         book = _Book(first, slots, now_ms if late else book.late_ms)
+        self._keep(objective, slot_ms, book, until - AGAIN_LATE_MS // slot_ms - 1)
         self._books[key] = book
         self._books.move_to_end(key)
         while len(self._books) > MOST_BOOKS:
-            self._books.popitem(last=False)
+            gone, _ = self._books.popitem(last=False)
+            self._kept.forget(key_of(*gone))
+            self._kept_until.pop(key_of(*gone), None)
         return book
 
-    def _asked(self, objective: Objective, slot_ms: int, first: int, until: int) -> list[Point]:
+    def _known(self, objective: Objective, slot_ms: int, at: int, until: int) -> tuple[_Slots | None, int]:
+        """What is kept of the day that begins with slice `at`, and its end; else where the next kept day begins."""
+        key = key_of(objective.query, objective.slices)
+        for day in range(day_of(at, slot_ms), day_of(until, slot_ms)):
+            begin, end = slices_of(day, slot_ms)
+            rows = self._kept.day(key, day) if begin >= at else None
+            if rows is not None:
+                return (_of_rows(rows), end) if begin == at else (None, begin)
+        return None, until
+
+    def _keep(self, objective: Objective, slot_ms: int, book: _Book, settled: int) -> None:
+        """Note the days of which no slice is asked again."""
+        key = key_of(objective.query, objective.slices)
+        last = day_of(min(book.until, settled), slot_ms)
+        days = [day for day in range(self._kept_until.get(key, day_of(book.first, slot_ms)), last)
+                if slices_of(day, slot_ms)[0] >= book.first and not self._kept.has(key, day)]  # fmt: skip
+        self._kept_until[key] = max(last, self._kept_until.get(key, last))
+        rows = [(day, partial(_rows, book, *slices_of(day, slot_ms))) for day in days]
+        self._kept.put(key, day_of(book.first, slot_ms), rows)
+
+    def _asked(self, objective: Objective, slot_ms: int, first: int, until: int) -> _Slots:
         """What the slices `first` to `until` counted, that one not among them."""
         query = objective.query
         if query is None:
-            return []
+            return _slots([])
         window = f"{max(LEAST_WINDOW_MS, slot_ms) // 1000}s"
+        begin, end, slots = first * slot_ms, (until - 1) * slot_ms, until - first
 
-        def answers(text: str) -> list[list[float]]:
+        def answers(text: str) -> Matrix | None:
             left = max(0.1, self._ends - self._clock())
-            begin, end = first * slot_ms, (until - 1) * slot_ms
             found = self._engine.range(Query(text).over(window), begin, end, slot_ms, max_seconds=left).result
-            return _by_slot(found, begin, slot_ms, until - first) if isinstance(found, Matrix) else [[]]
+            return found if isinstance(found, Matrix) else None
 
         part = answers(query.part)
-        if query.kind == "threshold":
-            return [_held(query, values) for values in part]
-        if query.kind in ("raw-good", "raw-bad"):
-            return [_raw(query.kind == "raw-good", values) for values in part]
-        return [_shared(query.kind, *pair) for pair in zip(part, answers(query.total), strict=True)]
+        total = answers(query.total) if query.total else None
+        if part is None or (total is None and query.total):
+            return _slots([Point(0, 0, measured=False)] * slots, objective)
+        found = columns(query, part, total, begin, slot_ms, slots)
+        if found is None:
+            rows = (_by_slot(it, begin, slot_ms, slots) for it in (part, part if total is None else total))
+            return _slots([_point(query, *pair) for pair in zip(*rows, strict=True)], objective)
+        return _of_columns(found, objective)
+
+
+def _point(query: QueryIndicator, part: Sequence[float], total: Sequence[float]) -> Point:
+    """What one slice counted."""
+    if query.kind == "threshold":
+        return _held(query, part)
+    if query.kind in ("raw-good", "raw-bad"):
+        return _raw(query.kind == "raw-good", part)
+    return _shared(query.kind, part, total)
+
+
+def _rows(book: _Book, first: int, until: int) -> list[Row]:
+    """Slices as they are kept."""
+    mine = book.slots.cut(first - book.first, until - book.first)
+    return [list(it) for it in zip(*(column.tolist() for column in mine), strict=True)]
+
+
+def _of_rows(rows: Sequence[Row]) -> _Slots:
+    columns = np.array(rows, object).reshape(-1, 4)
+    flags = columns[:, 2:].astype(np.int64)
+    return _Slots(columns[:, 0], columns[:, 1], flags[:, 0], flags[:, 1])
 
 
 def _by_slot(found: Matrix, begin_ms: int, slot_ms: int, slots: int) -> list[list[float]]:
@@ -240,16 +324,25 @@ def _exact(value: float) -> int:
 
 def _slots(points: Sequence[Point], objective: Objective | None = None) -> _Slots:
     rule = None if objective is None else objective.slices
-    rows = []
+    rows: list[Row] = []
     for it in points:
         busy = it.total > 0
         bad, total = it.bad, it.total
         if busy and isinstance(rule, Timeslices | RatioTimeslices):
             bad, total = badness(rule, Slice(it.bad, it.total)), RATIO_UNIT
-        rows.append((bad if busy else 0, total if busy else 0, busy, it.measured))
-    columns = np.array(rows, object).reshape(-1, 4)
-    flags = columns[:, 2:].astype(np.int64)
-    return _Slots(columns[:, 0], columns[:, 1], flags[:, 0], flags[:, 1])
+        rows.append([bad if busy else 0, total if busy else 0, int(busy), int(it.measured)])
+    return _of_rows(rows)
+
+
+def _of_columns(found: Columns, objective: Objective) -> _Slots:
+    """The same of all slices at once."""
+    busy, rule = found.total > 0, objective.slices
+    bad, total = (np.where(busy, it, 0).astype(object) for it in (found.bad, found.total))
+    if rule is not None:
+        for at in np.flatnonzero(busy & (found.bad > 0)).tolist():
+            bad[at] = badness(rule, Slice(bad[at], total[at]))
+        total[busy] = RATIO_UNIT
+    return _Slots(bad, total, busy.astype(np.int64), found.measured)
 
 
 def _counts(objective: Objective, book: _Book, slot_ms: int, first: int, until: int, slices: int) -> Counts:
@@ -270,3 +363,21 @@ def _counts(objective: Objective, book: _Book, slot_ms: int, first: int, until: 
         first_ms=None if begun is None else (begun - 1) * slot_ms,
         events=(int((mine.bad > 0).sum()), busy),
     )
+
+
+def _around(
+    objective: Objective, book: _Book, slot_ms: int, first: int, until: int, slices: int, taken: Sequence[Slots]
+) -> Counts:
+    """The window from slice `first` on, `slices` in all, without those that are taken out."""
+    whole = _counts(objective, book, slot_ms, first, until, slices)
+    if not taken:
+        return whole
+    left = without(whole, [_part(objective, book, slot_ms, it) for it in overlap(taken, first, until)])
+    if isinstance(objective.slices, Timeslices):
+        return replace(left, total=counting(taken, first, until, slices) if left.all_events else 0)
+    return left
+
+
+def _part(objective: Objective, book: _Book, slot_ms: int, slots: Slots) -> Counts:
+    found = _counts(objective, book, slot_ms, slots.first, slots.until, slots.until - slots.first)
+    return replace(found, total=slots.until - slots.first) if isinstance(objective.slices, Timeslices) else found

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -14,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.ports import Readings
+from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
 from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
 from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
 from slo.stepped import part_of
+from slo.taken import Slots, counting, overlap, reaching, size_of
 
 MOST_BOOKS: Final = 200
 """Objectives whose slices are kept in memory."""
@@ -64,6 +67,15 @@ class _Book:
         mine = slice(max(0, first - self.first), max(0, until - self.first))
         return int(self.bad[mine].sum()), int(self.busy[mine].sum())
 
+    def rows(self, first: int, until: int) -> list[Row]:
+        """Slices as they are kept."""
+        mine = slice(first - self.first, until - self.first)
+        return [list(it) for it in zip(self.bad[mine].tolist(), self.busy[mine].tolist(), strict=True)]
+
+    def marks(self, first: int, until: int) -> NDArray[np.bool_]:
+        """Which of these slices spent anything; what is not kept spent nothing."""
+        return marks(self.bad > 0, self.first, first, until)
+
 
 class SlicedCounts:
     """Counts of slices over the windows of objectives; to be used by one thread at a time."""
@@ -75,11 +87,16 @@ class SlicedCounts:
         policy: Policy = DEFAULT,
         seconds: float = SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        kept: KeptSlices | None = None,
     ) -> None:
+        """`kept` has what samples no longer tell."""
+        self._kept = kept or KeptSlices()
         self._store, self._revisions, self._policy = store, revisions, policy
         self._seconds, self._clock = seconds, clock
         self._ends = math.inf
         self._books: OrderedDict[tuple[Indicator, Rule], _Book] = OrderedDict()
+        self._unknown: dict[tuple[Indicator, Rule], int] = {}
+        """The newest slice that neither samples nor what is kept tell of."""
 
     def begin(self) -> None:
         """An evaluation begins, and with it the time for counting many slices anew."""
@@ -97,30 +114,56 @@ class SlicedCounts:
         return until - (book.until if kept is None else min(book.until, kept // rule.slice_ms + 1)) <= FEW
 
     def of(
-        self, objective: Objective, windows_ms: Sequence[int], counts: Sequence[Counts], until_ms: int
+        self,
+        objective: Objective,
+        windows_ms: Sequence[int],
+        counts: Sequence[Counts],
+        until_ms: int,
+        taken: Sequence[Slots] = (),
     ) -> list[Counts]:
         """Counts of events over windows that end at `until` as counts of slices, coverage and first sight as they are.
 
         Slices end at multiples of their length. Timeslices are of all slices of the window, as soon as one had traffic
         (OpenSLO: total time slices in a budgeting period), of a calendar those of the whole period; RatioTimeslices are
-        of the slices with traffic, in parts of RATIO_UNIT.
+        of the slices with traffic, in parts of RATIO_UNIT. `taken` slices are of neither; windows but the objective's
+        own reach back around them.
         """
         rule = objective.slices
         if rule is None:
             return list(counts)
         until = until_ms // rule.slice_ms + 1
         sizes = [max(1, window // rule.slice_ms) for window in windows_ms]
-        book = self._book(objective.indicator, rule, until - max(sizes, default=1), until)
+        least = until - max(sizes, default=1)
+        firsts = [
+            until - size if window == objective.window_ms or not taken else reaching(until, size, taken, least)
+            for window, size in zip(windows_ms, sizes, strict=True)
+        ]
+        book = self._book(objective.indicator, rule, least, until)
         own = max(1, objective.period_ms // rule.slice_ms)
         return [
-            _counted(rule, it, book.between(until - size, until), own if window == objective.window_ms else size)
-            for it, window, size in zip(counts, windows_ms, sizes, strict=True)
+            _around(rule, it, book, first, until, own if window == objective.window_ms else size, taken)
+            for it, first, window, size in zip(counts, firsts, windows_ms, sizes, strict=True)
         ]
 
-    def steps(self, objective: Objective, edges_ms: Sequence[int], counts: Sequence[Counts]) -> list[Counts]:
+    def spent(self, objective: Objective, slots: Sequence[Slots]) -> tuple[int, int]:
+        """(bad, total) of these slices, as they were judged last."""
+        rule = objective.slices
+        book = None if rule is None else self._books.get((objective.indicator, rule))
+        if rule is None or book is None:
+            return 0, 0
+        bad, busy = _summed(book, slots)
+        return bad, busy * RATIO_UNIT if isinstance(rule, RatioTimeslices) else size_of(slots)
+
+    def steps(
+        self,
+        objective: Objective,
+        edges_ms: Sequence[int],
+        counts: Sequence[Counts],
+        taken: Sequence[Slots] = (),
+    ) -> list[Counts]:
         """Counts of events of contiguous steps as counts of the slices that end in them, as they were judged last.
 
-        Of time before the objective's window nothing is known here.
+        Of time before the objective's window nothing is known here. `taken` slices are in none.
         """
         rule, indicator = objective.slices, objective.indicator
         book = self._books.get((indicator, rule)) if rule else None
@@ -128,9 +171,14 @@ class SlicedCounts:
             return [replace(it, bad=0, total=0) for it in counts]
         ends = [edge // rule.slice_ms + 1 for edge in edges_ms]
         return [
-            _counted(rule, it, book.between(begin, end), end - begin)
+            _around(rule, it, book, begin, end, end - begin, taken)
             for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
+
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
+        """Which slices `first` to `until` (not among them) are bad, as they were judged last."""
+        book = None if objective.slices is None else self._books.get((objective.indicator, objective.slices))
+        return np.zeros(until - first, np.bool_) if book is None else book.marks(first, until)
 
     def _book(self, indicator: Indicator, rule: Rule, first: int, until: int) -> _Book:
         """The slices from `first` to the last that is over."""
@@ -146,40 +194,90 @@ class SlicedCounts:
         bad, busy = self._judged(indicator, rule, good, until)
         book = _Book(first, np.concatenate([book.bad[old], bad]), np.concatenate([book.busy[old], busy]), revision)
         self._books[indicator, rule] = book
+        self._keep(indicator, rule, book, good)
         self._books.move_to_end((indicator, rule))
         while len(self._books) > MOST_BOOKS:
-            self._books.popitem(last=False)
+            gone, _ = self._books.popitem(last=False)
+            self._kept.forget(self._key(*gone))
+            self._unknown.pop(gone, None)
         return book
+
+    def _key(self, indicator: Indicator, rule: Rule) -> str:
+        return key_of(indicator, rule, self._policy.coverage_floor)
+
+    def _keep(self, indicator: Indicator, rule: Rule, book: _Book, judged_from: int) -> None:
+        """Note the days that are over and were judged from samples now."""
+        begin_known = self._unknown.get((indicator, rule), 0) + 1
+        days = [day for day in range(day_of(judged_from, rule.slice_ms), day_of(book.until, rule.slice_ms))
+                if slices_of(day, rule.slice_ms)[0] >= max(book.first, begin_known)]  # fmt: skip
+        rows = [(day, partial(book.rows, *slices_of(day, rule.slice_ms))) for day in days]
+        self._kept.put(self._key(indicator, rule), day_of(book.first, rule.slice_ms), rows)
+
+    def _filled(self, indicator: Indicator, rule: Rule, at: int, rows: list[tuple[int, int] | None]) -> None:
+        """Put what is kept in the place of slices, from `at` on, that samples no longer tell."""
+        days: dict[int, list[Row] | None] = {}
+        for place, row in enumerate(rows):
+            if row is not None:
+                continue
+            day = day_of(at + place, rule.slice_ms)
+            if day not in days:
+                days[day] = self._kept.day(self._key(indicator, rule), day)
+            kept, first = days[day], slices_of(day, rule.slice_ms)[0]
+            if kept is None:
+                self._unknown[indicator, rule] = at + place
+            rows[place] = (0, 0) if kept is None else (kept[at + place - first][0], kept[at + place - first][1])
 
     def _judged(
         self, indicator: Indicator, rule: Rule, first: int, until: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        rows: list[tuple[int, int]] = []
+        rows: list[tuple[int, int] | None] = []
         for begin in range(first, until, _CHUNK):
             end = min(until, begin + _CHUNK)
             edges = [at * rule.slice_ms for at in range(begin - 1, end)]
             found = self._store.slices([indicator], edges)[0]
             rows += [self._slice(indicator, rule, edge, it) for edge, it in zip(edges, found, strict=False)]
+        self._filled(indicator, rule, first, rows)
         columns = np.array(rows, np.int64).reshape(-1, 2)
         return columns[:, 0], columns[:, 1]
 
-    def _slice(self, indicator: Indicator, rule: Rule, since_ms: int, found: Counts) -> tuple[int, int]:
-        """(spent, whether it had traffic); a slice that was not measured, or is kept too coarsely, is neither."""
-        measured = (
-            found.since_ms == since_ms
-            and found.until_ms == since_ms + rule.slice_ms
-            and found.observed_ms > 0
-            and found.observed_ms >= self._policy.coverage_floor * found.expected_ms
-        )
+    def _slice(self, indicator: Indicator, rule: Rule, since_ms: int, found: Counts) -> tuple[int, int] | None:
+        """(spent, whether it had traffic), neither where it was not measured; None where samples no longer tell."""
+        if found.since_ms != since_ms or found.until_ms != since_ms + rule.slice_ms:
+            return None
+        measured = found.observed_ms > 0 and found.observed_ms >= self._policy.coverage_floor * found.expected_ms
         if not measured or found.total <= 0:
             return 0, 0
         return badness(rule, part_of(indicator, found.bad, found.total)), 1
+
+
+def marks(bad: NDArray[np.bool_], begins: int, first: int, until: int) -> NDArray[np.bool_]:
+    """The part from `first` to `until` of an array that begins at `begins`, False beyond its ends."""
+    found = np.zeros(until - first, np.bool_)
+    low, high = max(first, begins), min(until, begins + len(bad))
+    if low < high:
+        found[low - first : high - first] = bad[low - begins : high - begins]
+    return found
 
 
 def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) -> Counts:
     bad, busy = found
     total = busy * RATIO_UNIT if isinstance(rule, RatioTimeslices) else slices if busy else 0
     return replace(counts, bad=bad, total=total, events=(counts.bad, counts.total))
+
+
+def _around(
+    rule: Rule, counts: Counts, book: _Book, first: int, until: int, size: int, taken: Sequence[Slots]
+) -> Counts:
+    """The window from slice `first` on, `size` slices in all, without those that are taken out."""
+    if not taken:
+        return _counted(rule, counts, book.between(first, until), size)
+    (bad, busy), gone = book.between(first, until), _summed(book, overlap(taken, first, until))
+    return _counted(rule, counts, (bad - gone[0], busy - gone[1]), counting(taken, first, until, size))
+
+
+def _summed(book: _Book, slots: Iterable[Slots]) -> tuple[int, int]:
+    found = [book.between(it.first, it.until) for it in slots]
+    return sum(bad for bad, _ in found), sum(busy for _, busy in found)
 
 
 def valid_ms(before: Revision | None, now: Revision | None) -> int | None:

@@ -151,8 +151,8 @@ def _counts(its: Known, bad: int, total: int, since_ms: int, until_ms: int, unsc
         until_ms - begin,
         sum(since_ms < at <= until_ms for at in starts) if starts else 0,
         first,
-        None,
-        *unscraped,
+        unscraped_ms=unscraped[0],
+        unscraped_events=unscraped[1],
     )
 
 

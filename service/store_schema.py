@@ -51,9 +51,15 @@ TABLES: Final = (
     "after VARCHAR)",
     # which digests were put into the outbox, or left out at the first sight of their setting
     "digests(receiver VARCHAR, every VARCHAR, period VARCHAR, posted_ms BIGINT)",
+    # slices judged in whole days (UTC): what they counted, compressed; see slo_kept
+    "kept_slices(key VARCHAR, day INTEGER, data BLOB)",
+    # since when conditions of alert policies hold, by what names them
+    "held_conditions(key VARCHAR, since_ms BIGINT)",
     "alert_book(at_ms BIGINT, book VARCHAR)",
     "incidents(id VARCHAR, opened_ms BIGINT, resolved_ms BIGINT, incident VARCHAR)",
     "silences(id VARCHAR, starts_ms BIGINT, ends_ms BIGINT, silence VARCHAR)",
+    # what was done about budgets, in order; nothing of it is ever changed or deleted
+    "adjustments(position BIGINT, id VARCHAR, at_ms BIGINT, what VARCHAR, said VARCHAR)",
     "outbox(id VARCHAR, position BIGINT, incident_id VARCHAR, receiver VARCHAR, payload VARCHAR, created_ms BIGINT, "
     "attempts INTEGER, next_ms BIGINT, delivered_ms BIGINT, given_up_ms BIGINT, detail VARCHAR)",
 )

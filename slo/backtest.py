@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slo.backtest_alerts import Alert, alerts_of
-from slo.backtest_rows import Rows, Spans, Together, held, in_period, judged, windows_of
+from slo.backtest_rows import Rows, Shared, Spans, Together, held, in_period, judged, windows_of
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.model import Objective
 from slo.stepped import FIVE_MS, NONE, Bools, History, Ints, Seen, Windows
@@ -78,9 +78,11 @@ def moments_of(histories: Histories, since_ms: int, until_ms: int) -> Ints:
     return found
 
 
-def judged_over(objective: Objective, histories: Histories, moments: Ints, policy: Policy = DEFAULT) -> Rows | None:
+def judged_over(
+    objective: Objective, histories: Histories, moments: Ints, policy: Policy = DEFAULT, shared: Shared | None = None
+) -> Rows | None:
     """All rows at all moments, conditions held as long as they must; None where no moment is in any period."""
-    parts = list(_parts(objective, histories, moments, policy))
+    parts = list(_parts(objective, histories, moments, policy, shared))
     if not parts:
         return None
     found = Rows.joined(parts)
@@ -88,12 +90,14 @@ def judged_over(objective: Objective, histories: Histories, moments: Ints, polic
     return Rows(found.moments, rows, found.own, found.projected, found.projection_known)
 
 
-def _parts(objective: Objective, histories: Histories, moments: Ints, policy: Policy) -> Iterator[Rows]:
+def _parts(
+    objective: Objective, histories: Histories, moments: Ints, policy: Policy, shared: Shared | None
+) -> Iterator[Rows]:
     """Rows of each period of a calendar; all at once for a window that rolls."""
     calendar = objective.calendar
     if calendar is None:
         if len(moments):
-            windows = _windows(objective, histories, moments, policy)
+            windows = _windows(objective, histories, moments, policy, shared)
             yield judged(objective, windows, windows.of(objective.window_ms, own=True), policy)
         return
     every = moments.tolist()
@@ -106,13 +110,13 @@ def _parts(objective: Objective, histories: Histories, moments: Ints, policy: Po
         mine, whole_ms = moments[at:until], bounds.until_ms - bounds.since_ms
         placed = in_period(objective, every[until - 1] - bounds.since_ms, whole_ms)
         inside = [(in_period(it, placed.window_ms, whole_ms), of) for it, of in histories]
-        windows = _windows(placed, inside, mine, policy)
+        windows = _windows(placed, inside, mine, policy, shared)
         yield judged(placed, windows, windows.since(np.full(len(mine), bounds.since_ms), whole_ms), policy)
         at = until
 
 
-def _windows(objective: Objective, histories: Histories, moments: Ints, policy: Policy) -> Spans:
-    found = [windows_of(it, history, moments, policy) for it, history in histories]
+def _windows(objective: Objective, histories: Histories, moments: Ints, policy: Policy, shared: Shared | None) -> Spans:
+    found = [windows_of(it, history, moments, policy, shared) for it, history in histories]
     if not objective.members:
         return found[0]
     return Together(objective, [(it, windows) for (it, _), windows in zip(histories, found, strict=True)])
@@ -126,11 +130,15 @@ def backtest(
     hold_ms: int = 60_000,
     policy: Policy = DEFAULT,
     no_page: bool = False,
+    shared: Shared | None = None,
 ) -> Backtest:
-    """What would have been in `(since, until]`; histories begin earlier, so that windows are whole from then on."""
+    """What would have been in `(since, until]`; histories begin earlier, so that windows are whole from then on.
+
+    `shared` keeps windows for other backtests of the same histories, which must outlive it.
+    """
     waits = any(it.after_ms for it in rows_of(objective, policy))
     begin_ms = min([since_ms, *(it.since_ms for _, it in histories)]) if waits else since_ms
-    found = judged_over(objective, histories, moments_of(histories, begin_ms, until_ms), policy)
+    found = judged_over(objective, histories, moments_of(histories, begin_ms, until_ms), policy, shared)
     if found is None or found.moments[-1] <= since_ms:
         return Backtest(objective, since_ms, until_ms, 0, 0, None, None, None, None, None, (), (), None)
     found = _cut(found, since_ms)
@@ -201,8 +209,9 @@ def _worst(own: Seen, among: Bools | None = None) -> int | None:
 
 
 def _line(objective: Objective, found: Rows) -> Iterator[Point]:
-    """The budget that was left, at moments evenly apart."""
-    times = np.linspace(found.moments[0], found.moments[-1], min(len(found.moments), LINE_POINTS))
+    """The budget that was left, at moments evenly apart, from the first with traffic on."""
+    moments = found.moments[int(found.own.busy.argmax()) :]
+    times = np.linspace(moments[0], moments[-1], min(len(moments), LINE_POINTS))
     for at in np.unique(np.searchsorted(found.moments, times.round().astype(np.int64))).tolist():
         yield Point(int(found.moments[at]), _left(objective, found.own, at))
 

@@ -224,10 +224,22 @@ def held(moments: Ints, it: Fired) -> Fired:
     return it._replace(fired=it.fired & long)
 
 
-def windows_of(objective: Objective, history: History, moments: Ints, policy: Policy) -> Windows:
+Shared = dict[tuple[object, ...], Windows]
+"""Windows that are the same whatever the target: of one history, method and period, at the same moments."""
+
+
+def windows_of(
+    objective: Objective, history: History, moments: Ints, policy: Policy, shared: Shared | None = None
+) -> Windows:
     """The windows of an objective whose window rolls, or is the one of a calendar's present period."""
     longest = max(objective.window_ms, *(it.long_ms for it in rows_of(objective, policy)))
-    return Windows(objective, history, moments, longest)
+    if shared is None or not len(moments):
+        return Windows(objective, history, moments, longest)
+    alike = (objective.indicator, objective.query, objective.slices, objective.period_ms, longest)
+    key = (id(history), len(moments), int(moments[0]), int(moments[-1]), *alike)
+    if key not in shared:
+        shared[key] = Windows(objective, history, moments, longest)
+    return shared[key]
 
 
 def in_period(objective: Objective, window_ms: int, whole_ms: int | None) -> Objective:

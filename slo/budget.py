@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from slo.model import Counts
+from slo.model import Counts, Objective
 
 _NONE = Fraction(0)
 
@@ -12,6 +12,16 @@ _NONE = Fraction(0)
 def sli(counts: Counts) -> Fraction | None:
     """Good over total events of the window, None without traffic; ratios of parts are never averaged."""
     return None if counts.total <= 0 else 1 - Fraction(counts.bad, counts.total)
+
+
+def sli_of(objective: Objective, counts: Counts) -> Fraction | None:
+    """The good share of an objective's counts; None where nothing counts, and where there is none by definition.
+
+    An allowance has none, nor has a composite of Occurrences; that of slices has the share that its slices missed.
+    """
+    if objective.members:
+        return None if counts.missed is None else 1 - counts.missed
+    return None if objective.allowance else sli(counts)
 
 
 def burn(counts: Counts, budget: Fraction) -> Fraction | None:

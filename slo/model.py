@@ -89,6 +89,20 @@ Indicator = EventRatio | MinuteSlices | Allowance
 
 
 @dataclass(frozen=True)
+class Telling:
+    """Whom the policy of a condition tells, and of what."""
+
+    receivers: tuple[str, ...] = ()
+    """Names of receivers; empty: all of the road."""
+    breaching: bool = True
+    """Told while the condition holds."""
+    no_data: bool = False
+    """Told while there is no burn rate to compare."""
+    resolved: bool = True
+    """Told that it is over; who was paged is told in any case."""
+
+
+@dataclass(frozen=True)
 class BurnRow:
     """One pair of windows: fires where both burn faster than `factor`."""
 
@@ -104,6 +118,7 @@ class BurnRow:
     """The comparison of an alert policy's condition, which has one window; None for a row of a table."""
     after_ms: int = 0
     """How long the condition must hold before it fires."""
+    telling: Telling = Telling()
 
 
 @dataclass(frozen=True)
@@ -168,6 +183,10 @@ class Counts:
     """First sight of any series of this indicator, ever; None where there was none."""
     events: tuple[int, int] | None = None
     """Bad and all events, where `bad` and `total` are of slices of time."""
+    missed: Fraction | None = None
+    """The bad share of a composite's slices, whose `bad` and `total` are those of its budget."""
+    taken_ms: int = 0
+    """Time of the window that adjustments took out; nothing else here is of it."""
     unscraped_ms: int = 0
     """Container-time between the last good scrape of a run and its end: what was counted in it nobody knows."""
     unscraped_events: int = 0
@@ -195,6 +214,8 @@ QUERY_UNIT = 10**9
 
 def unit(objective: Objective) -> int | None:
     """The parts in which an objective's slices or queries are counted; None where its counts are whole events."""
+    if objective.members:
+        return None
     if objective.slices is not None:
         return 1 if isinstance(objective.slices, Timeslices) else RATIO_UNIT
     return None if objective.query is None else QUERY_UNIT
@@ -217,6 +238,22 @@ class RowResult:
     """False where either window's coverage is below the floor: then `fired` means nothing and alerts freeze."""
     guarded: bool
     """True where it fires but has fewer bad events than a page needs: a page becomes a ticket."""
+
+
+@dataclass(frozen=True)
+class TakenOut:
+    """What one adjustment took out of the objective's own window."""
+
+    id: str
+    kind: Literal["maintenance", "incident"]
+    reason: str
+    by: str
+    ms: int
+    """Time that would have counted."""
+    bad: int
+    total: int
+    now: bool
+    """Whether the present is taken out."""
 
 
 @dataclass(frozen=True)
@@ -243,8 +280,12 @@ class Judgement:
     """First sample of this objective: history begins here."""
     projected_gone: bool
     """The projection page's condition holds."""
+    no_data: tuple[tuple[str, str], ...] = ()
+    """(condition, why) of those whose policy asks to be told that there is no burn rate, for as long as they must."""
     in_part: bool = False
     """Too little of the objective's own window was observed: SLI and budget are of what was measured."""
+    taken_out: tuple[TakenOut, ...] = ()
+    """What adjustments took out of the window; none of it is in `counts`."""
 
     @property
     def baseline(self) -> bool:

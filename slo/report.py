@@ -12,8 +12,11 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from slo.budget import sli_of
+from slo.composite import composite_ratio
 from slo.history import Change
 from slo.model import Counts, Objective
+from slo.slices import RatioTimeslices
 
 MOST_WORST: Final = 10
 MINUTE_MS: Final = 60_000
@@ -93,10 +96,16 @@ class Budget:
 
     def tally(self, counts: Sequence[Counts]) -> Tally:
         """One stretch of time, from the counts of each part."""
-        own = counts[0] if not self._objective.members else _least(counts)
-        plain = own.total > 0 and not self._objective.allowance
-        sli = 1 - Fraction(own.bad, own.total) if plain else None
+        whole = not self._objective.members or self._objective in [it.objective for it in self._parts]
+        own = counts[0] if whole else _least(counts)
+        sli = sli_of(self._objective, own) if whole else self._ratios(counts)
         return Tally(own, sli, self._spent(counts))
+
+    def _ratios(self, counts: Sequence[Counts]) -> Fraction | None:
+        """Of a composite of RatioTimeslices what the misses of members with traffic leave."""
+        rows = [(1 - Fraction(it.bad, it.total), part.weight) for part, it in zip(self._parts, counts, strict=True)
+                if it.total > 0]  # fmt: skip
+        return composite_ratio(rows) if rows and isinstance(self._objective.slices, RatioTimeslices) else None
 
     def _spent(self, counts: Sequence[Counts]) -> Fraction | None:
         if not self._parts:
@@ -112,6 +121,7 @@ def _least(counts: Sequence[Counts]) -> Counts:
     return Counts(
         least.since_ms, least.until_ms, 0, 0, least.observed_ms, least.expected_ms,
         first_ms=None if any(it.first_ms is None for it in counts) else max(it.first_ms or 0 for it in counts),
+        taken_ms=max(it.taken_ms for it in counts),
     )  # fmt: skip
 
 
@@ -126,7 +136,16 @@ def merged(steps: Sequence[Counts]) -> Counts:
         sum(it.expected_ms for it in steps),
         sum(it.unknown_starts for it in steps),
         next((it.first_ms for it in steps if it.first_ms is not None), None),
+        missed=_missed(steps),
+        taken_ms=sum(it.taken_ms for it in steps),
     )
+
+
+def _missed(steps: Sequence[Counts]) -> Fraction | None:
+    """Of slices of a composite: the bad ones of all."""
+    rows = [(it.missed, it.total) for it in steps if it.missed is not None]
+    total = sum(slices for _, slices in rows)
+    return sum((missed * slices for missed, slices in rows), Fraction(0)) / total if total else None
 
 
 def edges_of(happened: Sequence[Happened], since_ms: int, until_ms: int) -> list[int]:
@@ -156,8 +175,11 @@ def during(
 
 
 def worst(budget: Budget, fine: Sequence[Counts], most: int = MOST_WORST) -> tuple[Tally, ...]:
-    """The stretches with the most bad events for their length; of equal ones the latest."""
-    bad = [it for it in fine if it.bad > 0]
+    """The stretches with the most bad events for their length; of equal ones the latest.
+
+    One of which less than half was observed is left out: what is counted first after a gap came in all of its time.
+    """
+    bad = [it for it in fine if it.bad > 0 and 2 * it.observed_ms >= it.until_ms - it.since_ms]
     bad.sort(key=lambda it: (-Fraction(it.bad, it.until_ms - it.since_ms), -it.until_ms))
     return tuple(budget.tally([it]) for it in bad[:most])
 

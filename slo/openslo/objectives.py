@@ -71,7 +71,6 @@ def _composite(group: Sequence[Plan]) -> Objective:
         title=f"Composite {first.slo}",
         note=f"asked for by {_where(first)}",
         unmeasurable=next((why for it in group if (why := why_not(it)) is not None), None),
-        slices=None,
         query=None,
         members=members,
         part_of=None,

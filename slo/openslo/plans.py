@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
-from slo.model import Allowance, BurnRow, EventRatio
+from slo.model import Allowance, BurnRow, EventRatio, Telling
 from slo.openslo.faults import At, Finding, Promql, Report
 from slo.openslo.measures import Foreign, Measure, Own, measure
-from slo.openslo.model import AlertCondition, AlertPolicy, ConditionSpec, ObjectiveSpec, Slo, TimeWindow
+from slo.openslo.model import (
+    AlertCondition,
+    AlertNotificationTarget,
+    AlertPolicy,
+    ConditionSpec,
+    ObjectiveSpec,
+    Ref,
+    Slo,
+    TimeWindow,
+)
 from slo.openslo.values import Duration
 from slo.periods import CalendarPeriods, Period, Rolling, Unit
 from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint, projection_lint
@@ -59,20 +68,25 @@ class Planned(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def plan(slos: tuple[Slo, ...], strict: bool = False, promql: Promql | None = None) -> Planned:
+def plan(
+    slos: tuple[Slo, ...],
+    strict: bool = False,
+    promql: Promql | None = None,
+    receivers: Collection[str] | None = None,
+) -> Planned:
     """The plans of SLOs whose references are resolved; one that can't be computed is a fault, and gives none.
 
-    With `promql` queries are looked into.
+    With `promql` queries are looked into, with names of `receivers` whom policies tell.
     """
     plans: list[Plan] = []
     findings: list[Finding] = []
     for slo in slos:
         report = Report(slo.at.file, strict, promql=promql)
-        found = _plans(slo, report)
+        found = _plans(slo, report, receivers)
         _senseless(found, report)
         if not report.errors:
             plans += found
-            _unjudged(slo, found, report)
+            _unjudged(slo, found, report, receivers)
             for it in found:
                 _lint(it, report)
         findings += report.findings
@@ -115,7 +129,7 @@ def _senseless(plans: Sequence[Plan], report: Report) -> None:
             report.error(where, what, "write one length for all: a slice is bad where it is bad for any member")
 
 
-def _plans(slo: Slo, report: Report) -> list[Plan]:
+def _plans(slo: Slo, report: Report, receivers: Collection[str] | None) -> list[Plan]:
     period, window_ms = _period(slo.window)
     composite = slo.indicator is None
     found = []
@@ -136,7 +150,7 @@ def _plans(slo: Slo, report: Report) -> list[Plan]:
                 window_ms,
                 1 - objective.target,
                 objective.target_text,
-                _conditions(slo),
+                _conditions(slo, receivers),
                 (objective.weight or Fraction(1)) if composite else None,
                 objective.at,
             )
@@ -144,23 +158,47 @@ def _plans(slo: Slo, report: Report) -> list[Plan]:
     return found
 
 
-def _conditions(slo: Slo) -> tuple[BurnRow, ...]:
-    """The conditions of its policies, as rows with one window."""
-    named = [
-        (it.meta.name or policy.meta.name, it.spec)
-        for policy in slo.policies
-        if isinstance(policy, AlertPolicy)
-        for it in policy.conditions
-        if isinstance(it, AlertCondition)
-    ]
-    return tuple(_condition(name, spec) for name, spec in named)
+def _conditions(slo: Slo, receivers: Collection[str] | None) -> tuple[BurnRow, ...]:
+    """The conditions of its policies, as rows with one window; of one condition in several policies all are told."""
+    found: dict[str, BurnRow] = {}
+    for policy in slo.policies:
+        for it in policy.conditions if isinstance(policy, AlertPolicy) else ():
+            if isinstance(policy, AlertPolicy) and isinstance(it, AlertCondition):
+                row = _condition(it.meta.name or policy.meta.name, it.spec, _telling(policy, receivers))
+                same = found.get(row.name)
+                if same is not None and replace(same, telling=row.telling) != row:
+                    row = replace(row, name=f"{policy.meta.name}/{row.name}")
+                elif same is not None:
+                    row = replace(row, telling=_both(same.telling, row.telling))
+                found[row.name] = row
+    return tuple(found.values())
 
 
-def _condition(name: str, spec: ConditionSpec) -> BurnRow:
+def _telling(policy: AlertPolicy, receivers: Collection[str] | None) -> Telling:
+    """Whom a policy tells of what; without alertWhenBreaching and alertWhenResolved of both."""
+    return Telling(
+        tuple(dict.fromkeys(_receiver(it, receivers) for it in policy.targets)),
+        policy.when_breaching is not False,
+        bool(policy.when_no_data),
+        policy.when_resolved is not False,
+    )
+
+
+def _both(one: Telling, other: Telling) -> Telling:
+    receivers = tuple(dict.fromkeys((*one.receivers, *other.receivers))) if one.receivers and other.receivers else ()
+    return Telling(
+        receivers,
+        one.breaching or other.breaching,
+        one.no_data or other.no_data,
+        one.resolved or other.resolved,
+    )
+
+
+def _condition(name: str, spec: ConditionSpec, telling: Telling) -> BurnRow:
     long_ms = min(spec.lookback.ms, LONGEST_MS)
     road: Literal["page", "ticket"] = "page" if spec.severity.lower() in PAGING else "ticket"
     after_ms = min(spec.after.ms, LONGEST_MS)
-    return BurnRow(name, long_ms, long_ms, Fraction(0), spec.threshold, road, spec.op, after_ms)
+    return BurnRow(name, long_ms, long_ms, Fraction(0), spec.threshold, road, spec.op, after_ms, telling)
 
 
 def _names(slo: Slo) -> list[str]:
@@ -191,20 +229,39 @@ def _method(slo: Slo, objective: ObjectiveSpec) -> Method:
             return RatioTimeslices(slice_ms)
 
 
-def _unjudged(slo: Slo, plans: Sequence[Plan], report: Report) -> None:
+def _unjudged(slo: Slo, plans: Sequence[Plan], report: Report, receivers: Collection[str] | None) -> None:
     """What of an SLO is read, and not done."""
     for it in plans:
         why = why_not(it)
         if why is not None and not isinstance(it.measure, Foreign):  # of a foreign source it was told already
             report.warn(it.at, why.rstrip("."), "until it is, the objective is shown as unmeasured")
-    where = slo.at._replace(path=f"{slo.at.path}.spec.alertPolicies".lstrip("."))
-    known = [it for it in slo.policies if isinstance(it, AlertPolicy)]
-    if any(it.when_no_data or it.when_resolved is False or it.when_breaching is False for it in known):
-        what = "of alertWhenNoData, alertWhenResolved and alertWhenBreaching only the usual is done"
-        report.note(where, what, "breaching tells, its end is told, and where nothing is known alerts stay as they are")
-    if known:
-        what = "targets are checked, and not used yet"
-        report.note(where, what, "receivers of midwatch.yaml are told, by the road of the condition's severity")
+    for policy in slo.policies:
+        if isinstance(policy, AlertPolicy):
+            _untold(policy, receivers, report)
+
+
+def _untold(policy: AlertPolicy, receivers: Collection[str] | None, report: Report) -> None:
+    """What of a policy is done otherwise than it asks for."""
+    for it in policy.targets:
+        if not isinstance(it, AlertNotificationTarget) or receivers is None or _receiver(it, receivers) in receivers:
+            continue
+        what = f"no receiver of midwatch.yaml is called {it.meta.name or it.target}"
+        report.warn(it.at, what, "add one of that name under service.receivers; until then all of the road are told")
+    road = [it for it in policy.conditions if isinstance(it, AlertCondition) and it.spec.severity.lower() in PAGING]
+    if policy.when_resolved is False and road:
+        where = policy.at._replace(path=f"{policy.at.path}.spec.alertWhenResolved".lstrip("."))
+        report.note(where, "is false, and its condition pages", "who was paged is told the end in any case")
+    if policy.when_breaching is False and not policy.when_no_data:
+        where = policy.at._replace(path=f"{policy.at.path}.spec.alertWhenBreaching".lstrip("."))
+        report.warn(where, "is false, and so is alertWhenNoData", "set one of them, or the policy tells of nothing")
+
+
+def _receiver(target: AlertNotificationTarget | Ref, receivers: Collection[str] | None) -> str:
+    """The receiver that a target names: by its own name, or by what it says its target is."""
+    if isinstance(target, Ref):
+        return target.name
+    named = target.meta.name or target.target
+    return target.target if receivers and named not in receivers and target.target in receivers else named
 
 
 def _lint(it: Plan, report: Report) -> None:

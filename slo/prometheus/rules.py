@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.judge import windows
-from slo.model import Allowance, BurnRow, Labels, Objective
+from slo.model import Allowance, BurnRow, Labels, MinuteSlices, Objective
 from slo.prometheus import model
 from slo.prometheus.model import Group, LeftOut, Rule, identity
 from slo.prometheus.sources import Source, source
@@ -34,10 +34,21 @@ def left_out(objective: Objective) -> list[LeftOut]:
     named = objective.slo, objective.service
     if objective.unmeasurable is not None:
         return [LeftOut(*named, "everything", objective.unmeasurable)]
+    if (why := _by_slices(objective)) is not None:
+        return [LeftOut(*named, "everything", why)]
     if objective.calendar is not None:
         what = "budget, its end and the page for a budget that is projected to be gone"
         return [LeftOut(*named, what, "PromQL has no calendar; the burn rows of its nominal period are there")]
     return []
+
+
+def _by_slices(objective: Objective) -> str | None:
+    """Why slices can't be told in rules; None where they can, or where there are none."""
+    if objective.members and isinstance(objective.slices, Timeslices):
+        return "a slice that is bad for several members is bad once, which a sum of their burns does not tell"
+    if objective.slices is not None and isinstance(objective.indicator, Allowance | MinuteSlices):
+        return "slices of an allowance and of minutes are not told in rules: without slices they are"
+    return None
 
 
 def spans(objective: Objective, policy: Policy = DEFAULT) -> tuple[int, ...]:

@@ -61,6 +61,30 @@ def test_a_finding_that_moves_to_the_other_road_leaves_the_first() -> None:
     assert {(it.incident.road, it.kind) for it in rounds[1]} == {("ticket", "resolved"), ("page", "opened")}
 
 
+def _sent(rounds: list[list[Change]]) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    return [(it.incident.status, it.to, it.but) for changes in rounds for it in changes if it.notify]
+
+
+def test_who_is_to_know_of_what_joins_is_told_once_and_all_of_them_of_the_end() -> None:
+    team = replace(finding(alert="slo-burn"), receivers=("team",))
+    gone = [finding(False), replace(finding(False, "slo-burn"), receivers=("team",))]
+    rounds = _run([finding()], [finding(), team], [finding(), team], gone)
+    assert _sent(rounds) == [
+        ("open", ("*",), ()),
+        ("open", ("team",), ("*",)),
+        ("resolved", ("*", "team"), ()),
+    ]
+    assert [it.reason for it in rounds[1]] == ["new alerts added"]
+
+
+@pytest.mark.parametrize(("road", "told"), [("page", True), ("ticket", False)])
+def test_a_rule_may_keep_the_end_of_a_ticket_to_itself_and_never_that_of_a_page(road: Road, told: bool) -> None:
+    fires, gone = (replace(finding(it, road=road), end_told=False) for it in (True, False))
+    assert [it.notify for it in _run([fires], [gone])[1]] == [told]
+    both = [finding(False, alert="other", road=road), gone]
+    assert _run([fires, finding(alert="other", road=road)], both)[1][0].notify
+
+
 def test_what_is_unknown_or_missing_freezes() -> None:
     book, _ = step(AlertBook(), [finding()], [], NOW)
     for told in ([finding(None)], []):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.model import AlertBook, AlertState, Incident, Subject
+from alerts.model import EVERYBODY, AlertBook, AlertState, Change, Incident, Subject
 from service import desk
 from service.desk import MOST_FRESH, REFRESH_MS, KeptBook
 from service.ports import ask
@@ -84,3 +84,19 @@ def test_what_is_undone_and_what_another_one_stored_is_read_anew(store: Store) -
     gone = replace(other, incidents=())
     put(store, kept, gone, T0 + 6)
     assert ask(store.database, KeptBook().read) == gone
+
+
+def test_a_message_goes_to_those_it_names_and_to_none_twice() -> None:
+    receivers = [desk.Receiver(name, "http://x", roads) for name, roads in
+                 (("pager", ("page",)), ("team", ("ticket",)), ("log", ("page", "ticket")))]  # fmt: skip
+    (incident,) = book(1, "a").incidents
+
+    def told(to: tuple[str, ...], but: tuple[str, ...] = ()) -> list[str]:
+        change = Change("joined", incident, "new alerts added", True, to, but)
+        return [it.name for it in desk.recipients(change, receivers)]
+
+    assert told((EVERYBODY,)) == ["pager", "log"]
+    assert told(("team",)) == ["team"]
+    assert told(("team", "log"), (EVERYBODY,)) == ["team"]
+    assert told((EVERYBODY,), ("log",)) == ["pager"]
+    assert told(("nobody-any-more",)) == ["pager", "log"]

@@ -8,10 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.promql.model import Answer, Matrix
+from service.remote_api import RemoteApi
+from service.remote_send import poster
+from service.remote_store import Remote, RemoteStore
 from service.slo_backtest import BacktestFault, Question, objectives_in, with_target
 from service.slo_backtest import tried as tried_over
 from service.slo_histories import Histories
@@ -20,7 +26,7 @@ from service.store import Store
 from service.store_append import Bounds
 from slo.burn import Policy
 from slo.compare import Tried
-from slo.model import Allowance, EventRatio, Matcher, Objective, Selector
+from slo.model import Allowance, EventRatio, Matcher, Objective, QueryIndicator, Selector
 from slo.rows import WORKBOOK
 from slo.slices import Timeslices
 from slo.stepped import History, Windows
@@ -194,3 +200,28 @@ def test_files_are_read_and_targets_replaced() -> None:
     assert with_target(allowance, Fraction(1, 2), "50 %") == allowance
     _, faults = objectives_in([("a.yaml", with_line("0.999", "7"))])
     assert [it.at.line for it in faults if it.level == "error"] == [28]
+
+
+class Steady:
+    """An engine whose every answer is 3 for errors and 100 for all."""
+
+    def range(self, text: str, from_ms: int, to_ms: int, step_ms: int, *, max_seconds: float | None = None) -> Answer:
+        ts = np.arange(from_ms, to_ms + 1, step_ms)
+        values = np.full(len(ts), 3.0 if text == "errors" else 100.0)
+        return Answer(Matrix([{}], np.array([0, len(ts)]), ts, values), (), (), len(ts))
+
+
+def test_of_a_remote_store_queries_are_tried_and_counters_say_why_not(tmp_path: Path) -> None:
+    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(503))) as client:
+        remote = Remote(RemoteApi(client, "http://elsewhere"), poster(client, "http://elsewhere/api/v1/write"))
+        there = RemoteStore(tmp_path / "x.duckdb", Clock(T0), remote)
+        try:
+            query = replace(objective(EventRatio(())), query=QueryIndicator("bad", "errors", "all"), slo="y")
+            question = Question([objective(), query], [], T0 - HOUR, T0)
+            counted, asked = tried_over(Histories(there, Steady()), question)
+        finally:
+            there.close()
+    assert counted.why_not is not None
+    assert "service.store: duckdb" in counted.why_not
+    assert asked.asked is not None
+    assert (asked.asked.sli, asked.asked.budget_left) == (Fraction(97, 100), -2)

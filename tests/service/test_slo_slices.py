@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.slo_slices import Rule, SlicedCounts, revisions_of
@@ -17,8 +17,9 @@ from slo.judge import judge, windows
 from slo.model import Allowance, Counts, EventRatio, Indicator, Matcher, MinuteSlices, Objective, Selector
 from slo.slices import RatioTimeslices, Timeslices
 from tests.service.naive import Naive
+from tests.service.naive_slices import sliced as sliced_naively
 from tests.service.stores import T0, Clock, Point, batch, select, series
-from tests.service.test_store_counts import Step, moments, steps
+from tests.service.stories import WITHOUT_SHRINKING, Story, heard, stories
 
 BAD = EventRatio((select("requests_total"),), bad=(Selector("requests_total", (Matcher("code", "=~", "5.."),)),))
 GOOD = EventRatio((select("seconds_total"),), good=(select("good_seconds_total"),), scale=1000)
@@ -43,57 +44,24 @@ def objective(rule: Rule, indicator: Indicator = BAD, window_ms: int = 4 * 3_600
     return Objective("x", "s", (), indicator, Fraction(1, 100), "99 %", window_ms, "X", slices=rule)
 
 
-def second(naive: Naive, of: Objective, window_ms: int, until_ms: int) -> tuple[int, int]:
-    """(bad, total) slice by slice, the naive way."""
-    rule = of.slices
-    assert rule is not None
-    count = max(1, window_ms // rule.slice_ms)
-    end = until_ms - until_ms % rule.slice_ms
-    spent, busy = Fraction(0), 0
-    for at in range(end - (count - 1) * rule.slice_ms, end + 1, rule.slice_ms):
-        found = naive.counts(of.indicator, at - rule.slice_ms, at)
-        if found.observed_ms == 0 or 10 * found.observed_ms < 9 * found.expected_ms or found.total <= 0:
-            continue
-        busy += 1
-        ratio = Fraction(min(found.bad, found.total), found.total)
-        if isinstance(of.indicator, Allowance):
-            ratio = Fraction(found.bad * of.indicator.per_ms, found.total)
-        if isinstance(rule, Timeslices):
-            spent += 1 - ratio < rule.target
-        else:
-            spent += round(ratio * 10**12)
-    if isinstance(rule, Timeslices):
-        return int(spent), count if busy else 0
-    return int(spent), busy * 10**12
-
-
 def ask(store: Store, sliced: SlicedCounts, of: Objective, until_ms: int, spans: Sequence[int]) -> list[Counts]:
     return sliced.of(of, spans, store.counts(of.indicator, spans, until_ms), until_ms)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(steps, st.lists(moments, min_size=1, max_size=4), st.sampled_from(KINDS))
-def test_slices_are_those_of_a_second_implementation(
-    told: list[Step], asked: list[int], kind: tuple[Rule, Indicator]
-) -> None:
+@WITHOUT_SHRINKING
+@given(stories(), st.sampled_from(KINDS))
+def test_slices_are_those_of_a_second_implementation(story: Story, kind: tuple[Rule, Indicator]) -> None:
     """Asked again after each step, so that what was kept from before is held against what came since."""
     with TemporaryDirectory() as folder:
-        clock, naive = Clock(T0 + 4 * 3_600_000), Naive()
-        store = Store(Path(folder) / "x.duckdb", clock)
-        sliced = SlicedCounts(store, revisions_of(store))
-        of = objective(*kind)
-        try:
-            for at, step in enumerate(told):
-                if isinstance(step, list):
-                    store.append(batch(step))
-                    naive.append(batch(step))
-                elif step == "keep":
-                    store.keep()
-                until = sorted(asked)[min(at, len(asked) - 1)]
-                for span, found in zip(WINDOWS, ask(store, sliced, of, until, WINDOWS), strict=True):
-                    assert (found.bad, found.total) == second(naive, of, span, until)
-        finally:
-            store.close()
+        naive = Naive()
+        store = Store(Path(folder) / "x.duckdb", clock := Clock(T0 + 4 * 3_600_000))
+        sliced, of = SlicedCounts(store, revisions_of(store)), objective(*kind)
+        for told, until in story.told:
+            store, changed = heard(store, naive, told, clock)
+            sliced = SlicedCounts(store, revisions_of(store)) if changed else sliced
+            for span, found in zip(WINDOWS, ask(store, sliced, of, until, WINDOWS), strict=True):
+                assert (found.bad, found.total) == sliced_naively(naive, {}, of, span, until)
+        store.close()
 
 
 def minutes(store: Store, of: dict[int, tuple[int, int]], begin: int = T0) -> None:

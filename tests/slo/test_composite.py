@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from alerts.rules_slo import of_judgement
 from alerts.thresholds import DEFAULT as LIMITS
 from slo.burn import Policy
-from slo.composite import Member, composite_burn, composite_ratio, composite_slices, judge_composite
+from slo.composite import Member, composite_burn, composite_ratio, judge_composite, paid, payers
 from slo.judge import judge
 from slo.model import Judgement, Objective
-from slo.slices import Slice, Timeslices
+from slo.slices import RatioTimeslices
 from tests.slo.support import DAY, HOUR, MINUTE, NOW, objective, steady
 
 P95 = Fraction(95, 100)
-STRICT = Timeslices(Fraction(1), 60_000)
 
 
 def test_members_burn_at_their_own_rate_times_their_weight() -> None:
@@ -34,11 +34,26 @@ def test_misses_of_ratios_add() -> None:
     assert composite_ratio([(P95, Fraction(1)), (P95, Fraction(1, 2))]) == Fraction(925, 1000)
 
 
-def test_any_members_bad_slice_is_bad_and_silence_is_not_health() -> None:
-    good, bad, idle = Slice(0, 1), Slice(1, 1), Slice(0, 0)
-    first = [good, bad, good, None, None, idle]
-    other = [good, good, bad, bad, good, good]
-    assert composite_slices([(STRICT, first), (STRICT, other)]) == [True, False, False, False, None, True]
+def test_any_members_bad_slice_is_bad_and_bad_once() -> None:
+    bad = [np.array([False, True, False, True]), np.array([False, False, True, True])]
+    assert payers(bad, [Fraction(100), Fraction(100)]).tolist() == [0, 1, 2, 1]
+
+
+def test_a_slice_that_is_bad_for_several_is_paid_for_by_the_dearest() -> None:
+    """At 99 % a slice costs 100, at 99.9 % and half the weight 500: 100 and twice 500, of three bad slices."""
+    prices = [Fraction(100), Fraction(500)]
+    bad = [np.array([True, True, False, False]), np.array([False, True, True, False])]
+    assert payers(bad, prices).tolist() == [1, 2, 2, 0]
+    assert paid(payers(bad, prices), prices) == (1100, 3)
+    assert paid(payers([], []), []) == (0, 0)
+
+
+def test_the_sli_of_ratios_is_what_the_misses_leave() -> None:
+    """OpenSLO: 95 % and 95 % make 90 %, and 92.5 % where the second has a weight of one half."""
+    for weights, sli in ((("1", "1"), "0.9"), (("1", "1/2"), "0.925")):
+        of = replace(of_two(weights), slices=RatioTimeslices(MINUTE))
+        found = judge_composite(of, [member("a", 50_000, "1/10"), member("b", 50_000, "1/10")], NOW)
+        assert found.sli == Fraction(sli)
 
 
 def of_two(weights: tuple[str, str] = ("1", "1/2")) -> Objective:

@@ -84,7 +84,8 @@ def test_the_worst_minutes_are_those_with_the_most_bad_events(minutes: list[tupl
 
 
 def test_five_minutes_are_held_against_single_ones_by_their_length() -> None:
-    five, single = Counts(0, 5 * MINUTE, 9, 50, MINUTE, MINUTE), Counts(5 * MINUTE, 6 * MINUTE, 2, 9, MINUTE, MINUTE)
+    five = Counts(0, 5 * MINUTE, 9, 50, 5 * MINUTE, 5 * MINUTE)
+    single = Counts(5 * MINUTE, 6 * MINUTE, 2, 9, MINUTE, MINUTE)
     found = Budget(OBJECTIVE, [Part(OBJECTIVE)], [merged([five, single])])
     assert [it.counts.bad for it in worst(found, [five, single])] == [2, 9]
 
@@ -97,3 +98,10 @@ def test_a_composite_spends_what_its_members_spend_by_their_weights() -> None:
     found = Budget(composite, parts, wholes).tally(wholes)
     assert found.spent == Fraction(1, 10) + Fraction(1, 2) * Fraction(5, 10)
     assert (found.sli, found.counts.total) == (None, 0)
+
+
+def test_what_comes_in_after_a_gap_is_no_minutes_fault() -> None:
+    gap = Counts(0, MINUTE, 900, 9000, 0, MINUTE)
+    single = Counts(MINUTE, 2 * MINUTE, 2, 9, MINUTE, MINUTE)
+    found = Budget(OBJECTIVE, [Part(OBJECTIVE)], [merged([gap, single])])
+    assert [it.counts.bad for it in worst(found, [gap, single])] == [2]

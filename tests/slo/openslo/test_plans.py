@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from slo.model import BurnRow, EventRatio, Matcher, Selector
+from slo.model import BurnRow, EventRatio, Matcher, Selector, Telling
 from slo.openslo.measures import OWN, Foreign, Own, RatioOf, RawOf, ThresholdOf
 from slo.openslo.plans import Plan, Planned, plan
 from slo.openslo.queries import Query
@@ -212,15 +212,69 @@ POLICY = """\
 def test_conditions_of_policies_are_rows_with_one_window() -> None:
     (found,) = _planned(GOOD + POLICY).plans
     hour = 3_600_000
-    row = BurnRow("burns-twice", hour, hour, Fraction(0), Fraction(2), "page", "gte", 300_000)
+    row = BurnRow("burns-twice", hour, hour, Fraction(0), Fraction(2), "page", "gte", 300_000, Telling(("me",)))
     assert found.conditions == (row,)
     (quiet,) = _planned(GOOD + POLICY.replace("severity: page", "severity: low")).plans
     assert quiet.conditions[0].road == "ticket"
 
 
+def _policies(text: str, *receivers: str) -> Planned:
+    return plan(loaded(text).slos, receivers=receivers)
+
+
+TARGET = """\
+          - kind: AlertNotificationTarget
+            metadata: {name: on-call}
+            spec: {target: pager}
+"""
+LAST = "          - targetRef: me\n"
+
+
+@pytest.mark.parametrize(("receivers", "told"), [(("on-call", "pager"), "on-call"), (("pager",), "pager")])
+def test_a_target_is_the_receiver_of_its_name_or_of_what_it_says(receivers: tuple[str, ...], told: str) -> None:
+    found = _policies(GOOD + POLICY.replace(LAST, TARGET), *receivers)
+    assert found.plans[0].conditions[0].telling.receivers == (told,)
+    assert found.findings == ()
+
+
+def test_a_target_that_is_no_receiver_is_warned_of() -> None:
+    (warning,) = _policies(GOOD + POLICY.replace(LAST, TARGET), "other").findings
+    assert (warning.level, warning.what) == ("warning", "no receiver of midwatch.yaml is called on-call")
+
+
+@pytest.mark.parametrize(
+    ("flags", "telling"),
+    [
+        ("alertWhenBreaching: true", Telling(("me",))),
+        ("alertWhenNoData: true", Telling(("me",), no_data=True)),
+        ("alertWhenBreaching: false, alertWhenNoData: true", Telling(("me",), breaching=False, no_data=True)),
+        ("alertWhenResolved: false", Telling(("me",), resolved=False)),
+    ],
+)
+def test_flags_say_of_what_is_told(flags: str, telling: Telling) -> None:
+    more = "".join(f"        {it.strip()}\n" for it in flags.split(","))
+    (found,) = _policies(GOOD + POLICY.replace("        alertWhenBreaching: true\n", more), "me").plans
+    assert found.conditions[0].telling == telling
+
+
+def test_what_a_policy_asks_for_in_vain_is_told() -> None:
+    text = GOOD + POLICY.replace("alertWhenBreaching: true", "alertWhenResolved: false")
+    assert [(it.level, it.at.path[-17:]) for it in _policies(text, "me").findings] == [("note", "alertWhenResolved")]
+    text = GOOD + POLICY.replace("alertWhenBreaching: true", "alertWhenBreaching: false")
+    assert [(it.level, it.at.path[-18:]) for it in _policies(text).findings] == [("warning", "alertWhenBreaching")]
+
+
+def test_of_one_condition_in_two_policies_all_are_told() -> None:
+    other = POLICY.replace("  alertPolicies:\n", "").replace("name: loud", "name: other").replace(": me", ": you")
+    for text, names in (
+        (other, {"burns-twice": ("me", "you")}),
+        (other.replace("threshold: 2", "threshold: 3"), {"burns-twice": ("me",), "other/burns-twice": ("you",)}),
+    ):
+        (found,) = _policies(GOOD + POLICY + text).plans
+        assert {it.name: it.telling.receivers for it in found.conditions} == names
+
+
 def test_what_is_read_and_not_done_is_told() -> None:
-    (note,) = _planned(GOOD + POLICY).findings
-    assert (note.level, note.at.path) == ("note", "spec.alertPolicies")
     (warning,) = _planned(with_line("30d", "2Y")).findings[:1]
     assert (warning.level, warning.at.path) == ("warning", "spec.objectives[0]")
     assert "Windows from 1 h to 366 d are judged" in warning.what

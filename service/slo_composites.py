@@ -1,0 +1,99 @@
+"""Composites: judged from their members' judgements, and of Timeslices from their members' slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slo.burn import DEFAULT, Policy
+from slo.composite import Paid, costs, judge_composite, paid, payers, spread, union_counts
+from slo.judge import judge, windows
+from slo.model import Counts, Judgement, Objective
+from slo.slices import Timeslices
+
+Marks = Callable[[Objective, int, int], NDArray[np.bool_]]
+"""Which slices `first` to `until` (not among them) are bad for an objective, as they were judged last."""
+
+
+class Composites:
+    """Judges composites after their members; to be used by one thread at a time."""
+
+    def __init__(self, marks: Marks, policy: Policy = DEFAULT) -> None:
+        self._marks, self._policy = marks, policy
+        self._members: dict[tuple[str, str], list[Objective]] = {}
+
+    def judged(
+        self,
+        composites: Sequence[Objective],
+        judged: Sequence[Judgement],
+        now_ms: int,
+        paused: Mapping[tuple[str, str], str],
+    ) -> list[Judgement]:
+        """The judgements of composites, from those of their members at the same moment.
+
+        `paused`: why the present is taken out of a member's budget, and so of the composite's, by name and service.
+        """
+        if not composites:
+            self._members = {}
+            return []
+        known = {(it.objective.slo, it.objective.service): it for it in judged}
+        found = [(it, [known.get((name, it.service)) for name, _ in it.members]) for it in composites]
+        whole = [(it, [one for one in members if one is not None]) for it, members in found]
+        self._members = {
+            (it.slo, it.service): [one.objective for one in members]
+            for it, members in whole
+            if len(members) == len(it.members)
+        }
+        whys = [next((paused[name, it.service] for name, _ in it.members if (name, it.service) in paused), None)
+                for it in composites]  # fmt: skip
+        return [self._judged(it, members, now_ms, why) for (it, members), why in zip(whole, whys, strict=True)]
+
+    def members(self, composite: Objective) -> list[Objective]:
+        """Its members, as they were judged last; none where it could not be."""
+        return self._members.get((composite.slo, composite.service), [])
+
+    def steps(
+        self, composite: Objective, edges_ms: Sequence[int], of_members: Mapping[Objective, list[Counts]]
+    ) -> list[Counts]:
+        """Counts of contiguous steps, from those of its members."""
+        members = self.members(composite)
+        if not members:
+            return []
+        rows = [of_members[it] for it in members]
+        if not isinstance(composite.slices, Timeslices):
+            return spread(rows, members, composite)
+        ends = [edge // composite.slices.slice_ms + 1 for edge in edges_ms]
+        prices = costs(members, [weight for _, weight in composite.members])
+        who = self._payers(members, composite, ends[0], ends[-1])
+        return [
+            union_counts(list(row), paid(who[begin - ends[0] : end - ends[0]], prices), prices)
+            for row, (begin, end) in zip(zip(*rows, strict=True), pairwise(ends), strict=True)
+        ]
+
+    def _judged(self, composite: Objective, members: Sequence[Judgement], now_ms: int, paused: str | None) -> Judgement:
+        if composite.unmeasurable is None and len(members) < len(composite.members):
+            composite = replace(composite, unmeasurable="One of its members is no objective of its own.")
+        if composite.unmeasurable is not None:
+            return judge(composite, {}, now_ms, self._policy)
+        together = self._together(composite, members, now_ms)
+        return judge_composite(composite, members, now_ms, self._policy, together, paused)
+
+    def _together(self, composite: Objective, members: Sequence[Judgement], now_ms: int) -> Mapping[int, Paid] | None:
+        """What the slices of each window cost, where slices are judged and each member's are known."""
+        if not isinstance(composite.slices, Timeslices) or not all(it.rows for it in members):
+            return None
+        slice_ms = composite.slices.slice_ms
+        until = now_ms // slice_ms + 1
+        sizes = {ms: max(1, ms // slice_ms) for ms in windows(composite, self._policy)}
+        objectives = [it.objective for it in members]
+        prices = costs(objectives, [weight for _, weight in composite.members])
+        who = self._payers(objectives, composite, until - max(sizes.values()), until)
+        return {ms: paid(who[len(who) - size :], prices) for ms, size in sizes.items()}
+
+    def _payers(self, members: Sequence[Objective], composite: Objective, first: int, until: int) -> NDArray[np.int64]:
+        prices = costs(members, [weight for _, weight in composite.members])
+        return payers([self._marks(it, first, until) for it in members], prices)
