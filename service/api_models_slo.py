@@ -106,6 +106,8 @@ class Judged(Model):
     expected_ms: int = Field(description="Time that should have been, from the first sample on.")
     unknown_starts: int = Field(description="Counters first seen within the window with an unknown start.")
     baseline: bool = Field(description="Any of these: what they counted before is not in.")
+    unscraped_ms: int = Field(description="Container-time from a run's last good scrape to its end: not known.")
+    unscraped_events: int = Field(description="Events that it may hide, at the pace around it.")
     sli: float | None = Field(description="Good over all; null without traffic and for allowances and composites.")
     sli_exact: str | None = Field(description="The same as a fraction.")
     budget_remaining: float | None = Field(description="1 - bad / (total x budget); below 0 where overspent.")

@@ -87,6 +87,8 @@ def judged(it: Judgement) -> Judged:
         expected_ms=it.counts.expected_ms,
         unknown_starts=it.counts.unknown_starts,
         baseline=it.baseline,
+        unscraped_ms=it.counts.unscraped_ms,
+        unscraped_events=it.counts.unscraped_events,
         sli=ratio(it.sli),
         sli_exact=_exact(it.sli),
         budget_remaining=ratio(it.budget_remaining),

@@ -187,6 +187,10 @@ class Counts:
     """The bad share of a composite's slices, whose `bad` and `total` are those of its budget."""
     taken_ms: int = 0
     """Time of the window that adjustments took out; nothing else here is of it."""
+    unscraped_ms: int = 0
+    """Container-time between the last good scrape of a run and its end: what was counted in it nobody knows."""
+    unscraped_events: int = 0
+    """How many events that may have been, at the pace around it."""
 
     @property
     def all_events(self) -> int:
