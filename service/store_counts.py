@@ -45,6 +45,8 @@ def window_counts(
     reading: Reading, windows_ms: Sequence[Sequence[int]], until_ms: int, running: Running
 ) -> list[list[Counts]]:
     """Counts of each window `(until - window, until]` of each indicator, in the order asked."""
+    if not reading.known:
+        return []
     ends = sorted({until_ms - window for windows in windows_ms for window in windows})
     moved = dict(zip(ends, settled(reading.moment.layout, ends), strict=True))
     edges = [*sorted({edge for edge in moved.values() if edge < until_ms}), until_ms]
