@@ -24,6 +24,7 @@ from dashboards.source import DataSource
 from dashboards.text import percent, shown
 from service.digest_times import Due, Schedule, last_due
 from service.report_models import exact, number
+from service.settings import Settings
 from service.store_db import Cursor, Database
 from slo.history import Change
 from slo.report import Report
@@ -86,6 +87,14 @@ class Digests:
         message = payload(it, many(desk), span_of(desk), self._base_url)
         text = body(message).decode("ascii")
         return self._database.write(lambda cursor: _posted(cursor, it, due, text, now_ms))
+
+
+def digests_of(
+    settings: Settings, database: Database, source: DataSource, clock: Callable[[], int], wake: Callable[[], None]
+) -> Digests:
+    """Those of the settings."""
+    asked = [Digest(it.receiver, it.schedule()) for it in settings.digests]
+    return Digests(asked, database, source, settings.base_url, clock, wake)
 
 
 def _asked_before(cursor: Cursor, it: Digest, due: Due) -> bool:
