@@ -25,14 +25,14 @@ from dashboards.slo_rows import (
     try_href,
     where,
 )
-from dashboards.slo_views import BurnLineRow, Link, ObjectiveView
+from dashboards.slo_views import BurnLineRow, Link, ObjectiveView, TakenRow
 from dashboards.text import duration, percent, percent_split, stamp, times
 from dashboards.timeline import Plot, burn_down_plot, strip
 from dashboards.views import Tile
 from slo.burndown import BurnDownPoint, burn_down
 from slo.definition import BUILT_IN, definition
 from slo.ending import present_burn
-from slo.model import Counts, Judgement, Objective, RowResult
+from slo.model import Counts, Judgement, Objective, RowResult, TakenOut
 from slo.report import Report
 from slo.report_spans import Span
 from slo.slices import Timeslices
@@ -40,6 +40,7 @@ from slo.slices import Timeslices
 COLUMNS: Final = 180
 MOST_POINTS: Final = 50_000
 MOST_INCIDENTS: Final = 20
+MOST_TAKEN: Final = 20
 
 
 def chosen(desk: Desk) -> Judgement:
@@ -90,8 +91,14 @@ def objective(desk: Desk) -> ObjectiveView:
         worst_note=_worst_note(told),
         changes=change_rows([it for it in desk.source.changes(0, now_ms, 100, found.service, found.slo)
                              if it.scope == found.scope]),
+        taken=tuple(_taken(it, found) for it in sorted(judgement.taken_out, key=lambda it: -it.ms)[:MOST_TAKEN]),
         backtest=None if promise.source == BUILT_IN else f"midwatch slo backtest {promise.source} --since 30d",
     )  # fmt: skip
+
+
+def _taken(it: TakenOut, objective: Objective) -> TakenRow:
+    counts = f"{counted(it.bad, objective)} bad of {exposure(it.total, objective)}"
+    return TakenRow(it.reason, it.by, duration(it.ms), counts)
 
 
 def _window(objective: Objective) -> str:

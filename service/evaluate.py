@@ -246,9 +246,13 @@ class Evaluator:
             self._promises.keep(promised)
         if due:
             self._history_ms = now_ms
-        for change in changes:
-            key = (change.kind, change.incident.road)
-            self.changes[key] = self.changes.get(key, 0) + 1
-            _LOG.info("%s %s: %s (%s)", change.incident.road, change.kind, change.incident.subject.key, change.reason)
+        self._tell(changes)
         if posted:
             self._wake()
+
+    def _tell(self, changes: Sequence[Change]) -> None:
+        """Count and log what was decided."""
+        for it in changes:
+            key = (it.kind, it.incident.road)
+            self.changes[key] = self.changes.get(key, 0) + 1
+            _LOG.info("%s %s: %s (%s)", it.incident.road, it.kind, it.incident.subject.key, it.reason)
