@@ -48,6 +48,8 @@ class History:
     """Up to then what was counted in five minutes stands at their end."""
     flags: tuple[Ints, Ints] | None = None
     """Of a query's steps which had anything bad, and which had traffic, where steps are what is counted."""
+    judged: Ints | None = None
+    """Slices that were judged when their samples were there: rows of (end, what it spent, whether it had traffic)."""
 
     @property
     def ends_ms(self) -> Ints:
@@ -274,10 +276,16 @@ def sliced(history: History, rule: Timeslices | RatioTimeslices, indicator: Indi
     first = NONE if history.first_ms is None else history.first_ms
     expected = np.maximum(0, ends - np.maximum(begins, first))
     measured = (observed > 0) & (observed * 10 >= expected * 9) & (total > 0)
-    measured &= ~_within_five(begins, history.coarse_ms) & ~_within_five(ends, history.coarse_ms)
+    blind = _within_five(begins, history.coarse_ms) | _within_five(ends, history.coarse_ms)
+    measured &= ~blind
     spent = np.zeros(n, np.int64)
     for at in np.flatnonzero(measured & (bad > 0)).tolist():
         spent[at] = badness(rule, part_of(indicator, int(bad[at]), int(total[at])))
+    if history.judged is not None and n:
+        place = (history.judged[:, 0] - int(ends[0])) // rule.slice_ms
+        inside = (place >= 0) & (place < n)
+        mine = inside & blind[np.where(inside, place, 0)]
+        spent[place[mine]], measured[place[mine]] = history.judged[mine, 1], history.judged[mine, 2] > 0
     return Judged(int(begins[0]) if n else history.since_ms, spent, measured.astype(np.int64))
 
 
