@@ -24,9 +24,10 @@ from service.parts import Parts
 from service.settings_burn import BurnSettings
 from service.slo_backtest import BacktestFault, Question, objectives_in, tried, with_target
 from service.slo_histories import Histories
+from slo.adjust import Adjustment
 from slo.backtest import Backtest, Suggestion
 from slo.backtest_alerts import Alert
-from slo.compare import Difference, Tried
+from slo.compare import Difference, Tried, left_in
 from slo.model import Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles
@@ -54,6 +55,8 @@ class Outcome(NamedTuple):
     findings: tuple[Finding, ...]
     """Warnings and notes on the texts."""
     tried: list[Tried]
+    adjustments: tuple[Adjustment, ...] = ()
+    """Budget adjustments that stand."""
 
 
 def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome:
@@ -79,7 +82,7 @@ def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome
         targets=[target(it) for it in asked.targets_percent],
     )
     try:
-        return Outcome(question, table, findings, tried(histories, question))
+        return Outcome(question, table, findings, tried(histories, question), parts.evaluator.adjustments.standing)
     except BacktestFault as fault:
         raise ApiFault(400, str(fault)) from fault
 
@@ -92,7 +95,7 @@ def told(it: Outcome, table_in_force: str) -> BacktestTold:
         burn_table=it.table,
         burn_table_in_force=table_in_force,
         warnings=[finding(one) for one in it.findings],
-        objectives=[_told(one) for one in it.tried],
+        objectives=[_told(one, it) for one in it.tried],
     )
 
 
@@ -109,8 +112,8 @@ def target(percent: str) -> tuple[Fraction, str]:
     return share, f"{percent} %"
 
 
-def _told(it: Tried) -> TriedObjective:
-    of = it.objective
+def _told(it: Tried, outcome: Outcome) -> TriedObjective:
+    of, question = it.objective, outcome.question
     return TriedObjective(
         slo=of.slo,
         service=of.service,
@@ -120,6 +123,7 @@ def _told(it: Tried) -> TriedObjective:
         window_ms=of.window_ms,
         indicator=indicator_text(of),
         note=of.note,
+        adjustments=left_in(of, outcome.adjustments, question.since_ms, question.until_ms),
         why_not=it.why_not,
         asked=None if it.asked is None else _result(it.asked),
         in_force=None if it.in_force is None else _result(it.in_force),
