@@ -73,7 +73,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         for one in it["what_if"]:
             yield f"  were it {one['target']}: budget left {_percent(one['budget_left'])}, {_alerts(one)}"
         if it["adjustments"]:
-            yield f"  nothing is taken out of what is tried: {counted(it['adjustments'], 'budget adjustment')} would be"
+            yield f"  without what {counted(it['adjustments'], 'budget adjustment')} took out"
         yield from _beside(it)
 
 

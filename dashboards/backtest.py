@@ -28,7 +28,7 @@ from dashboards.views import Option
 from slo.adjust import Adjustment
 from slo.backtest import NICE, Backtest
 from slo.backtest_alerts import Alert
-from slo.compare import Difference, Tried, left_in
+from slo.compare import Difference, Tried, taken_out
 from slo.model import Judgement, Objective
 from slo.openslo.faults import Finding
 from slo.rows import TABLES
@@ -95,10 +95,10 @@ def _tried(it: Tried, adjustments: Sequence[Adjustment]) -> TriedView:
 
 
 def _note(it: Tried, asked: Backtest, adjustments: Sequence[Adjustment]) -> str:
-    left = left_in(it.objective, adjustments, asked.since_ms, asked.until_ms)
+    taken = taken_out(it.objective, adjustments, asked.since_ms, asked.until_ms)
     said = "" if it.in_force is not None else "No objective of this name is in force. "
-    if left:
-        said += f"Nothing is taken out of what is tried: {counted(left, 'budget adjustment')} would be."
+    if taken:
+        said += f"Without what {counted(taken, 'budget adjustment')} took out."
     return said.strip()
 
 

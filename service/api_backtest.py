@@ -24,10 +24,9 @@ from service.parts import Parts
 from service.settings_burn import BurnSettings
 from service.slo_backtest import BacktestFault, Question, objectives_in, tried, with_target
 from service.slo_histories import Histories
-from slo.adjust import Adjustment
 from slo.backtest import Backtest, Suggestion
 from slo.backtest_alerts import Alert
-from slo.compare import Difference, Tried, left_in
+from slo.compare import Difference, Tried, taken_out
 from slo.model import Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles
@@ -55,8 +54,6 @@ class Outcome(NamedTuple):
     findings: tuple[Finding, ...]
     """Warnings and notes on the texts."""
     tried: list[Tried]
-    adjustments: tuple[Adjustment, ...] = ()
-    """Budget adjustments that stand."""
 
 
 def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome:
@@ -80,9 +77,10 @@ def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome
         policy_in_force=settings.burn.policy(),
         hold_ms=settings.thresholds().hold_ms,
         targets=[target(it) for it in asked.targets_percent],
+        adjustments=parts.evaluator.adjustments.standing,
     )
     try:
-        return Outcome(question, table, findings, tried(histories, question), parts.evaluator.adjustments.standing)
+        return Outcome(question, table, findings, tried(histories, question))
     except BacktestFault as fault:
         raise ApiFault(400, str(fault)) from fault
 
@@ -123,7 +121,7 @@ def _told(it: Tried, outcome: Outcome) -> TriedObjective:
         window_ms=of.window_ms,
         indicator=indicator_text(of),
         note=of.note,
-        adjustments=left_in(of, outcome.adjustments, question.since_ms, question.until_ms),
+        adjustments=taken_out(of, outcome.question.adjustments, question.since_ms, question.until_ms),
         why_not=it.why_not,
         asked=None if it.asked is None else _result(it.asked),
         in_force=None if it.in_force is None else _result(it.in_force),

@@ -25,7 +25,7 @@ from service.store_view import Moment
 from slo.burn import DEFAULT
 from slo.model import Allowance, EventRatio, Indicator, MinuteSlices, Objective
 from slo.slices import RatioTimeslices, Timeslices
-from slo.stepped import FIVE_MS, History, Ints, Whole
+from slo.stepped_history import FIVE_MS, History, Ints, Whole
 
 MINUTE_MS: Final = 60_000
 MOST_STEPS: Final = 4_000_000

@@ -23,7 +23,7 @@ from service.slo_slices import marks
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
-from slo.stepped import History
+from slo.stepped_history import History
 from slo.taken import Slots, counting, overlap, reaching, without
 
 MINUTE_MS: Final = 60_000

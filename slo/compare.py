@@ -70,8 +70,8 @@ class Tried:
     why_not: str | None
 
 
-def left_in(objective: Objective, adjustments: Sequence[Adjustment], since_ms: int, until_ms: int) -> int:
-    """How many budget adjustments that stand have a time in what is tried: nothing of it is taken out there."""
+def taken_out(objective: Objective, adjustments: Sequence[Adjustment], since_ms: int, until_ms: int) -> int:
+    """How many budget adjustments that stand take something out of what is tried."""
     begin_ms = since_ms - objective.window_ms
     return sum(
         it.revoked is None and it.covers(objective) and bool(it.within(begin_ms, until_ms)) for it in adjustments

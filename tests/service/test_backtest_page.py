@@ -113,17 +113,17 @@ def test_what_the_form_can_not_mean_is_told(app: FastAPI, form: dict[str, str]) 
     assert "<b>" not in page.partition("</form>")[2].partition('name="target"')[2].partition(">")[0]
 
 
-def test_what_adjustments_would_take_out_is_said(app: FastAPI, parts: Parts) -> None:
+def test_what_adjustments_take_out_is_said(app: FastAPI, parts: Parts) -> None:
     now = parts.clock()
     made = Adjustment("a1", "maintenance", ("api",), (), (), now - 3_600_000, now - 1_800_000, "disks", "me", now)
     parts.store.database.write(lambda cursor: adjustments.add(cursor, made))
     parts.evaluator.tick()
     page = _post(app, text=GOOD, since="7d", table="workbook")[1]
-    assert "Nothing is taken out of what is tried: 1 budget adjustment would be." in page
+    assert "Without what 1 budget adjustment took out." in page
     body = json.dumps({"files": {"a": GOOD}, "since_ms": now - 7 * DAY}).encode()
     answer = ask(app, "POST", "/api/slo/backtest", content=body).json()
     assert answer["objectives"][0]["adjustments"] == 1
-    assert any("1 budget adjustment would be" in line for line in lines(answer))
+    assert any("without what 1 budget adjustment took out" in line for line in lines(answer))
 
 
 def test_hostile_texts_are_text(app: FastAPI) -> None:

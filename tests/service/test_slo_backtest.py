@@ -30,7 +30,8 @@ from slo.compare import Tried
 from slo.model import Allowance, EventRatio, Matcher, Objective, QueryIndicator, Selector
 from slo.rows import WORKBOOK
 from slo.slices import Timeslices
-from slo.stepped import History, Windows
+from slo.stepped import Windows
+from slo.stepped_history import History
 from tests.service.stores import T0, Clock, Point, batch, select, series
 from tests.service.test_store_counts import Step, steps
 from tests.slo.openslo.support import GOOD, with_line
