@@ -25,7 +25,7 @@ from service.slo_backtest import BacktestFault, Question, objectives_in, tried, 
 from service.slo_histories import Histories
 from slo.backtest import Backtest, Suggestion
 from slo.backtest_alerts import Alert
-from slo.compare import Difference, Tried
+from slo.compare import Difference, Tried, taken_out
 from slo.model import Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles
@@ -75,6 +75,7 @@ def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome
         policy_in_force=settings.burn.policy(),
         hold_ms=settings.thresholds().hold_ms,
         targets=[target(it) for it in asked.targets_percent],
+        adjustments=parts.evaluator.adjustments.standing,
     )
     try:
         return Outcome(question, burn.named, findings, tried(histories, question))
@@ -90,7 +91,7 @@ def told(it: Outcome, table_in_force: str) -> BacktestTold:
         burn_table=it.table,
         burn_table_in_force=table_in_force,
         warnings=[finding(one) for one in it.findings],
-        objectives=[_told(one) for one in it.tried],
+        objectives=[_told(one, it) for one in it.tried],
     )
 
 
@@ -107,8 +108,8 @@ def target(percent: str) -> tuple[Fraction, str]:
     return share, f"{percent} %"
 
 
-def _told(it: Tried) -> TriedObjective:
-    of = it.objective
+def _told(it: Tried, outcome: Outcome) -> TriedObjective:
+    of, question = it.objective, outcome.question
     return TriedObjective(
         slo=of.slo,
         service=of.service,
@@ -118,6 +119,7 @@ def _told(it: Tried) -> TriedObjective:
         window_ms=of.window_ms,
         indicator=indicator_text(of),
         note=of.note,
+        adjustments=taken_out(of, outcome.question.adjustments, question.since_ms, question.until_ms),
         why_not=it.why_not,
         asked=None if it.asked is None else _result(it.asked),
         in_force=None if it.in_force is None else _result(it.in_force),

@@ -117,6 +117,7 @@ class TriedObjective(Model):
     window_ms: int = Field(description="Its window.")
     indicator: str = Field(description="What is counted or asked, in words of PromQL.")
     note: str | None = Field(description="A remark: where it was asked for.")
+    adjustments: int = Field(description="Budget adjustments whose times are taken out of what is tried.")
     why_not: str | None = Field(description="Why it can't be tried, and what would be right; null where it was.")
     asked: Result | None = Field(description="What it would have done; null where it can't be tried.")
     in_force: Result | None = Field(description="The same of the objective of its name in force; null: there is none.")

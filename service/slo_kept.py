@@ -105,6 +105,13 @@ class KeptSlices:
         return self._days[key]
 
 
+class StoredSlices(KeptSlices):
+    """What is stored, to be read alone: what is tried keeps nothing for what is judged."""
+
+    def put(self, key: str, first_day: int, days: Iterable[tuple[int, Callable[[], Sequence[Row]]]]) -> None:
+        """Nothing."""
+
+
 def _bounded(cursor: Cursor, used: Sequence[str]) -> int:
     """Keep within the bound; how many rows had to go."""
     ((rows,),) = cursor.execute("SELECT count(*) FROM kept_slices").fetchall()

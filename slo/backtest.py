@@ -18,7 +18,8 @@ from slo.backtest_composite import Together
 from slo.backtest_rows import Fired, Rows, Shared, Spans, held, in_period, judged, windows_of
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.model import Objective
-from slo.stepped import FIVE_MS, NONE, Bools, History, Ints, Seen, Windows
+from slo.stepped import Seen, Windows
+from slo.stepped_history import FIVE_MS, NONE, Bools, History, Ints
 
 MINUTE_MS = 60_000
 LINE_POINTS = 240

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from slo.backtest_rows import Fired, Rows
-from slo.stepped import Bools, Ints
+from slo.stepped_history import Bools, Ints
 
 Road = Literal["page", "ticket"]
 PROJECTION = "projection"

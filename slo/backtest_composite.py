@@ -11,7 +11,8 @@ import numpy as np
 from slo.composite import Member, composite_burn, costs, payers
 from slo.model import Objective
 from slo.slices import Timeslices
-from slo.stepped import Floats, Ints, Seen, Sums, Windows
+from slo.stepped import Seen, Sums, Windows
+from slo.stepped_history import Floats, Ints
 
 
 class Together:
@@ -24,6 +25,7 @@ class Together:
         self.moments = members[0][1].moments
         firsts = np.stack([it.first for _, it in members])
         self.first: Ints = firsts.max(axis=0)  # NONE where any has none
+        self.paused = np.logical_or.reduce([it.paused for _, it in members])
         self._kept: dict[tuple[int, bool], Seen] = {}
 
     def of(self, window_ms: int, own: bool = False) -> Seen:
@@ -109,6 +111,7 @@ def _common(found: Sequence[Seen]) -> Seen:
         np.sum([it.bad_events for it in found], axis=0),
         np.sum([it.all_events for it in found], axis=0),
         found[0].exact,
+        np.stack([it.taken_ms for it in found])[least, at],
     )
 
 

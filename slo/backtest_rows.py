@@ -13,7 +13,8 @@ from slo.burn import Policy, rows_of
 from slo.held import NO_DATA_MS
 from slo.model import BurnRow, Objective
 from slo.slices import Timeslices
-from slo.stepped import NONE, Bools, History, Ints, Seen, Windows, exactly, sign
+from slo.stepped import Seen, Windows, exactly, sign
+from slo.stepped_history import NONE, Bools, History, Ints
 
 
 class Spans(Protocol):
@@ -21,6 +22,8 @@ class Spans(Protocol):
 
     moments: Ints
     first: Ints
+    paused: Bools
+    """Moments that are taken out of the budget: nothing can be told then."""
 
     def of(self, window_ms: int, own: bool = False) -> Seen:
         """A window of a row, or with `own` the objective's."""
@@ -79,7 +82,7 @@ def judged(objective: Objective, windows: Spans, own: Seen, policy: Policy) -> R
     found = [_row(objective, windows, it, policy, whole=whole) for it in table]
     fast = min((it for it in table if it.op is None), key=lambda it: it.short_ms)
     young = (windows.first != NONE) & (windows.moments - windows.first < fast.short_ms)
-    taught = ~young
+    taught = ~(young | windows.paused)
     rows = tuple(
         it._replace(fired=it.fired & taught, known=it.known & taught, guarded=it.guarded & taught) for it in found
     )
@@ -149,13 +152,13 @@ def _burning(objective: Objective, long: Seen, short: Seen) -> Bools:
 
 def _projected(objective: Objective, own: Seen, long: Seen, short: Seen, policy: Policy) -> Bools:
     """Where the whole window's budget is left and gone within the policy's time: P - (1 - R) x H <= time x burn."""
-    budget, period_ms, within = objective.budget, objective.period_ms, policy.projection_ms
-    fixed = isinstance(objective.slices, Timeslices)
-    history = np.full(len(own.share), period_ms) if fixed else own.expected
+    budget, within = objective.budget, policy.projection_ms
+    period_ms = objective.period_ms - own.taken_ms
+    history = period_ms if isinstance(objective.slices, Timeslices) else own.expected
 
     def exact(at: int) -> int:
         rate = min(long.exact(at), short.exact(at)) / budget
-        return sign(period_ms - own.exact(at) / budget * int(history[at]) - within * rate)
+        return sign(int(period_ms[at]) - own.exact(at) / budget * int(history[at]) - within * rate)
 
     able = own.busy & _burning(objective, long, short) & ~_spent(objective, own) & ~long.few(policy)
     able &= long.covered(policy) & short.covered(policy)

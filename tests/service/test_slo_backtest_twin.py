@@ -23,6 +23,7 @@ from service.slo_backtest import Question, tried
 from service.slo_histories import Histories
 from service.store import Store
 from service.store_samples import StoreSamples
+from slo.adjust import Adjustment
 from slo.burn import Policy
 from slo.judge import placed
 from slo.model import (
@@ -145,14 +146,19 @@ def points(stretches: Sequence[Stretch]) -> list[Point]:
 
 
 def evaluated(
-    store: Store, engine: Engine, every: Sequence[Objective], minutes: Sequence[int], policy: Policy
+    store: Store,
+    engine: Engine,
+    every: Sequence[Objective],
+    minutes: Sequence[int],
+    policy: Policy,
+    taken: tuple[Adjustment, ...],
 ) -> tuple[Judgement, set[tuple[str, int, int | None]]]:
     """The first objective's last judgement and all incidents, judged and stepped at each of the minutes."""
     judging, book = Judging(store, engine, policy), AlertBook()
     found: dict[str, tuple[str, int, int | None]] = {}
     last = None
     for now_ms in minutes:
-        judged = judging.judged([placed(it, now_ms) for it in every], now_ms)
+        judged = judging.judged([placed(it, now_ms) for it in every], now_ms, taken)
         last = next(it for it in judged if it.objective.slo == every[0].slo)
         findings = [it for one in judged for it in of_judgement(one, LIMITS, now_ms)]
         book, changes = step(book, findings, (), now_ms)
@@ -162,7 +168,9 @@ def evaluated(
     return last, set(found.values())
 
 
-def twins(every: list[Objective], stretches: Sequence[Stretch], policy: Policy) -> None:
+def twins(
+    every: list[Objective], stretches: Sequence[Stretch], policy: Policy, taken: tuple[Adjustment, ...] = ()
+) -> None:
     with TemporaryDirectory() as folder:
         store = Store(Path(folder) / "x.duckdb", Clock(T0 + DAY))
         try:
@@ -171,8 +179,8 @@ def twins(every: list[Objective], stretches: Sequence[Stretch], policy: Policy) 
                 store.append(batch(told))
             engine = Engine(StoreSamples(store))
             until = T0 + (sum(it[0] for it in stretches) + 3) * MINUTE
-            last, incidents = evaluated(store, engine, every, range(BEGIN + MINUTE, until + 1, MINUTE), policy)
-            question = Question(every, [], BEGIN, until, policy, policy, LIMITS.hold_ms)
+            last, incidents = evaluated(store, engine, every, range(BEGIN + MINUTE, until + 1, MINUTE), policy, taken)
+            question = Question(every, [], BEGIN, until, policy, policy, LIMITS.hold_ms, (), taken)
             for _ in range(2):  # the second time from what was kept
                 histories = Histories(store, engine)
                 found = next(it for it in tried(histories, question) if it.objective == every[0])
@@ -202,3 +210,14 @@ def test_an_outage_opens_and_resolves_as_the_evaluator_does(kind: str) -> None:
         (40, 0, 100, ""),
     ]
     twins(KINDS[kind], stretches, Policy())
+
+
+@pytest.mark.parametrize("kind", [it for it in KINDS if "composite of slices" not in it])
+def test_what_adjustments_take_out_is_taken_out_of_a_try(kind: str) -> None:
+    stretches = [(40, 0, 100, ""), (15, 60, 3, ""), (9, 0, 100, ""), (20, 100, 3, ""), (50, 0, 100, "")]
+    times = [(T0 + 45 * MINUTE, T0 + 52 * MINUTE), (T0 + 70 * MINUTE, T0 + 95 * MINUTE)]
+    taken = tuple(
+        Adjustment(f"a{at}", "maintenance", (), (), (), since, until, "why", "who", 0)
+        for at, (since, until) in enumerate(times)
+    )
+    twins(KINDS[kind], stretches, Policy(), taken)
