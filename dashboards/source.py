@@ -19,6 +19,7 @@ from dashboards.model import (
     ServiceRow,
     Status,
 )
+from slo.adjust import Adjustment
 from slo.history import Change, Key, Point, Run
 from slo.model import Counts, Judgement, Objective
 
@@ -94,6 +95,10 @@ class DataSource(Protocol):
 
     def silences(self, now_ms: int) -> Sequence[Silence]:
         """Silences that are active at `now_ms` or begin later."""
+        ...
+
+    def adjustments(self) -> Sequence[Adjustment]:
+        """Every budget adjustment that was ever made, also those that were revoked, in order."""
         ...
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:

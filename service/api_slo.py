@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from fractions import Fraction
 
 from service.api_models_slo import (
@@ -17,6 +18,7 @@ from service.api_models_slo import (
     MemberModel,
     RowJudged,
     RowModel,
+    TakenOutModel,
     WindowCounts,
 )
 from service.settings_burn import OWN_ROWS, BurnSettings
@@ -99,6 +101,7 @@ def judged(it: Judgement) -> Judged:
         ending=it.ending,
         since=_utc(it.since_ms),
         since_ms=it.since_ms,
+        taken_out=[TakenOutModel(**asdict(one)) for one in it.taken_out],
     )
 
 

@@ -21,7 +21,7 @@ from dashboards.model import (
     ServiceRow,
     Status,
 )
-from service import catalogue, desk, roster
+from service import adjustments, catalogue, desk, roster
 from service.evaluate import Evaluated
 from service.model import RangeSeries
 from service.ports import Readings, ask, rows_of
@@ -30,6 +30,7 @@ from service.slo_fine import fine_edges
 from service.slo_history import read_burns, read_points, read_runs
 from service.source_rows import container_rows, node_rows
 from service.store_layout import read_layout
+from slo.adjust import Adjustment
 from slo.history import Change, Key, Point, Run
 from slo.model import Counts, Judgement, Labels, Objective, Selector
 
@@ -182,6 +183,10 @@ class StoreSource:
     def silences(self, now_ms: int) -> Sequence[Silence]:
         """Silences that have not ended."""
         return ask(self._store.database, lambda cursor: desk.read_silences(cursor, now_ms))
+
+    def adjustments(self) -> Sequence[Adjustment]:
+        """Every budget adjustment that was ever made."""
+        return ask(self._store.database, adjustments.read)
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         """Every service that is not gone, ordered by name."""

@@ -42,7 +42,8 @@ def ending(
     if objective.calendar is not None:
         return closed, "calendar"
     whole = isinstance(objective.slices, Timeslices)
-    true = gone_in_ms(own, objective.budget, rate, objective.window_ms, tail, whole=whole) if tail else None
+    usable = tail if tail and not own.taken_ms else ()  # what was taken out of the window leaves it too
+    true = gone_in_ms(own, objective.budget, rate, objective.window_ms, usable, whole=whole)
     return (closed, "clean-tail") if true is None else (true, "tail")
 
 
@@ -50,18 +51,18 @@ def _closed(
     objective: Objective, own: Counts, rows: tuple[RowResult, ...], left: Fraction, rate: Fraction
 ) -> Fraction | None:
     if isinstance(objective.slices, Timeslices):
-        return _slices_gone_in(objective, rows, left)
+        return _slices_gone_in(objective, own, rows, left)
     if objective.whole_ms is not None:
         rest_ms = objective.whole_ms - objective.window_ms
         return budgets.exhausted_in_period_ms(left, rate, own.expected_ms, rest_ms)
-    return budgets.exhausted_in_ms(left, rate, own.expected_ms, objective.window_ms)
+    return budgets.exhausted_in_ms(left, rate, own.expected_ms, objective.window_ms - own.taken_ms)
 
 
-def _slices_gone_in(objective: Objective, rows: tuple[RowResult, ...], left: Fraction) -> Fraction | None:
-    """R x P / burn: the budget of Timeslices is that of the whole period from the first minute on."""
+def _slices_gone_in(objective: Objective, own: Counts, rows: tuple[RowResult, ...], left: Fraction) -> Fraction | None:
+    """R x P / burn: the budget of Timeslices is that of the whole period, without what is taken out, from the start."""
     rate = present_burn(rows)
     if left <= 0 or not rate or (rate <= 1 and objective.whole_ms is None):
         return None
-    gone_in = left * objective.period_ms / rate
+    gone_in = left * (objective.period_ms - own.taken_ms) / rate
     rest_ms = None if objective.whole_ms is None else objective.whole_ms - objective.window_ms
     return gone_in if rest_ms is None or gone_in <= rest_ms else None

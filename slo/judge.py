@@ -39,11 +39,13 @@ def judge(
     counts: Mapping[int, Counts],
     now_ms: int,
     policy: Policy = DEFAULT,
+    paused: str | None = None,
     tail: Sequence[Leaving] | None = None,
 ) -> Judgement:
     """The judgement at `now_ms` from counts by window, those of `windows(objective, policy)`.
 
-    With `tail`, what the window held at its begin, the budget's end is told with what leaves the window.
+    `paused` is why the present is taken out of the budget: nothing can be told then, and alerts freeze. With `tail`,
+    what the window held at its begin, the budget's end is told with what leaves the window.
 
     An objective that nothing can measure needs no counts. KeyError names a window that is missing. SLI and budget are
     of what was measured, also where the state is `unmeasured`; an allowance has no SLI.
@@ -57,12 +59,12 @@ def judge(
         for row in rows_of(objective, policy)
     )
     young = own.first_ms is not None and now_ms - own.first_ms < fastest(rows).row.short_ms
-    if young:
+    if young or paused:
         rows = tuple(_held(row) for row in rows)
     left = budgets.remaining(own, objective.budget)
-    gone_in, how = ending(objective, own, rows, left, tail)
-    projected = not young and _projected(objective, own, rows, left, policy)
-    state, reason = _state(objective, own, rows, left, projected, young, policy)
+    gone_in, how = (None, None) if paused else ending(objective, own, rows, left, tail)
+    projected = not (young or paused) and _projected(objective, own, rows, left, policy)
+    state, reason = _state(objective, own, rows, left, projected, young, policy, paused)
     return Judgement(
         objective=objective,
         at_ms=now_ms,
@@ -101,7 +103,7 @@ def _projected(
         return False
     if not (covered(fast.long_counts, policy) and covered(fast.short_counts, policy)):
         return False
-    period_ms = objective.period_ms
+    period_ms = objective.period_ms - own.taken_ms
     history_ms = period_ms if isinstance(objective.slices, Timeslices) else own.expected_ms
     return budgets.whole_window_gone_in_ms(left, rate, history_ms, period_ms) <= policy.projection_ms
 
@@ -119,10 +121,13 @@ def _state(
     projected: bool,
     young: bool,
     policy: Policy,
+    paused: str | None,
 ) -> tuple[State, str]:
     short = fastest(rows).short_counts
     if own.first_ms is None:
         return "unmeasured", "No sample has been seen yet."
+    if paused:
+        return "unmeasured", paused
     if young:
         return "learning", f"Watched for less than {duration(fastest(rows).row.short_ms)}."
     if not covered(short, policy):
