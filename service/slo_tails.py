@@ -49,9 +49,7 @@ class Tails:
 
     def of(self, judgements: Sequence[Judgement]) -> dict[int, list[Leaving]]:
         """The tails of those whose budget has an end within a window that rolls, by their index."""
-        wanted = [
-            index for index, it in enumerate(judgements) if it.ending == "clean-tail" and not it.objective.members
-        ]
+        wanted = [index for index, it in enumerate(judgements) if _asks(it)]
         wanted = sorted(wanted, key=lambda index: _clean_ms(judgements[index]))[:MOST]
         reads, found = 0, {}
         for index in wanted:
@@ -78,6 +76,11 @@ class Tails:
         while len(self._kept) > 2 * MOST:
             self._kept.popitem(last=False)
         return kept
+
+
+def _asks(it: Judgement) -> bool:
+    """Whether its end is within a window that rolls, from which nothing is taken out."""
+    return it.ending == "clean-tail" and not it.objective.members and not it.counts.taken_ms
 
 
 def _key(it: Objective) -> _Key:

@@ -42,8 +42,9 @@ def ending(
         return None, None
     if objective.calendar is not None:
         return closed, "calendar"
-    whole, known = isinstance(objective.slices, Timeslices), tail and not own.taken_ms
-    true = gone_in_ms(own, objective.budget, rate, objective.window_ms, tail, whole=whole) if tail and known else None
+    whole = isinstance(objective.slices, Timeslices)
+    usable = tail if tail and not own.taken_ms else ()  # what was taken out of the window leaves it too
+    true = gone_in_ms(own, objective.budget, rate, objective.window_ms, usable, whole=whole)
     return (closed, "clean-tail") if true is None else (true, "tail")
 
 

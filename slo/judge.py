@@ -60,8 +60,6 @@ def judge(
     left = budgets.remaining(own, objective.budget)
     gone_in, how = (None, None) if paused else ending(objective, own, rows, left, tail)
     projected = not (young or paused) and _projected(objective, own, rows, left, policy)
-    if how == "tail" and gone_in is not None:
-        projected = projected and gone_in <= policy.projection_ms
     state, reason = _state(objective, own, rows, left, projected, young, policy, paused)
     return Judgement(
         objective=objective,
