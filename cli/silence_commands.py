@@ -43,7 +43,7 @@ def add(
         "matchers": [matcher(text) for text in matchers],
         "startsAt": now.isoformat(),
         "endsAt": (now + timedelta(seconds=length)).isoformat(),
-        "createdBy": _who(),
+        "createdBy": who(),
         "comment": comment or "from the command line",
     }
     print(ask(load(config, os.environ).service, "POST", "/api/silences", body)["silenceID"])
@@ -73,7 +73,8 @@ def expire(silence: Annotated[str, typer.Argument(help="Its id.")], config: Conf
     print(f"{plain(silence)} expired")
 
 
-def _who() -> str:
+def who() -> str:
+    """Who sits at this terminal."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user that no file knows, as in many containers

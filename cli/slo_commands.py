@@ -9,9 +9,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.adjust_commands import adjust, adjustments, revoke
 from slo.openslo.faults import Finding
 
 app = typer.Typer(no_args_is_help=True, help="Service level objectives.")
+app.command(epilog="Example: midwatch slo adjust --service 'shop/*' --from -2h --until now --why 'new disks'")(adjust)
+app.command(epilog="Example: midwatch slo adjustments --all")(adjustments)
+app.command(epilog="Example: midwatch slo revoke 4f1c… --why 'it was ours'")(revoke)
 
 
 @app.command(epilog="Example: midwatch slo export --format prometheus slos/ > rules.yml")

@@ -263,6 +263,8 @@ class IncidentView:
     debug_href: str
     silences: tuple[tuple[str, int], ...]
     """(who and why, until when) of what keeps its messages back."""
+    taken_out: tuple[tuple[str, str], ...] = ()
+    """(id, who and why) of what takes its time out of budgets."""
 
     @property
     def panels(self) -> tuple[Panel, ...]:

@@ -8,6 +8,7 @@ Routes, each with the header `Content-Security-Policy: dashboards.assets.CONTENT
   the path as `service`. With `slo` (and `where`) it is the page of one objective.
 - `GET /reports.csv`: `csv(source, request, now, part)`, media type `text/csv; charset=utf-8`, the second value as
   `Content-Disposition: attachment; filename="…"`; `/reports.parquet` and `/reports.html` likewise.
+- `GET /adjustments`: `render(adjustments(source, now))`.
 - `GET /incidents/{id}`: `render(incident(source, id, now))`.
 - `GET /runbooks/{alert}`: `render(runbook(source, alert, markdown, now))`.
 - `GET /api/panels?page=…&…`: `panels(source, parse(page_name(page), query, now), now)` as JSON.
@@ -24,12 +25,15 @@ Forms that pages send (application/x-www-form-urlencoded, same origin; answer a 
 - `POST /api/incidents/{id}/ack`: fields `by` (may be empty), `return_to`.
 - `POST /api/silences`: fields `incident` (its id: silence that incident's subject, matchers `service` and its scope),
   `minutes` (1 to 10080), `by`, `comment`, `return_to`.
+- `POST /api/slo/adjustments`: fields `incident` (its id: its time costs no budget), `created_by`, `reason`,
+  `return_to`; `POST /api/slo/adjustments/{id}/revoke`: fields `by`, `why`, `return_to`.
 """
 
 from __future__ import annotations
 
 from dashboards import report as reports
 from dashboards import report_files
+from dashboards.adjustments import adjustments
 from dashboards.assets import CONTENT_SECURITY_POLICY, STATIC
 from dashboards.debug import debug as _debug
 from dashboards.desk import open_desk
@@ -63,6 +67,7 @@ __all__ = [
     "RequestFault",
     "RunbookView",
     "SseEvent",
+    "adjustments",
     "csv",
     "debug",
     "error",

@@ -16,6 +16,7 @@ from dashboards.report_views import Form, ReportView, SummaryRow
 from dashboards.reporting import reported
 from dashboards.slo_parts import change_rows, share_meter, share_rows, share_text, worst_rows
 from dashboards.slo_rows import (
+    MOST_TOLD,
     counted,
     exposure,
     objective_href,
@@ -29,6 +30,7 @@ from dashboards.slo_views import Link, ShareRow
 from dashboards.text import coarse, duration, number, percent, percent_split, stamp
 from dashboards.timeline import Plot, Tick, burn_down_plot
 from dashboards.views import Meter, Option, Tile
+from slo.adjust import Adjustment, standing
 from slo.burndown import BurnDownPoint
 from slo.model import Judgement, Objective
 from slo.report import Report, Tally
@@ -58,7 +60,7 @@ def _single(desk: Desk, found: Single) -> ReportView:
         heading=f"{objective.title} · {subject(objective)}",
         target=f"{objective.target_text} over {duration(objective.period_ms)}",
         period=period_text(span),
-        note=_note(told),
+        note=f"{_note(told)}{_taken_note(told, desk.source.adjustments())}",
         files=_files(desk),
         tiles=_tiles(told),
         plot=_plot(told, span),
@@ -246,6 +248,16 @@ def _note(told: Report) -> str:
     first = told.days[0].counts.first_ms
     begin = f" History begins at {stamp(first, day=True)} UTC." if first and first > told.since_ms else ""
     return f"The budget is what the whole period allows.{begin}"
+
+
+def _taken_note(told: Report, every: Sequence[Adjustment]) -> str:
+    """What adjustments took out of the period, why, and who made them; empty where none did."""
+    if not told.whole.counts.taken_ms:
+        return ""
+    mine = [it for it in standing(every) if it.covers(told.objective) and it.within(told.since_ms, told.until_ms)]
+    why = "; ".join(f"{it.reason} ({it.created_by})" for it in mine[:MOST_TOLD])
+    more = f"; and {len(mine) - MOST_TOLD} more" if len(mine) > MOST_TOLD else ""
+    return f" {duration(told.whole.counts.taken_ms)} taken out of the budget: {why or 'by its members'}{more}."
 
 
 def _worst_note(told: Report) -> str:

@@ -122,6 +122,7 @@ def _days(desk: Desk, found: Single) -> Columns:
         "budget_left": list(found.report.left),
         "coverage": [it.counts.coverage for it in days],
         "unmeasured_seconds": [Fraction(it.unmeasured_ms, 1000) for it in days],
+        "taken_out_seconds": [Fraction(it.counts.taken_ms, 1000) for it in days],
     }
 
 
@@ -179,5 +180,6 @@ def _summary(reports: Sequence[Report]) -> Columns:
         **_tallies([it.whole for it in reports]),
         "coverage": [it.whole.counts.coverage for it in reports],
         "unmeasured_seconds": [Fraction(it.whole.unmeasured_ms, 1000) for it in reports],
+        "taken_out_seconds": [Fraction(it.whole.counts.taken_ms, 1000) for it in reports],
         "changes": [len(it.changes) for it in reports],
     }

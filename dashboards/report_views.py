@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from dashboards.adjustment_views import AdjustmentsView
 from dashboards.marks import Mark
 from dashboards.page_views import DayRow, View
 from dashboards.panels import Panel
@@ -73,4 +74,4 @@ class ReportView:
         return ()
 
 
-AnyView = View | ObjectivesView | ObjectiveView | ReportView
+AnyView = View | ObjectivesView | ObjectiveView | ReportView | AdjustmentsView

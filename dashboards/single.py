@@ -43,6 +43,11 @@ def incident(source: DataSource, incident_id: str, now_ms: int) -> IncidentView:
         silences=tuple(
             (f"{it.created_by}: {it.comment}", it.ends_ms) for it in sorted(held, key=lambda it: it.ends_ms)
         ),
+        taken_out=tuple(
+            (it.id, f"{it.created_by}: {it.reason}")
+            for it in source.adjustments()
+            if it.incident == found.id and it.revoked is None
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from dashboards.page_views import BudgetCell, Unmeasured
 from dashboards.request import DAY_MS, HOUR_MS, MINUTE_MS
 from dashboards.text import NO_DATA, duration, number, percent, percent_split, times
 from dashboards.views import BurnCell, Meter, SloRow
-from slo.model import EventRatio, Judgement, Labels, MinuteSlices, Objective, RowResult, unit
+from slo.model import EventRatio, Judgement, Labels, MinuteSlices, Objective, RowResult, TakenOut, unit
 from slo.rows import WORKBOOK
 
 BURN_COLUMNS = tuple((row.name, duration(row.long_ms)) for row in WORKBOOK)
@@ -148,6 +148,8 @@ def slo_row(desk: Desk, judgement: Judgement, line: BurnLine | None) -> SloRow:
         coverage_low=judgement.coverage is not None and judgement.coverage < Fraction(9, 10),
         reason=judgement.reason,
         note=objective.note,
+        taken_out=taken_text(judgement),
+        taken_out_title=taken_title(judgement),
     )
 
 
@@ -287,3 +289,24 @@ def exposure(total: int, objective: Objective) -> str:
     if objective.allowance:
         return duration(total)
     return counted(total, objective)
+
+
+MOST_TOLD = 5
+"""Adjustments of one objective that are told singly."""
+
+
+def taken_text(judgement: Judgement) -> str:
+    """How much time was taken out of the objective's window, `2 h taken out`; empty where none was."""
+    found = judgement.taken_out
+    return f"{duration(sum(it.ms for it in found))} taken out" if found else ""
+
+
+def taken_title(judgement: Judgement) -> str:
+    """Each adjustment with what it took out, why, and who made it; those that took the most first."""
+    found = sorted(judgement.taken_out, key=lambda it: -it.ms)
+    more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+    return "; ".join(_taken(it, judgement.objective) for it in found[:MOST_TOLD]) + more
+
+
+def _taken(it: TakenOut, of: Objective) -> str:
+    return f"{duration(it.ms)} taken out, {counted(it.bad, of)} bad of {exposure(it.total, of)}: {it.reason} ({it.by})"

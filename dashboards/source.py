@@ -19,6 +19,7 @@ from dashboards.model import (
     ServiceRow,
     Status,
 )
+from slo.adjust import Adjustment
 from slo.history import Change, Key, Point, Run
 from slo.model import Counts, Judgement, Objective
 
@@ -98,6 +99,10 @@ class DataSource(Protocol):
 
     def about(self, service: str) -> str:
         """What files say of a service, its display name and its description; empty where they say nothing."""
+        ...
+
+    def adjustments(self) -> Sequence[Adjustment]:
+        """Every budget adjustment that was ever made, also those that were revoked, in order."""
         ...
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:

@@ -120,6 +120,9 @@ class SloRow:
     coverage_low: bool
     reason: str
     note: str | None
+    taken_out: str = ""
+    """How much time adjustments took out of its window, and what each took."""
+    taken_out_title: str = ""
 
 
 class Option(NamedTuple):

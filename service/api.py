@@ -70,6 +70,15 @@ def asked_as(model: type[M], body: bytes) -> M:
         raise ApiFault(400, "; ".join(_told(it) for it in error.errors(include_url=False)[:10])[:1000]) from error
 
 
+def form_as(model: type[M], fields: Mapping[str, str]) -> M:
+    """What a form asks for, those of its fields that the model has; raises ApiFault 400 as `asked_as` does."""
+    known = {name: fields[name] for name in model.model_fields if name in fields}
+    try:
+        return model.model_validate(known)
+    except ValidationError as error:
+        raise ApiFault(400, "; ".join(_told(it) for it in error.errors(include_url=False)[:10])[:1000]) from error
+
+
 def _told(fault: ErrorDetails) -> str:
     where = ".".join(str(it)[:80] for it in fault["loc"]) or "the body"
     return f"{where[:200]} {words(fault['type'], fault.get('ctx', {}))}"

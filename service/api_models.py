@@ -37,6 +37,7 @@ _WHY: dict[int, tuple[str, bool]] = {
     403: ("A browser says that a page of another site asks.", False),
     404: ("There is no such thing.", True),
     408: ("The body took too long to come.", True),
+    409: ("As many are kept as may be.", True),
     413: ("The body is longer than is read.", True),
     429: ("As much as may be done at once is being done; try again when it is.", True),
     503: ("The store can't answer now; try again after `Retry-After` seconds.", True),

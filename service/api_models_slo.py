@@ -59,6 +59,19 @@ class MemberModel(Model):
     weight: float = Field(description="How many times its burn counts.")
 
 
+class TakenOutModel(Model):
+    """What one adjustment took out of an objective's window."""
+
+    id: str = Field(description="The adjustment.")
+    kind: Literal["maintenance", "incident"] = Field(description="Planned, or marked.")
+    reason: str = Field(description="Why.")
+    by: str = Field(description="Who made it.")
+    ms: int = Field(description="Time that would have counted.")
+    bad: int = Field(description="In `bad_unit`.")
+    total: int = Field(description="In `total_unit`.")
+    now: bool = Field(description="Whether the present is taken out.")
+
+
 class Judged(Model):
     """One objective as it was last judged; the pages show these numbers, rounded."""
 
@@ -106,6 +119,7 @@ class Judged(Model):
     exhausted_at_ms: int | None = Field(description="The same; null where it is not falling or already gone.")
     since: str | None = Field(description="The first sample of this objective, for people, in UTC.")
     since_ms: int | None = Field(description="The same; null before any came.")
+    taken_out: list[TakenOutModel] = Field(description="What adjustments took out; none of it is in the numbers above.")
 
 
 class Judgements(Model):

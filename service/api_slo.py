@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from fractions import Fraction
 
 from service.api_models_slo import (
@@ -17,6 +18,7 @@ from service.api_models_slo import (
     MemberModel,
     RowJudged,
     RowModel,
+    TakenOutModel,
     WindowCounts,
 )
 from service.settings_burn import BurnSettings
@@ -97,6 +99,7 @@ def judged(it: Judgement) -> Judged:
         exhausted_at_ms=it.exhausted_at_ms,
         since=_utc(it.since_ms),
         since_ms=it.since_ms,
+        taken_out=[TakenOutModel(**asdict(one)) for one in it.taken_out],
     )
 
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.pages import CONTENT_SECURITY_POLICY, STATIC, RequestFault, error, render
 from service import (
+    routes_adjustments,
     routes_api,
     routes_backtest,
     routes_backtest_page,
@@ -63,6 +64,7 @@ def create_app(parts: Parts) -> FastAPI:
     bench = routes_backtest.Bench(parts)
     routes_backtest.add(app, parts, bench)
     routes_backtest_page.add(app, parts, bench)
+    routes_adjustments.add(app, parts)
     routes_report.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)

@@ -13,7 +13,8 @@ from alerts.model import AlertBook, Change, Finding, Subject
 from alerts.rules import findings, vanished
 from alerts.step import acknowledge, step
 from alerts.thresholds import Thresholds
-from service import catalogue, desk, roster
+from service import adjusted_silences, catalogue, desk, roster
+from service.adjustments import AdjustmentBook
 from service.desk import Receiver
 from service.errors import StoreFault
 from service.facts import gather
@@ -93,6 +94,8 @@ class Evaluator:
         """`most_bytes` is what the database may use; `engine` answers the queries of objectives."""
         self.slos = slos or SloBook()
         """The objectives of files."""
+        self.adjustments = AdjustmentBook()
+        """What is taken out of budgets."""
         self._store = store
         self._most_bytes = most_bytes
         self._receivers = tuple(receivers)
@@ -127,6 +130,11 @@ class Evaluator:
                 raise
             self.last = found
             return found
+
+    @property
+    def left_off(self) -> int:
+        """Times that adjustments could not take out of objectives' budgets, for the bound."""
+        return self._judging.left_off
 
     def acknowledge(self, incident_id: str, by: str) -> None:
         """Note that someone is at it; KeyError where no such incident is open."""
@@ -167,14 +175,15 @@ class Evaluator:
         return replaced(built, [*files.objectives, *refused(self.slos.faults)])
 
     def _evaluate(self, now_ms: int) -> Evaluated:
-        rows, ended, state = ask(
-            self._store.database, lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it))
+        rows, ended, state, adjustments = ask(
+            self._store.database,
+            lambda it: (roster.present(it), roster.gone(it), desk.outbox_state(it), self.adjustments.look(it)),
         )
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
         asked = self._wanted(rows, ended, heard, files, now_ms)
         objectives = [placed(it, now_ms) for it in asked]
-        judgements = self._judging.judged(objectives, now_ms)
+        judgements = self._judging.judged(objectives, now_ms, adjustments)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)
         server = ServerState(
@@ -215,6 +224,7 @@ class Evaluator:
             days[:] = self._judging.kept.write(cursor, now_ms) if keeps else ()
             write_held(cursor, self._held_since_ms, held_since_ms)
             book = self._book.read(cursor)
+            adjusted_silences.begun(cursor, self.adjustments.standing, now_ms)
             after, changes = step(book, found, desk.read_silences(cursor, now_ms), now_ms, gone_of(book))
             kept = self._book.write(cursor, book, after, now_ms)
             ended = [it.incident for it in changes if it.incident.status == "resolved"]

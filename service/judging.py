@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.adjusted_counts import Asked, Left, TakenCounts, part_of, taken_out
+from service.adjusted_plans import Plan, Planner, grain_ms
 from service.ports import Readings
 from service.slo_composites import Composites
 from service.slo_kept import KeptSlices
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
+from slo.adjust import Adjustment
 from slo.burn import DEFAULT, Policy
 from slo.held import HeldConditions
 from slo.judge import judge, windows
-from slo.model import Counts, Judgement, Objective
+from slo.model import Counts, Judgement, Objective, TakenOut
+from slo.taken import Slots, overlap, slots_of
+
+
+class _Counted(NamedTuple):
+    """An objective, or itself with why it can't be measured; its counts by window, and what was taken out of them."""
+
+    objective: Objective
+    counts: dict[int, Counts]
+    taken_out: tuple[TakenOut, ...] = ()
+    paused: str | None = None
 
 
 class Judging:
@@ -36,6 +50,10 @@ class Judging:
         self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept)
         self._sliced = SlicedCounts(store, revisions_of(store), policy, kept=self.kept)
         self._composites = Composites(self._marks, policy)
+        self._planner = Planner(store.moved)
+        self._taken = TakenCounts(store, revisions_of(store))
+        self.left_off = 0
+        """Times that were not taken out at the last evaluation, for the bound."""
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged; a composite's are its members' together."""
@@ -49,44 +67,90 @@ class Judging:
         return {it: self._steps(it, edges_ms, [] if it.query is not None else next(found)) for it in objectives}
 
     def _steps(self, objective: Objective, edges_ms: Sequence[int], counts: list[Counts]) -> list[Counts]:
+        pieces = self._planner.pieces(objective, edges_ms[0], edges_ms[-1]) if len(edges_ms) > 1 else ()
+        taken = slots_of(pieces, grain_ms(objective)) if pieces else []
         if objective.query is not None:
-            return [] if self._queried is None else self._queried.steps(objective, edges_ms)
-        return counts if objective.slices is None else self._sliced.steps(objective, edges_ms, counts)
+            return [] if self._queried is None else self._queried.steps(objective, edges_ms, taken)
+        if pieces:
+            counts = self._taken.steps(objective.indicator, self._planner.narrowed(pieces), counts)
+        return counts if objective.slices is None else self._sliced.steps(objective, edges_ms, counts, taken)
 
-    def judged(self, objectives: Sequence[Objective], now_ms: int) -> tuple[Judgement, ...]:
-        """All judgements; those of what is counted from counts of one reading."""
+    def judged(
+        self, objectives: Sequence[Objective], now_ms: int, adjustments: tuple[Adjustment, ...] = ()
+    ) -> tuple[Judgement, ...]:
+        """All judgements; those of what is counted from counts of one reading, without what adjustments take out."""
         single = [it for it in objectives if not it.members]
+        self._planner.begin(adjustments, single, now_ms)
         counted = [it for it in single if it.unmeasurable is None and it.query is None]
-        wanted = [windows(it, self._policy) for it in counted]
-        found = self._store.counts_of([it.indicator for it in counted], wanted, now_ms)
-        self._sliced.begin()
-        rows = iter(
-            [self._in_slices(it, spans, row, now_ms) for it, spans, row in zip(counted, wanted, found, strict=True)]
-        )
+        rows = iter(self._counted(counted, now_ms))
         if self._queried is not None:
             self._queried.begin()
-        judged = []
+        judged, paused = list[Judgement](), dict[tuple[str, str], str]()
         for it in single:
-            of, counts = it, dict[int, Counts]()
+            found = _Counted(it, {})
             if it.query is None and it.unmeasurable is None:
-                of, counts = next(rows)
+                found = next(rows)
             elif it.unmeasurable is None:
-                of, counts = self._asked(it, now_ms)
-            judged.append(judge(of, counts, now_ms, self._policy))
-        judged += self._composites.judged([it for it in objectives if it.members], judged, now_ms)
+                found = self._asked(it, now_ms)
+            made = judge(found.objective, found.counts, now_ms, self._policy, found.paused)
+            judged.append(replace(made, taken_out=found.taken_out) if found.taken_out else made)
+            if found.paused is not None:
+                paused[it.slo, it.service] = found.paused
+        judged += self._composites.judged([it for it in objectives if it.members], judged, now_ms, paused)
         told = tuple(self.held.of(it) if it.objective.conditions else it for it in judged)
         self.held.settle()
         return told
 
+    def _counted(self, objectives: Sequence[Objective], now_ms: int) -> list[_Counted]:
+        """Counts of what is counted in the store."""
+        spans = [windows(it, self._policy) for it in objectives]
+        plans = [self._planner.plan(it, mine) for it, mine in zip(objectives, spans, strict=True)]
+        wanted = [mine if plan is None else plan.asked for plan, mine in zip(plans, spans, strict=True)]
+        found = self._store.counts_of([it.indicator for it in objectives], wanted, now_ms)
+        asked = [Asked(it.indicator, plan, row) for it, plan, row in zip(objectives, plans, found, strict=True) if plan]
+        self.left_off = sum(plan.left_off for plan in plans if plan)
+        left = iter(self._taken.left(asked) if asked else ())
+        self._sliced.begin()
+        return [
+            self._in_slices(it, mine, row, now_ms) if plan is None else self._around(it, mine, plan, next(left), now_ms)
+            for it, mine, plan, row in zip(objectives, spans, plans, found, strict=True)
+        ]
+
+    def _around(
+        self, objective: Objective, spans: tuple[int, ...], plan: Plan, left: Left | None, now_ms: int
+    ) -> _Counted:
+        """What counts, of an objective of whose budget something is taken out."""
+        if left is None:
+            return _Counted(replace(objective, unmeasurable="What is taken out of its budget is being counted."), {})
+        taken = [] if objective.slices is None else slots_of(plan.times, objective.slices.slice_ms)
+        found = self._in_slices(objective, spans, left.counts, now_ms, taken)
+        taken_out = tuple(self._taken_slices(objective, plan, it, taken, now_ms) for it in left.taken_out)
+        return found._replace(taken_out=taken_out, paused=plan.paused)
+
+    def _taken_slices(
+        self, objective: Objective, plan: Plan, it: TakenOut, taken: Sequence[Slots], now_ms: int
+    ) -> TakenOut:
+        """What an adjustment took out, in slices where the objective is judged by those."""
+        if objective.slices is None:
+            return it
+        mine = [one for one in _own(objective, taken, now_ms) if plan.adjustments[one.owner].id == it.id]
+        bad, total = self._sliced.spent(objective, mine)
+        return replace(it, bad=bad, total=total)
+
     def _in_slices(
-        self, objective: Objective, spans: tuple[int, ...], row: list[Counts], now_ms: int
-    ) -> tuple[Objective, dict[int, Counts]]:
+        self,
+        objective: Objective,
+        spans: tuple[int, ...],
+        row: list[Counts],
+        now_ms: int,
+        taken: Sequence[Slots] = (),
+    ) -> _Counted:
         """Counts by window, of slices where the objective is judged by those; nothing where these have to wait."""
         if objective.slices is not None:
             if not self._sliced.ready(objective, spans, now_ms):
-                return replace(objective, unmeasurable="Its slices are still being counted."), {}
-            row = self._sliced.of(objective, spans, row, now_ms)
-        return objective, dict(zip(spans, row, strict=True))
+                return _Counted(replace(objective, unmeasurable="Its slices are still being counted."), {})
+            row = self._sliced.of(objective, spans, row, now_ms, taken)
+        return _Counted(objective, dict(zip(spans, row, strict=True)))
 
     def _marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
         if objective.query is None:
@@ -95,10 +159,26 @@ class Judging:
             objective, first, until
         )  # fmt: skip
 
-    def _asked(self, objective: Objective, now_ms: int) -> tuple[Objective, dict[int, Counts]]:
+    def _asked(self, objective: Objective, now_ms: int) -> _Counted:
         """What queries count by window; nothing, and an objective that says why, where they don't."""
         if self._queried is None:
-            return replace(objective, unmeasurable="Nobody answers queries here."), {}
+            return _Counted(replace(objective, unmeasurable="Nobody answers queries here."), {})
         spans = windows(objective, self._policy)
-        found = self._queried.of(objective, spans, now_ms)
-        return (found, {}) if isinstance(found, Objective) else (objective, dict(zip(spans, found, strict=True)))
+        plan = self._planner.plan(objective, spans)
+        taken = [] if plan is None else slots_of(plan.times, grain_ms(objective))
+        found = self._queried.of(objective, spans, now_ms, taken)
+        if isinstance(found, Objective):
+            return _Counted(found, {})
+        counts = dict(zip(spans, found, strict=True))
+        if plan is None:
+            return _Counted(objective, counts)
+        mine = _own(objective, taken, now_ms)
+        rows = zip((it.owner for it in mine), map(part_of, self._queried.spent(objective, mine)), strict=True)
+        return _Counted(objective, counts, taken_out(plan, rows, now_ms), plan.paused)
+
+
+def _own(objective: Objective, taken: Sequence[Slots], now_ms: int) -> list[Slots]:
+    """What of the slices lies in the objective's own window."""
+    slice_ms = grain_ms(objective)
+    until = now_ms // slice_ms + 1
+    return overlap(taken, until - max(1, objective.window_ms // slice_ms), until)

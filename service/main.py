@@ -211,6 +211,8 @@ def _gauges(store: Store, evaluator: Evaluator, rules: RuleBook) -> dict[str, fl
     found["midwatch_server_chunk_bytes"] = float(store.memory.planes.nbytes)
     found["midwatch_server_rule_faults"] = float(len(rules.faults))
     found["midwatch_server_slo_file_faults"] = float(len(evaluator.slos.faults))
+    found["midwatch_server_adjustments"] = float(len(evaluator.adjustments.standing))
+    found["midwatch_server_adjustments_left_off"] = float(evaluator.left_off)
     if isinstance(store, RemoteStore):
         found["midwatch_server_forward_queue_bytes"] = float(store.queue.size())
         if (oldest_ms := store.queue.oldest_ms()) is not None:

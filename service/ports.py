@@ -60,3 +60,7 @@ class Readings(Protocol):
     def slices(self, indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Exact counts of each slice `(edges[i], edges[i + 1]]` of each indicator; edges ascend."""
         ...
+
+    def moved(self, edges_ms: Sequence[int]) -> list[int]:
+        """The edges as counting moves them: back to the begin of their bucket, where single samples are gone."""
+        ...

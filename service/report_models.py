@@ -34,6 +34,7 @@ class Counted(Model):
     observed_ms: int = Field(description="Time that was observed.")
     expected_ms: int = Field(description="Time since the first sight, within.")
     unmeasured_ms: int = Field(description="Expected and not observed.")
+    taken_out_ms: int = Field(description="What adjustments took out; nothing else here is of it.")
     sli: float | None = Field(description="Good share; null where nothing was counted.")
     sli_exact: str | None = Field(description="The SLI as a fraction: `9999/10000`.")
     budget_spent: float | None = Field(description="Share of the whole period's budget that went in it.")
@@ -173,7 +174,7 @@ def _counted(tally: Tally) -> dict[str, object]:
     return {
         "since_ms": it.since_ms, "until_ms": it.until_ms, "bad": it.bad, "total": it.total,
         "observed_ms": it.observed_ms, "expected_ms": it.expected_ms, "unmeasured_ms": tally.unmeasured_ms,
-        "sli": number(tally.sli), "sli_exact": exact(tally.sli),
+        "taken_out_ms": it.taken_ms, "sli": number(tally.sli), "sli_exact": exact(tally.sli),
         "budget_spent": number(tally.spent), "budget_spent_exact": exact(tally.spent),
     }  # fmt: skip
 

@@ -43,7 +43,7 @@ def add(app: FastAPI, parts: Parts) -> None:
         except KeyError:
             raise ApiFault(404, f"no open incident {incident_id[:80]!r}") from None
         parts.live.changed()
-        return _done(request, form.get("return_to", ""))
+        return done(request, form.get("return_to", ""))
 
 
 def _add_reading(app: FastAPI, parts: Parts) -> None:
@@ -95,7 +95,7 @@ def _add_silences(app: FastAPI, parts: Parts) -> None:
         if incident is None:
             raise ApiFault(404, "no such incident")
         await run_in_threadpool(_write, parts, api.silence_of_form(form, incident, parts.clock()))
-        return _done(request, form.get("return_to", ""))
+        return done(request, form.get("return_to", ""))
 
     @app.delete("/api/silences/{silence_id}", tags=["incidents"], status_code=204, responses=faults(403, 404))
     def expire(silence_id: str) -> Response:
@@ -112,7 +112,7 @@ def _write(parts: Parts, silence: Silence) -> None:
     parts.live.changed()
 
 
-def _done(request: Request, return_to: str) -> Response:
+def done(request: Request, return_to: str) -> Response:
     """A browser goes back to its page, a path of this service only; a script gets 204."""
     if "application/json" in request.headers.get("accept", ""):
         return Response(status_code=204)

@@ -101,6 +101,10 @@ def _add_single(app: FastAPI, parts: Parts) -> None:
     def incident(incident_id: str) -> Response:
         return _html(render(pages.incident(parts.source, incident_id, parts.clock())))
 
+    @app.get("/adjustments")
+    def adjustments() -> Response:
+        return _html(render(pages.adjustments(parts.source, parts.clock())))
+
     @app.get("/runbooks/{alert}")
     def runbook(alert: str) -> Response:
         return _html(render(pages.runbook(parts.source, alert, runbook_text(alert), parts.clock())))

@@ -67,6 +67,8 @@ OWN_GAUGES: dict[str, str] = {
     "midwatch_server_forward_oldest_timestamp_seconds": "Since when the oldest of them waits.",
     "midwatch_server_rule_faults": "Faults in rule files as they are; the rules that were good go on.",
     "midwatch_server_slo_file_faults": "Faults in OpenSLO files as they are; the objectives that were good go on.",
+    "midwatch_server_adjustments": "Adjustments that take time out of budgets, and are not revoked.",
+    "midwatch_server_adjustments_left_off": "Times that could not be taken out of objectives' budgets, for the bound.",
     "midwatch_server_slo_hidden": "Objectives that are not in midwatch_slo_..., for they are too many.",
     "midwatch_server_database_bytes": "Size of the database file.",
     "midwatch_server_resident_memory_max_bytes": "Most resident memory so far.",

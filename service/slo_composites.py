@@ -26,8 +26,17 @@ class Composites:
         self._marks, self._policy = marks, policy
         self._members: dict[tuple[str, str], list[Objective]] = {}
 
-    def judged(self, composites: Sequence[Objective], judged: Sequence[Judgement], now_ms: int) -> list[Judgement]:
-        """The judgements of composites, from those of their members at the same moment."""
+    def judged(
+        self,
+        composites: Sequence[Objective],
+        judged: Sequence[Judgement],
+        now_ms: int,
+        paused: Mapping[tuple[str, str], str],
+    ) -> list[Judgement]:
+        """The judgements of composites, from those of their members at the same moment.
+
+        `paused`: why the present is taken out of a member's budget, and so of the composite's, by name and service.
+        """
         if not composites:
             self._members = {}
             return []
@@ -39,7 +48,9 @@ class Composites:
             for it, members in whole
             if len(members) == len(it.members)
         }
-        return [self._judged(it, members, now_ms) for it, members in whole]
+        whys = [next((paused[name, it.service] for name, _ in it.members if (name, it.service) in paused), None)
+                for it in composites]  # fmt: skip
+        return [self._judged(it, members, now_ms, why) for (it, members), why in zip(whole, whys, strict=True)]
 
     def members(self, composite: Objective) -> list[Objective]:
         """Its members, as they were judged last; none where it could not be."""
@@ -63,13 +74,13 @@ class Composites:
             for row, (begin, end) in zip(zip(*rows, strict=True), pairwise(ends), strict=True)
         ]
 
-    def _judged(self, composite: Objective, members: Sequence[Judgement], now_ms: int) -> Judgement:
+    def _judged(self, composite: Objective, members: Sequence[Judgement], now_ms: int, paused: str | None) -> Judgement:
         if composite.unmeasurable is None and len(members) < len(composite.members):
             composite = replace(composite, unmeasurable="One of its members is no objective of its own.")
         if composite.unmeasurable is not None:
             return judge(composite, {}, now_ms, self._policy)
         together = self._together(composite, members, now_ms)
-        return judge_composite(composite, members, now_ms, self._policy, together)
+        return judge_composite(composite, members, now_ms, self._policy, together, paused)
 
     def _together(self, composite: Objective, members: Sequence[Judgement], now_ms: int) -> Mapping[int, Paid] | None:
         """What the slices of each window cost, where slices are judged and each member's are known."""

@@ -30,6 +30,7 @@ FAMILIES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("burn_row_fired", "1 where both windows of a burn row are beyond its limit; none where that is not known.",
      ("row", "road")),
     ("coverage_ratio", "Observed over expected time of the objective's window.", ()),
+    ("taken_out_seconds", "Time of the objective's window that adjustments took out of the budget.", ()),
     ("state", "1 for the state that the objective is in.", ("state",)),
 )  # fmt: skip
 """Names below `midwatch_slo_`, and what each has beside IDENTITY."""
@@ -70,6 +71,8 @@ def _told(found: dict[str, GaugeMetricFamily], key: tuple[str, ...], it: Judgeme
     if not of.members and not of.allowance:
         _add(found["objective_ratio"], key, 1 - of.budget)
     _add(found["coverage_ratio"], key, it.coverage)
+    if it.taken_out:
+        _add(found["taken_out_seconds"], key, Fraction(sum(one.ms for one in it.taken_out), 1000))
 
 
 def _measured(found: dict[str, GaugeMetricFamily], key: tuple[str, ...], it: Judgement) -> None:

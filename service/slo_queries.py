@@ -24,6 +24,7 @@ from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
 from slo.stepped import History
+from slo.taken import Slots, counting, overlap, reaching, without
 
 MINUTE_MS: Final = 60_000
 LEAST_WINDOW_MS: Final = 2 * MINUTE_MS
@@ -114,8 +115,13 @@ class QueriedCounts:
         """An evaluation begins, and with it the time for its queries."""
         self._ends = self._clock() + self._seconds
 
-    def of(self, objective: Objective, windows_ms: Sequence[int], until_ms: int) -> list[Counts] | Objective:
-        """Counts of each window, or the objective with why it can't be measured."""
+    def of(
+        self, objective: Objective, windows_ms: Sequence[int], until_ms: int, taken: Sequence[Slots] = ()
+    ) -> list[Counts] | Objective:
+        """Counts of each window, or the objective with why it can't be measured.
+
+        `taken` slices are in none; windows but the objective's own reach back around them.
+        """
         slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
         until = until_ms // slot_ms + 1
         sizes = [max(1, window // slot_ms) for window in windows_ms]
@@ -124,11 +130,21 @@ class QueriedCounts:
             return replace(objective, unmeasurable=f"Its query can't be answered: {book}.")
         if book.until < until:
             return replace(objective, unmeasurable="Its history is still being asked for.")
-        own = max(1, objective.period_ms // slot_ms)
-        return [
-            _counts(objective, book, slot_ms, until - size, until, own if window == objective.window_ms else size)
+        own, least = max(1, objective.period_ms // slot_ms), until - max(sizes, default=1)
+        firsts = [
+            until - size if window == objective.window_ms or not taken else reaching(until, size, taken, least)
             for window, size in zip(windows_ms, sizes, strict=True)
         ]
+        return [
+            _around(objective, book, slot_ms, first, until, own if window == objective.window_ms else size, taken)
+            for first, window, size in zip(firsts, windows_ms, sizes, strict=True)
+        ]
+
+    def spent(self, objective: Objective, slots: Sequence[Slots]) -> list[Counts]:
+        """Counts of these slices, as they were asked last."""
+        slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
+        book = self._books.get((objective.query, objective.slices)) or _Book(0, _slots([]), 0)
+        return [_part(objective, book, slot_ms, it) for it in slots]
 
     def history(self, objective: Objective, since_ms: int, until_ms: int) -> History | str:
         """Every slice that ends within `(since, until]`, or why it can't be told."""
@@ -145,13 +161,13 @@ class QueriedCounts:
             (first - 1) * slot_ms, slot_ms, slots.bad, slots.total, slots.measured * slot_ms, None, flags=flags
         )
 
-    def steps(self, objective: Objective, edges_ms: Sequence[int]) -> list[Counts]:
+    def steps(self, objective: Objective, edges_ms: Sequence[int], taken: Sequence[Slots] = ()) -> list[Counts]:
         """Counts of contiguous steps, from the slices that end in them, as they were asked last."""
         slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
         found = self._books.get((objective.query, objective.slices))
         book = _Book(0, _slots([]), 0) if found is None else found
         ends = [edge // slot_ms + 1 for edge in edges_ms]
-        counts = [_counts(objective, book, slot_ms, begin, end, end - begin) for begin, end in pairwise(ends)]
+        counts = [_around(objective, book, slot_ms, begin, end, end - begin, taken) for begin, end in pairwise(ends)]
         return [
             replace(it, since_ms=since, until_ms=until)
             for it, (since, until) in zip(counts, pairwise(edges_ms), strict=True)
@@ -347,3 +363,21 @@ def _counts(objective: Objective, book: _Book, slot_ms: int, first: int, until: 
         first_ms=None if begun is None else (begun - 1) * slot_ms,
         events=(int((mine.bad > 0).sum()), busy),
     )
+
+
+def _around(
+    objective: Objective, book: _Book, slot_ms: int, first: int, until: int, slices: int, taken: Sequence[Slots]
+) -> Counts:
+    """The window from slice `first` on, `slices` in all, without those that are taken out."""
+    whole = _counts(objective, book, slot_ms, first, until, slices)
+    if not taken:
+        return whole
+    left = without(whole, [_part(objective, book, slot_ms, it) for it in overlap(taken, first, until)])
+    if isinstance(objective.slices, Timeslices):
+        return replace(left, total=counting(taken, first, until, slices) if left.all_events else 0)
+    return left
+
+
+def _part(objective: Objective, book: _Book, slot_ms: int, slots: Slots) -> Counts:
+    found = _counts(objective, book, slot_ms, slots.first, slots.until, slots.until - slots.first)
+    return replace(found, total=slots.until - slots.first) if isinstance(objective.slices, Timeslices) else found

@@ -21,6 +21,7 @@ from slo.burn import DEFAULT, Policy
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
 from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
 from slo.stepped import part_of
+from slo.taken import Slots, counting, overlap, reaching, size_of
 
 MOST_BOOKS: Final = 200
 """Objectives whose slices are kept in memory."""
@@ -113,30 +114,56 @@ class SlicedCounts:
         return until - (book.until if kept is None else min(book.until, kept // rule.slice_ms + 1)) <= FEW
 
     def of(
-        self, objective: Objective, windows_ms: Sequence[int], counts: Sequence[Counts], until_ms: int
+        self,
+        objective: Objective,
+        windows_ms: Sequence[int],
+        counts: Sequence[Counts],
+        until_ms: int,
+        taken: Sequence[Slots] = (),
     ) -> list[Counts]:
         """Counts of events over windows that end at `until` as counts of slices, coverage and first sight as they are.
 
         Slices end at multiples of their length. Timeslices are of all slices of the window, as soon as one had traffic
         (OpenSLO: total time slices in a budgeting period), of a calendar those of the whole period; RatioTimeslices are
-        of the slices with traffic, in parts of RATIO_UNIT.
+        of the slices with traffic, in parts of RATIO_UNIT. `taken` slices are of neither; windows but the objective's
+        own reach back around them.
         """
         rule = objective.slices
         if rule is None:
             return list(counts)
         until = until_ms // rule.slice_ms + 1
         sizes = [max(1, window // rule.slice_ms) for window in windows_ms]
-        book = self._book(objective.indicator, rule, until - max(sizes, default=1), until)
+        least = until - max(sizes, default=1)
+        firsts = [
+            until - size if window == objective.window_ms or not taken else reaching(until, size, taken, least)
+            for window, size in zip(windows_ms, sizes, strict=True)
+        ]
+        book = self._book(objective.indicator, rule, least, until)
         own = max(1, objective.period_ms // rule.slice_ms)
         return [
-            _counted(rule, it, book.between(until - size, until), own if window == objective.window_ms else size)
-            for it, window, size in zip(counts, windows_ms, sizes, strict=True)
+            _around(rule, it, book, first, until, own if window == objective.window_ms else size, taken)
+            for it, first, window, size in zip(counts, firsts, windows_ms, sizes, strict=True)
         ]
 
-    def steps(self, objective: Objective, edges_ms: Sequence[int], counts: Sequence[Counts]) -> list[Counts]:
+    def spent(self, objective: Objective, slots: Sequence[Slots]) -> tuple[int, int]:
+        """(bad, total) of these slices, as they were judged last."""
+        rule = objective.slices
+        book = None if rule is None else self._books.get((objective.indicator, rule))
+        if rule is None or book is None:
+            return 0, 0
+        bad, busy = _summed(book, slots)
+        return bad, busy * RATIO_UNIT if isinstance(rule, RatioTimeslices) else size_of(slots)
+
+    def steps(
+        self,
+        objective: Objective,
+        edges_ms: Sequence[int],
+        counts: Sequence[Counts],
+        taken: Sequence[Slots] = (),
+    ) -> list[Counts]:
         """Counts of events of contiguous steps as counts of the slices that end in them, as they were judged last.
 
-        Of time before the objective's window nothing is known here.
+        Of time before the objective's window nothing is known here. `taken` slices are in none.
         """
         rule, indicator = objective.slices, objective.indicator
         book = self._books.get((indicator, rule)) if rule else None
@@ -144,7 +171,7 @@ class SlicedCounts:
             return [replace(it, bad=0, total=0) for it in counts]
         ends = [edge // rule.slice_ms + 1 for edge in edges_ms]
         return [
-            _counted(rule, it, book.between(begin, end), end - begin)
+            _around(rule, it, book, begin, end, end - begin, taken)
             for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
 
@@ -236,6 +263,21 @@ def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) ->
     bad, busy = found
     total = busy * RATIO_UNIT if isinstance(rule, RatioTimeslices) else slices if busy else 0
     return replace(counts, bad=bad, total=total, events=(counts.bad, counts.total))
+
+
+def _around(
+    rule: Rule, counts: Counts, book: _Book, first: int, until: int, size: int, taken: Sequence[Slots]
+) -> Counts:
+    """The window from slice `first` on, `size` slices in all, without those that are taken out."""
+    if not taken:
+        return _counted(rule, counts, book.between(first, until), size)
+    (bad, busy), gone = book.between(first, until), _summed(book, overlap(taken, first, until))
+    return _counted(rule, counts, (bad - gone[0], busy - gone[1]), counting(taken, first, until, size))
+
+
+def _summed(book: _Book, slots: Iterable[Slots]) -> tuple[int, int]:
+    found = [book.between(it.first, it.until) for it in slots]
+    return sum(bad for bad, _ in found), sum(busy for _, busy in found)
 
 
 def valid_ms(before: Revision | None, now: Revision | None) -> int | None:

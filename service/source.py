@@ -21,7 +21,7 @@ from dashboards.model import (
     ServiceRow,
     Status,
 )
-from service import catalogue, desk, roster
+from service import adjustments, catalogue, desk, roster
 from service.evaluate import Evaluated
 from service.model import RangeSeries
 from service.ports import Readings, ask, rows_of
@@ -31,6 +31,7 @@ from service.slo_fine import fine_edges
 from service.slo_history import read_burns, read_points, read_runs
 from service.source_rows import container_rows, node_rows
 from service.store_layout import read_layout
+from slo.adjust import Adjustment
 from slo.history import Change, Key, Point, Run
 from slo.model import Counts, Judgement, Labels, Objective, Selector
 from slo.openslo.model import Service
@@ -195,6 +196,10 @@ class StoreSource:
         found = (it for it in self._evaluator.slos.shelf.documents if isinstance(it, Service))
         told = next((it for it in found if it.meta.name == service), None)
         return "" if told is None else ": ".join(filter(None, (told.meta.display_name, told.description)))
+
+    def adjustments(self) -> Sequence[Adjustment]:
+        """Every budget adjustment that was ever made."""
+        return ask(self._store.database, adjustments.read)
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         """Every service that is not gone, ordered by name."""

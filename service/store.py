@@ -28,6 +28,7 @@ from service.store_memory import Memory
 from service.store_range import increases, instant, last_values
 from service.store_seal import leftovers
 from service.store_slices import SliceBook
+from service.store_sums import settled
 from slo.model import Counts, Indicator, Selector
 
 _LOG = logging.getLogger(__name__)
@@ -151,6 +152,10 @@ class Store:
         """Exact counts of each slice `(edges[i], edges[i + 1]]` of each indicator; edges ascend."""
         with self._reading(indicators) as reading:
             return slice_counts(reading, edges_ms)
+
+    def moved(self, edges_ms: Sequence[int]) -> list[int]:
+        """The edges as counting moves them: back to the begin of their bucket, where single samples are gone."""
+        return settled(self.memory.layout, edges_ms)
 
     def counts_of_work(self) -> dict[str, int]:
         """Blocks sealed, days written anew, batches turned away, chunks let go of from memory, since this began."""

@@ -279,18 +279,17 @@ def _prepare(connection: Cursor, path: Path) -> None:
     connection.execute("CREATE TABLE IF NOT EXISTS meta(version INTEGER NOT NULL)")
     known = connection.execute("SELECT max(version) FROM meta").fetchall()
     version = known[0][0]
-    if version is None or OLDEST <= version <= VERSION:
-        if version is not None and version < VERSION:
-            migrate(connection, version)
-        for table in TABLES:
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-        if version is None:
-            connection.execute("INSERT INTO meta VALUES (?)", [VERSION])
-    else:
+    if version is not None and not OLDEST <= version <= VERSION:
         connection.close()
         raise StoreFault(
             f"{path}: its tables are of version {version}, but {VERSION} is known here; use the Midwatch that wrote it"
         )
+    if version is not None:
+        migrate(connection, version)
+    for table in TABLES:  # a table that is new needs no version of its own
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+    if version is None:
+        connection.execute("INSERT INTO meta VALUES (?)", [VERSION])
 
 
 def _unopened(path: Path, fault: duckdb.Error) -> str:

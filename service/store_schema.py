@@ -58,6 +58,8 @@ TABLES: Final = (
     "alert_book(at_ms BIGINT, book VARCHAR)",
     "incidents(id VARCHAR, opened_ms BIGINT, resolved_ms BIGINT, incident VARCHAR)",
     "silences(id VARCHAR, starts_ms BIGINT, ends_ms BIGINT, silence VARCHAR)",
+    # what was done about budgets, in order; nothing of it is ever changed or deleted
+    "adjustments(position BIGINT, id VARCHAR, at_ms BIGINT, what VARCHAR, said VARCHAR)",
     "outbox(id VARCHAR, position BIGINT, incident_id VARCHAR, receiver VARCHAR, payload VARCHAR, created_ms BIGINT, "
     "attempts INTEGER, next_ms BIGINT, delivered_ms BIGINT, given_up_ms BIGINT, detail VARCHAR)",
 )

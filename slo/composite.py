@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from slo.budget import burn
 from slo.burn import DEFAULT, Policy
 from slo.judge import judge, windows
-from slo.model import Counts, Judgement, Objective
+from slo.model import Counts, Judgement, Objective, TakenOut
 from slo.slices import RatioTimeslices, Timeslices
 
 STEP_PARTS: Final = 1000
@@ -80,6 +80,7 @@ def judge_composite(
     now_ms: int,
     policy: Policy = DEFAULT,
     together: Mapping[int, Paid] | None = None,
+    paused: str | None = None,
 ) -> Judgement:
     """The judgement of a composite from those of its members at the same moment, in the order of their names.
 
@@ -99,7 +100,17 @@ def judge_composite(
         else union_counts([it[ms] for it in tables], together[ms], costs([it.objective for it in members], weights))
         for ms in windows(objective, policy)
     }
-    return judge(objective, counts, now_ms, policy)
+    found = judge(objective, counts, now_ms, policy, paused)
+    return replace(found, taken_out=_taken_out(members))
+
+
+def _taken_out(members: Sequence[Judgement]) -> tuple[TakenOut, ...]:
+    """What each adjustment took out: events of all members, the most time of any."""
+    found: dict[str, TakenOut] = {}
+    for it in (one for member in members for one in member.taken_out):
+        so_far = found.get(it.id, replace(it, bad=0, total=0))
+        found[it.id] = replace(so_far, ms=max(so_far.ms, it.ms), bad=so_far.bad + it.bad, total=so_far.total + it.total)
+    return tuple(found.values())
 
 
 def union_counts(counts: Sequence[Counts], found: Paid, prices: Sequence[Fraction]) -> Counts:

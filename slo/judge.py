@@ -32,8 +32,16 @@ def placed(objective: Objective, now_ms: int) -> Objective:
     return replace(objective, window_ms=now_ms - bounds.since_ms, whole_ms=bounds.until_ms - bounds.since_ms)
 
 
-def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, policy: Policy = DEFAULT) -> Judgement:
+def judge(
+    objective: Objective,
+    counts: Mapping[int, Counts],
+    now_ms: int,
+    policy: Policy = DEFAULT,
+    paused: str | None = None,
+) -> Judgement:
     """The judgement at `now_ms` from counts by window, those of `windows(objective, policy)`.
+
+    `paused` is why the present is taken out of the budget: nothing can be told then, and alerts freeze.
 
     An objective that nothing can measure needs no counts. KeyError names a window that is missing. SLI and budget are
     of what was measured, also where the state is `unmeasured`; an allowance has no SLI.
@@ -47,12 +55,12 @@ def judge(objective: Objective, counts: Mapping[int, Counts], now_ms: int, polic
         for row in rows_of(objective, policy)
     )
     young = own.first_ms is not None and now_ms - own.first_ms < _fastest(rows).row.short_ms
-    if young:
+    if young or paused:
         rows = tuple(_held(row) for row in rows)
     left = budgets.remaining(own, objective.budget)
-    gone_in = _gone_in(objective, own, rows, left)
-    projected = not young and _projected(objective, own, rows, left, policy)
-    state, reason = _state(objective, own, rows, left, projected, young, policy)
+    gone_in = None if paused else _gone_in(objective, own, rows, left)
+    projected = not (young or paused) and _projected(objective, own, rows, left, policy)
+    state, reason = _state(objective, own, rows, left, projected, young, policy, paused)
     return Judgement(
         objective=objective,
         at_ms=now_ms,
@@ -95,19 +103,19 @@ def _gone_in(objective: Objective, own: Counts, rows: tuple[RowResult, ...], lef
     if left is None or rate is None:
         return None
     if isinstance(objective.slices, Timeslices):
-        return _slices_gone_in(objective, rows, left)
+        return _slices_gone_in(objective, own, rows, left)
     if objective.whole_ms is not None:
         rest_ms = objective.whole_ms - objective.window_ms
         return budgets.exhausted_in_period_ms(left, rate, own.expected_ms, rest_ms)
-    return budgets.exhausted_in_ms(left, rate, own.expected_ms, objective.window_ms)
+    return budgets.exhausted_in_ms(left, rate, own.expected_ms, objective.window_ms - own.taken_ms)
 
 
-def _slices_gone_in(objective: Objective, rows: tuple[RowResult, ...], left: Fraction) -> Fraction | None:
-    """R x P / burn: the budget of Timeslices is that of the whole period from the first minute on."""
+def _slices_gone_in(objective: Objective, own: Counts, rows: tuple[RowResult, ...], left: Fraction) -> Fraction | None:
+    """R x P / burn: the budget of Timeslices is that of the whole period, without what is taken out, from the start."""
     rate = present_burn(rows)
     if left <= 0 or not rate or (rate <= 1 and objective.whole_ms is None):
         return None
-    gone_in = left * objective.period_ms / rate
+    gone_in = left * (objective.period_ms - own.taken_ms) / rate
     rest_ms = None if objective.whole_ms is None else objective.whole_ms - objective.window_ms
     return gone_in if rest_ms is None or gone_in <= rest_ms else None
 
@@ -124,7 +132,7 @@ def _projected(
         return False
     if not (covered(fast.long_counts, policy) and covered(fast.short_counts, policy)):
         return False
-    period_ms = objective.period_ms
+    period_ms = objective.period_ms - own.taken_ms
     history_ms = period_ms if isinstance(objective.slices, Timeslices) else own.expected_ms
     return budgets.whole_window_gone_in_ms(left, rate, history_ms, period_ms) <= policy.projection_ms
 
@@ -142,10 +150,13 @@ def _state(
     projected: bool,
     young: bool,
     policy: Policy,
+    paused: str | None,
 ) -> tuple[State, str]:
     short = _fastest(rows).short_counts
     if own.first_ms is None:
         return "unmeasured", "No sample has been seen yet."
+    if paused:
+        return "unmeasured", paused
     if young:
         return "learning", f"Watched for less than {duration(_fastest(rows).row.short_ms)}."
     if not covered(short, policy):

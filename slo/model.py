@@ -185,6 +185,8 @@ class Counts:
     """Bad and all events, where `bad` and `total` are of slices of time."""
     missed: Fraction | None = None
     """The bad share of a composite's slices, whose `bad` and `total` are those of its budget."""
+    taken_ms: int = 0
+    """Time of the window that adjustments took out; nothing else here is of it."""
 
     @property
     def all_events(self) -> int:
@@ -235,6 +237,22 @@ class RowResult:
 
 
 @dataclass(frozen=True)
+class TakenOut:
+    """What one adjustment took out of the objective's own window."""
+
+    id: str
+    kind: Literal["maintenance", "incident"]
+    reason: str
+    by: str
+    ms: int
+    """Time that would have counted."""
+    bad: int
+    total: int
+    now: bool
+    """Whether the present is taken out."""
+
+
+@dataclass(frozen=True)
 class Judgement:
     """One objective, judged at one moment; ratios are exact Fractions, None where undefined."""
 
@@ -262,6 +280,8 @@ class Judgement:
     """(condition, why) of those whose policy asks to be told that there is no burn rate, for as long as they must."""
     in_part: bool = False
     """Too little of the objective's own window was observed: SLI and budget are of what was measured."""
+    taken_out: tuple[TakenOut, ...] = ()
+    """What adjustments took out of the window; none of it is in `counts`."""
 
     @property
     def baseline(self) -> bool:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from slo.model import BurnRow
+from slo.patterns import covers
 from slo.periods import CalendarPeriods
 from slo.rows import DAY_MS, HOUR_MS
 from slo.slices import RatioTimeslices, Timeslices
@@ -149,18 +150,7 @@ class Asked:
 
     def covers(self, name: str) -> bool:
         """Whether a name is one of those that it is for; in time linear in both."""
-        first, *rest = self.of.split("*")
-        if not rest:
-            return name == first
-        if not name.startswith(first):
-            return False
-        at = len(first)
-        for part in rest[:-1]:
-            found = name.find(part, at)
-            if found < 0:
-                return False
-            at = found + len(part)
-        return len(name) - at >= len(rest[-1]) and name.endswith(rest[-1])
+        return covers(self.of, name)
 
 
 class Fault(NamedTuple):

@@ -121,6 +121,7 @@ def _least(counts: Sequence[Counts]) -> Counts:
     return Counts(
         least.since_ms, least.until_ms, 0, 0, least.observed_ms, least.expected_ms,
         first_ms=None if any(it.first_ms is None for it in counts) else max(it.first_ms or 0 for it in counts),
+        taken_ms=max(it.taken_ms for it in counts),
     )  # fmt: skip
 
 
@@ -136,6 +137,7 @@ def merged(steps: Sequence[Counts]) -> Counts:
         sum(it.unknown_starts for it in steps),
         next((it.first_ms for it in steps if it.first_ms is not None), None),
         missed=_missed(steps),
+        taken_ms=sum(it.taken_ms for it in steps),
     )
 
 

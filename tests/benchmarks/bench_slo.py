@@ -13,15 +13,19 @@ import statistics
 import sys
 import tempfile
 import time
+import uuid
+from datetime import time as time_of_day
 from pathlib import Path
 
 import numpy as np
 
 from alerts.thresholds import DEFAULT as LIMITS
+from service import adjustments
 from service.evaluate import Evaluator
 from service.model import MetricBatch, Series
 from service.slo_book import SloBook
 from service.store import Store
+from slo.adjust import Adjustment, Recurrence, Revoked
 
 BEGIN_MS = 1_760_000_000_000 // 86_400_000 * 86_400_000
 MINUTE_MS, ROUND_MS = 60_000, 15_000
@@ -101,6 +105,24 @@ def measured(evaluator: Evaluator, load: Load, clock: list[int], rounds: int) ->
     return sorted(found)
 
 
+def taken_out(now_ms: int) -> list[tuple[str, Adjustment]]:
+    """Adjustments of all objectives: a maintenance that is over, one that goes on, and one of each night."""
+    hour = 3_600_000
+    night = Recurrence("day", (), time_of_day(2), "Europe/Berlin", 2 * hour)
+
+    def made(since_ms: int, until_ms: int | None, again: Recurrence | None = None) -> Adjustment:
+        number = str(uuid.uuid4())
+        return Adjustment(
+            number, "maintenance", (), ("*",), (), since_ms, until_ms, "measured", "bench", now_ms, recurrence=again
+        )
+
+    return [
+        ("a maintenance that is over", made(now_ms - 50 * hour, now_ms - 48 * hour)),
+        ("one that goes on", made(now_ms - 2 * hour, now_ms + 2 * hour)),
+        ("one of each night", made(now_ms - 40 * 24 * hour, None, night)),
+    ]
+
+
 def say(what: str, ms: list[float]) -> None:
     """One line of figures."""
     print(f"{what}: median {statistics.median(ms):.0f} ms, most {ms[-1]:.0f} ms, least {ms[0]:.0f} ms")
@@ -136,6 +158,12 @@ def main() -> None:
     evaluator.tick()
     print(f"first evaluation: {time.perf_counter() - began:.2f} s")
     say("each evaluation", measured(evaluator, load, clock, 24))
+    for name, made in taken_out(clock[0]):
+        load.store.database.write(lambda cursor, made=made: adjustments.add(cursor, made))
+        say(f"the first one with {name}", measured(evaluator, load, clock, 1))
+        say(f"each one with {name}", measured(evaluator, load, clock, 12))
+        gone = Revoked(clock[0], "bench", "measured")
+        load.store.database.write(lambda cursor, made=made, gone=gone: adjustments.revoke(cursor, made.id, gone))
     if len(sys.argv) > 4:
         profile = cProfile.Profile()
         profile.runcall(measured, evaluator, load, clock, 12)

@@ -21,6 +21,7 @@ from dashboards.model import (
     ServiceRow,
     Status,
 )  # fmt: skip
+from slo.adjust import Adjustment
 from slo.history import Change, Key, Point, Run
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, Objective
@@ -74,6 +75,7 @@ class FakeSource:
     lines: Sequence[LogLine] = ()
     open_incidents: Sequence[Incident] = ()
     active_silences: Sequence[Silence] = ()
+    made_adjustments: Sequence[Adjustment] = ()
     service_rows: Sequence[ServiceRow] = ()
     node_rows: Sequence[NodeRow] = ()
     container_rows: Sequence[ContainerRow] = ()
@@ -199,6 +201,9 @@ class FakeSource:
 
     def about(self, service: str) -> str:
         return self.abouts.get(service, "")
+
+    def adjustments(self) -> Sequence[Adjustment]:
+        return self.made_adjustments
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         return self.service_rows

@@ -171,11 +171,11 @@ def test_an_incident_shows_its_proof_and_what_can_be_done(source: FakeSource) ->
     assert 'href="/debug?service=shop%2Fworker"' in text
 
 
-def test_an_incident_that_is_over_offers_nothing_to_do(source: FakeSource) -> None:
+def test_an_incident_that_is_over_can_be_taken_out_of_the_budget_and_nothing_else(source: FakeSource) -> None:
     over = replace(source.open_incidents[0], status="resolved", resolved_ms=NOW - 1)
     source.open_incidents = [over]
     text = pages.render(pages.incident(source, over.id, NOW))
-    assert 'method="post"' not in text
+    assert re.findall(r'method="post" action="([^"]*)"', text) == ["/api/slo/adjustments"]
     assert "resolved" in text
 
 

@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from service import slo_metrics
 from service.slo_metrics import FAMILIES, beyond, objective_families
 from slo.judge import judge
-from slo.model import Allowance, EventRatio, Judgement, Selector
+from slo.model import Allowance, EventRatio, Judgement, Selector, TakenOut
 from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices
 from tests.slo.support import DAY, NOW, counts, objective, steady
 
@@ -43,7 +43,8 @@ def test_the_names_are_fixed() -> None:
     assert {it.name for it in objective_families([])} == {f"midwatch_slo_{name}" for name, _, _ in FAMILIES}
     assert [name for name, _, _ in FAMILIES] == [
         "info", "objective_ratio", "window_seconds", "sli_ratio", "events", "bad_events",
-        "error_budget_remaining_ratio", "exhaustion_seconds", "burn_rate", "burn_row_fired", "coverage_ratio", "state",
+        "error_budget_remaining_ratio", "exhaustion_seconds", "burn_rate", "burn_row_fired", "coverage_ratio",
+        "taken_out_seconds", "state",
     ]  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def test_what_is_not_measured_has_a_state_and_no_number() -> None:
     found = told(judge(objective(unmeasurable="No probe."), {}, NOW))
     assert [(it["state"], on) for it, on in found["state"] if on] == [("unmeasured", 1.0)]
     measured = {"sli_ratio", "events", "bad_events", "error_budget_remaining_ratio", "exhaustion_seconds", "burn_rate",
-                "burn_row_fired", "coverage_ratio"}  # fmt: skip
+                "burn_row_fired", "coverage_ratio", "taken_out_seconds"}  # fmt: skip
     assert {name for name, samples in found.items() if not samples} == measured
 
 
@@ -118,3 +119,10 @@ def test_beyond_the_bound_what_burns_goes_first(monkeypatch: pytest.MonkeyPatch)
     assert beyond(len(every)) == 2
     shown: Iterable[str] = chain.from_iterable({it["slo"] for it, _ in told(*every)[name]} for name in ("state",))
     assert sorted(shown) == ["calm-0", "hot"]
+
+
+def test_the_time_that_is_taken_out_is_told_where_any_is() -> None:
+    found = burning()
+    assert told(found)["taken_out_seconds"] == []
+    taken = TakenOut("a1", "maintenance", "new disks", "ann", 5_400_500, 3, 9, now=False)
+    assert value(told(replace(found, taken_out=(taken, taken)))["taken_out_seconds"]) == 10_801.0

@@ -1,0 +1,59 @@
+"""The page `/adjustments`: what was ever taken out of budgets, by whom and why."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from dashboards.adjustment_views import AdjustmentRow, AdjustmentsView
+from dashboards.desk import frame, open_desk
+from dashboards.marks import Mark, mark
+from dashboards.request import PageRequest
+from dashboards.source import DataSource
+from dashboards.text import duration, stamp
+from slo.adjust import Adjustment, coming, state, when
+
+MOST_SHOWN: Final = 300
+
+
+def adjustments(source: DataSource, now_ms: int) -> AdjustmentsView:
+    """The view: those that stand first, then the newest."""
+    every = sorted(source.adjustments(), key=lambda it: (it.revoked is not None, -it.created_ms))
+    desk = open_desk(source, PageRequest("oncall", "auto"), now_ms)
+    return AdjustmentsView(
+        frame=frame(desk, "What costs no budget", "adjustments", ranges=False),
+        rows=tuple(_row(it, now_ms) for it in every[:MOST_SHOWN]),
+        older=max(0, len(every) - MOST_SHOWN),
+    )
+
+
+def _row(it: Adjustment, now_ms: int) -> AdjustmentRow:
+    found, gone = coming(it, now_ms), it.revoked
+    named = (("objectives", it.slos), ("services", it.services), ("nodes", it.nodes))
+    return AdjustmentRow(
+        id=it.id,
+        mark=_mark(it, now_ms),
+        when=when(it),
+        of=" · ".join(f"{what} {', '.join(names)}" for what, names in named if names),
+        reason=it.reason,
+        by=it.created_by,
+        created_ms=it.created_ms,
+        next="" if found is None else f"{stamp(found.since_ms, day=True)} UTC, {duration(found[1] - found[0])}",
+        incident_href="" if it.incident is None else f"/incidents/{quote(it.incident, safe='')}",
+        silence=it.silence,
+        revoked="" if gone is None else f"{gone.by}: {gone.why}",
+        revoked_ms=0 if gone is None else gone.at_ms,
+    )
+
+
+def _mark(it: Adjustment, now_ms: int) -> Mark:
+    """What is taken out now is neither good nor bad."""
+    match state(it, now_ms):
+        case "active":
+            return mark("unmeasured", "now")
+        case "pending":
+            return mark("learning", "to come")
+        case "past":
+            return mark("quiet", "over")
+        case _:
+            return mark("quiet", "revoked")
