@@ -76,6 +76,7 @@ def judge(
         since_ms=own.first_ms,
         projected_gone=projected,
         in_part=not covered(own, policy),
+        paused=paused is not None,
     )
 
 
