@@ -106,7 +106,7 @@ def _assemble(
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
     ours = [settings.base_url, settings.remote_url or ""]
-    slos = SloBook(settings.slos, settings.slos_strict, [it.name for it in receivers], ours)
+    slos = SloBook(settings.slos, settings.slos_strict, [it.name for it in receivers], own=ours)
     queries = queries_of(settings, store, clock)
     evaluator = Evaluator(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,

@@ -39,15 +39,13 @@ class _Told(NamedTuple):
 def alerts_of(found: Rows, hold_ms: int, no_page: bool = False) -> Iterator[Alert]:
     """The incidents of both roads; with `no_page` what would page is a ticket, for a rule of its own pages."""
     size = len(found.moments)
-    burns = [it for it in found.rows if it.row.op is None]
-    page, ticket = [], []
-    for rows in (burns, *([it] for it in found.rows if it.row.op is not None and it.row.telling.breaching)):
-        pages = [it for it in rows if it.row.road == "page"]
-        paging = _any([it.fired & ~it.guarded for it in pages if not no_page], size)
-        tickets = [it.fired & (it.guarded | (no_page or it.row.road == "ticket")) for it in rows]
-        page.append(_Told(paging, _all([it.known for it in pages], size)))
-        ticket.append(_Told(_any(tickets, size), _all([it.known for it in rows], size)))
-    (ticket if no_page else page).append(_Told(found.projected, found.projection_known))
+    pages = [it for it in found.rows if it.row.road == "page"]
+    paging = _any([it.fired & ~it.guarded for it in pages if not no_page], size)
+    tickets = [it.fired & (it.guarded | (no_page or it.row.road == "ticket")) for it in found.rows]
+    projection = _Told(found.projected, found.projection_known)
+    page = [_Told(paging, _all([it.known for it in pages], size))]
+    ticket = [_Told(_any(tickets, size), _all([it.known for it in found.rows], size))]
+    (ticket if no_page else page).append(projection)
     roads: tuple[tuple[Road, list[_Told]], ...] = (("page", page), ("ticket", ticket))
     for road, told in roads:
         for opened, resolved in _together([_stretches(it, found.moments, hold_ms) for it in told]):
@@ -104,6 +102,6 @@ def _named(found: Rows, road: Road, at: int, no_page: bool) -> tuple[str, ...]:
         pages = it.row.road == "page" and not no_page and not it.guarded[at]
         return bool(it.fired[at]) and pages == (road == "page")
 
-    names = [it.row.name for it in found.rows if mine(it) and it.row.telling.breaching]
+    names = [it.row.name for it in found.rows if mine(it)]
     projection = found.projected[at] and (road == "ticket") == no_page
     return (*names, *([PROJECTION] if projection else []))
