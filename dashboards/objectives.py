@@ -80,10 +80,10 @@ def _group(
     words = Counter(of_judgement(it).word for it in mine)
     return ObjectiveGroup(
         subject=name,
+        about=desk.source.about(mine[0].objective.service),
         href=service_href(mine[0].objective.service),
         mark=worst([of_judgement(it) for it in mine]),
         said=", ".join(f"{count} {word}" for word, count in words.most_common()),
-        about=desk.source.about(mine[0].objective.service),
         rows=tuple(_row(desk, it, runs) for it in mine),
     )
 

@@ -64,6 +64,7 @@ def judge(
     return Judgement(
         objective=objective,
         at_ms=now_ms,
+        paused=paused is not None,
         state=state,
         reason=reason,
         counts=own,
@@ -76,7 +77,6 @@ def judge(
         since_ms=own.first_ms,
         projected_gone=projected,
         in_part=not covered(own, policy),
-        paused=paused is not None,
     )
 
 
