@@ -81,7 +81,9 @@ class KeptSlices:
                 " WHERE kept_slices.key = own.key AND kept_slices.day < own.day",
                 [list(self._first), list(self._first.values())],
             )
-        self.dropped += _bounded(cursor, list(self._first))
+        rows = _stored(cursor)
+        _bounded(cursor, list(self._first))
+        self.dropped += rows - _stored(cursor)
         return fresh
 
     def written(self, days: Sequence[Day]) -> None:
@@ -112,18 +114,21 @@ class StoredSlices(KeptSlices):
         """Nothing."""
 
 
-def _bounded(cursor: Cursor, used: Sequence[str]) -> int:
-    """Keep within the bound; how many rows had to go."""
+def _bounded(cursor: Cursor, used: Sequence[str]) -> None:
+    """Keep within the bound."""
     ((rows,),) = cursor.execute("SELECT count(*) FROM kept_slices").fetchall()
     if rows <= MOST_ROWS:
-        return 0
+        return
     cursor.execute("DELETE FROM kept_slices WHERE key NOT IN (SELECT unnest(?::VARCHAR[]))", [list(used)])
     cursor.execute(
         "DELETE FROM kept_slices WHERE rowid IN (SELECT rowid FROM kept_slices ORDER BY day DESC, key OFFSET ?)",
         [MOST_ROWS],
     )
-    ((left,),) = cursor.execute("SELECT count(*) FROM kept_slices").fetchall()
-    return int(rows - left)
+
+
+def _stored(cursor: Cursor) -> int:
+    ((rows,),) = cursor.execute("SELECT count(*) FROM kept_slices").fetchall()
+    return int(rows)
 
 
 def key_of(*what: object) -> str:

@@ -60,6 +60,8 @@ class HeldConditions:
         """Why a condition has had no burn rate for as long as it must; None where it has one, or had just now."""
         key = _key(judgement, row, "no data")
         self._seen.add(key)
+        if judgement.paused:
+            return None
         why = missing(judgement, result, self._policy)
         held = self._for_long(key, why is not None, judgement.at_ms, max(row.after_ms, NO_DATA_MS))
         return why if held else None

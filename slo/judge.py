@@ -64,6 +64,7 @@ def judge(
     return Judgement(
         objective=objective,
         at_ms=now_ms,
+        paused=paused is not None,
         state=state,
         reason=reason,
         counts=own,

@@ -282,6 +282,8 @@ class Judgement:
     """First sample of this objective: history begins here."""
     projected_gone: bool
     """The projection page's condition holds."""
+    paused: bool = False
+    """The present is taken out of the budget: its alerts stay as they are."""
     no_data: tuple[tuple[str, str], ...] = ()
     """(condition, why) of those whose policy asks to be told that there is no burn rate, for as long as they must."""
     in_part: bool = False

@@ -69,26 +69,17 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     texts = (SLO % {"name": it.lower(), "method": it, "slices": SLICES[it]} for it in METHODS)
     (folder / "c.yaml").write_text("".join(texts).removeprefix("---\n"))
     with running(Settings(slos=(str(folder),)), folder / "data", system_clock) as found:
-        begin = found.clock() // 60_000 * 60_000 - 7_200_000
-        good = bad = 0
+        begin, good, bad, points = found.clock() - 7_200_000, 0, 0, list[Point]()
         for at in range(1, 481):
             fails = at >= 360 and at // 4 % 3 == 0
-            good, bad = good + (5 if fails else 10), bad + (5 if fails else 0)
-            now = begin + at * 15_000
-            up = [("desired", 2.0), ("healthy", 2.0 if at < 400 else 1.0)]
-            found.store.append(
-                batch(
-                    [
-                        Point(series("asked_total", bad="0"), now, float(good), begin),
-                        Point(series("asked_total", bad="1"), now, float(bad), begin),
-                        *(
-                            Point(series(f"midwatch_container_{it}_seconds_total", service="shop/api"), now,
-                                  how * 15 * at, begin)
-                            for it, how in up
-                        ),
-                    ]
-                )
-            )  # fmt: skip
+            good, bad, now = good + (5 if fails else 10), bad + (5 if fails else 0), begin + at * 15_000
+            points += [
+                Point(series("asked_total", bad=it), now, float(n), begin) for it, n in (("0", good), ("1", bad))
+            ]
+            for it, how in (("desired", 2.0), ("healthy", 2.0 if at < 400 else 1.0)):
+                name = series(f"midwatch_container_{it}_seconds_total", service="shop/api")
+                points.append(Point(name, now, how * 15 * at, begin))
+        found.store.append(batch(points))
         found.evaluator.tick()
         yield found
 

@@ -18,7 +18,7 @@ from slo.model import Indicator, Judgement, Objective, QueryIndicator
 from slo.periods import CalendarPeriods
 from slo.slices import RatioTimeslices, Timeslices
 from tests.service.naive import Naive
-from tests.service.naive_slices import Answered, together
+from tests.service.naive_slices import Answered, counted, together
 from tests.service.stores import T0, Clock
 from tests.service.stories import WITHOUT_SHRINKING, Story, heard, stories
 from tests.service.test_slo_queries import Answers
@@ -64,6 +64,16 @@ def of_members(members: list[tuple[Objective, Fraction]]) -> Objective:
     return replace(members[0][0], slo="c", budget=WHOLE, query=None, members=named, part_of=None)
 
 
+def alone(found: Judgement, naive: Naive, answered: Answered) -> None:
+    """What one objective counted, whatever it counts and by which method, and what follows from it."""
+    of, own = found.objective, found.counts
+    bad, total = counted(naive, answered, of, of.window_ms, found.at_ms)
+    assert (own.bad, own.total) == (bad, total)
+    share = Fraction(bad, total) if total else None
+    assert found.sli == (None if share is None or of.allowance else 1 - share)
+    assert found.budget_remaining == (None if share is None else 1 - share / of.budget)
+
+
 def agrees(found: Judgement, naive: Naive, answered: Answered, members: list[tuple[Objective, Fraction]]) -> None:
     of, until = found.objective, found.at_ms
     burn, sli = together(naive, answered, members, of.window_ms, until)
@@ -79,7 +89,7 @@ def agrees(found: Judgement, naive: Naive, answered: Answered, members: list[tup
 
 @WITHOUT_SHRINKING
 @given(stories(), composites(), shares)
-def test_composites_are_those_of_a_second_implementation(
+def test_objectives_and_composites_are_those_of_a_second_implementation(
     story: Story, members: list[tuple[Objective, Fraction]], answered: dict[int, list[float]]
 ) -> None:
     answers: Answered = {"share": {(T0 // MINUTE + at) * MINUTE: values for at, values in answered.items()}}
@@ -93,7 +103,9 @@ def test_composites_are_those_of_a_second_implementation(
             judging = Judging(store, engine) if changed else judging
             now = [placed(of, until) for of, _ in members]
             mine = [(of, weight) for of, (_, weight) in zip(now, members, strict=True)]
-            found = judging.judged([*now, of_members(mine)], until)[-1]
+            *singles, found = judging.judged([*now, of_members(mine)], until)
+            for it in singles:
+                alone(it, naive, answers)
             agrees(found, naive, answers, mine)
             edges = [until - found.objective.window_ms, until - HOUR // 2, until]
             if edges[0] < edges[1] and all(of.indicator != GOOD for of in now):  # good beyond total is cut by step

@@ -64,8 +64,16 @@ def test_no_traffic_and_unmeasured_are_told_apart(counts: object, why: str | Non
 def test_what_nothing_can_measure_has_no_data_either() -> None:
     of, held = replace(asking(), unmeasurable="Its query fails."), HeldConditions()
     found = [held.of(judge(of, {}, NOW + at)) for at in (0, NO_DATA_MS - 1, NO_DATA_MS)]
-    assert [told(it)[0].firing for it in found] == [False, False, True]
+    assert [told(it)[0].firing for it in found] == [None, None, True]
     assert found[-1].no_data == (("mine", "unmeasured: Its query fails."),)
+
+
+def test_while_the_present_is_taken_out_of_the_budget_no_one_can_tell() -> None:
+    of = asking()
+    held = HeldConditions()
+    for counts in (steady, blind, quiet):
+        found = [held.of(judge(of, counts(of), NOW + at, paused="Maintenance.")) for at in (0, NO_DATA_MS)]
+        assert [told(it)[0].firing for it in found] == [None, None]
 
 
 def test_a_policy_that_does_not_ask_is_not_told_and_one_that_breaches_in_vain_is_silent() -> None:
