@@ -231,7 +231,7 @@ def test_what_is_taken_out_is_told_by_api_metrics_and_pages_and_comes_back(app: 
         found: dict[str, Any] = ask(app, "GET", "/api/slo/objective?slo=api&service=shop").json()
         return found
 
-    before, now, sent = told(), parts.clock(), {"content-type": "application/json"}
+    before, now = told(), parts.clock()
     asked = {
         "services": ["shop"], "reason": "new disks", "created_by": "ann", "since_ms": now - 5_400_000,
         "until_ms": now - 3_600_000,
