@@ -106,6 +106,8 @@ def _row(desk: Desk, judgement: Judgement, runs: Mapping[Key, Sequence[Run]] | N
         coverage=it.coverage,
         coverage_low=it.coverage_low,
         reason=it.reason,
+        taken_out=it.taken_out,
+        taken_out_title=it.taken_out_title,
     )
 
 

@@ -39,6 +39,9 @@ class ObjectiveRow:
     coverage: str
     coverage_low: bool
     reason: str
+    taken_out: str
+    """How much time adjustments took out, and what each took; empty where none did."""
+    taken_out_title: str
 
 
 @dataclass(frozen=True)

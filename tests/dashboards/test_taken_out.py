@@ -70,6 +70,11 @@ def test_a_row_tells_how_much_why_and_who(adjusted: FakeSource) -> None:
     assert HOSTILE not in text
 
 
+def test_the_list_of_objectives_marks_it(adjusted: FakeSource) -> None:
+    text = pages.render(pages.slo(adjusted, pages.parse("slo", {}, NOW), NOW))
+    assert text.count(">2 h 30 min taken out</a>") == 1
+
+
 def test_the_page_of_the_objective_tells_it(adjusted: FakeSource) -> None:
     view = pages.slo(adjusted, pages.parse("slo", API, NOW), NOW)
     assert isinstance(view, pages.ObjectiveView)
