@@ -22,6 +22,7 @@ from dashboards.slo_rows import (
     service_href,
     sli_text,
     subject,
+    taken_title,
     try_href,
     where,
 )
@@ -77,7 +78,10 @@ def objective(desk: Desk) -> ObjectiveView:
         mark=of_judgement(judgement),
         reason=judgement.reason,
         note=found.note,
-        facts=tuple((name, text) for name, text in promise._asdict().items() if text and name != "budget"),
+        facts=(
+            *((name, text) for name, text in promise._asdict().items() if text and name != "budget"),
+            *((("costs no budget", taken_title(judgement)),) if judgement.taken_out else ()),
+        ),
         links=_links(desk, found),
         tiles=_tiles(judgement),
         plot=plot,
@@ -143,7 +147,10 @@ def _judged_points(desk: Desk, objective: Objective, since_ms: int) -> tuple[Bur
 
 def _links(desk: Desk, objective: Objective) -> tuple[Link, ...]:
     report = f"{report_href(objective)}&{urlencode({'range': '30d'})}"
-    found = [Link("Try", try_href(objective)), Link("Report", report), Link("Runbook", "/runbooks/slo-burn")]
+    found = [
+        Link("Try", try_href(objective)), Link("Report", report), Link("Adjustments", "/adjustments"),
+        Link("Runbook", "/runbooks/slo-burn"),
+    ]  # fmt: skip
     if objective.service == PLATFORM:
         ids = dict(objective.scope)
         node = ids.get("node_id") or ids.get("node")

@@ -80,7 +80,6 @@ def _group(
     words = Counter(of_judgement(it).word for it in mine)
     return ObjectiveGroup(
         subject=name,
-        about=desk.source.about(mine[0].objective.service),
         href=service_href(mine[0].objective.service),
         mark=worst([of_judgement(it) for it in mine]),
         said=", ".join(f"{count} {word}" for word, count in words.most_common()),

@@ -40,6 +40,7 @@ class ObjectiveRow:
     coverage_low: bool
     reason: str
     taken_out: str
+    """How much time adjustments took out, and what each took; empty where none did."""
     taken_out_title: str
 
 

@@ -152,8 +152,8 @@ def _objective(told: Report, base_url: str, query: dict[str, str]) -> dict[str, 
         "title": _cut(it.title), "target": _cut(it.target_text), "attained": told.attained,
         "sli": number(whole.sli), "sli_exact": exact(whole.sli), "budget_spent": number(whole.spent),
         "bad": whole.counts.bad, "total": whole.counts.total, "unmeasured_ms": whole.unmeasured_ms,
-        "taken_out_ms": whole.counts.taken_ms,
-        "changes": len(told.changes), "report_url": f"{base_url}{report_href(it)}&{urlencode(query)}",
+        "taken_out_ms": whole.counts.taken_ms, "changes": len(told.changes),
+        "report_url": f"{base_url}{report_href(it)}&{urlencode(query)}",
     }  # fmt: skip
 
 

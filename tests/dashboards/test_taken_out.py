@@ -71,6 +71,18 @@ def test_a_row_tells_how_much_why_and_who(adjusted: FakeSource) -> None:
     assert HOSTILE not in text
 
 
+def test_the_list_of_objectives_marks_it(adjusted: FakeSource) -> None:
+    text = pages.render(pages.slo(adjusted, pages.parse("slo", {}, NOW), NOW))
+    assert text.count(">2 h 30 min taken out</a>") == 1
+
+
+def test_the_page_of_the_objective_tells_it(adjusted: FakeSource) -> None:
+    view = pages.slo(adjusted, pages.parse("slo", API, NOW), NOW)
+    assert isinstance(view, pages.ObjectiveView)
+    assert dict(view.facts)["costs no budget"].startswith("2 h taken out, 12 bad of 3 456: new disks")
+    assert 'href="/adjustments"' in pages.render(view)
+
+
 def test_a_report_tells_what_was_taken_out_of_its_period(adjusted: FakeSource) -> None:
     asked = pages.parse("reports", {**API, "range": "7d"}, NOW)
     view = pages.report(adjusted, asked, NOW)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -161,6 +162,21 @@ def test_slices_of_queries_shrink_the_whole_by_what_is_taken_out(world: World) -
     assert before.counts.bad == after.counts.bad + after.taken_out[0].bad
     assert after.taken_out[0].total == touched
     assert judging.judged([of], NOW) == (before,)
+
+
+def test_of_a_calendars_period_the_slices_that_are_still_to_be_taken_out_count_from_the_start(world: World) -> None:
+    of = replace(objective(RULES[0]), window_ms=5 * HOUR, whole_ms=DAY)
+    past, ahead = adjustment(1, T0 + HOUR, T0 + 2 * HOUR), adjustment(2, NOW + HOUR, NOW + 3 * HOUR)
+    beyond = adjustment(3, NOW - 5 * HOUR + DAY, NOW + DAY)
+    judging = Judging(world.store)
+    totals = [
+        judging.judged([of], NOW, it)[0].counts.total for it in ((), (past,), (past, ahead), (past, ahead, beyond))
+    ]
+    assert totals[0] == 1440
+    taken = [a - b for a, b in pairwise(totals)]
+    assert [abs(it - minutes) <= 1 for it, minutes in zip(taken, (60, 120, 0), strict=True)] == [True] * 3
+    (found,) = judging.judged([of], NOW, (past, ahead))
+    assert [it.id for it in found.taken_out] == ["a1"], "what is still to come has taken out nothing yet"
 
 
 def test_a_composite_leaves_out_what_its_members_do_and_pauses_with_them(world: World) -> None:
