@@ -93,16 +93,16 @@ def fill(load: Load, days: int, clock: list[int]) -> None:
     load.store.keep()
 
 
-def measured(evaluator: Evaluator, load: Load, clock: list[int], rounds: int) -> list[float]:
-    """Milliseconds of each of so many evaluations, with new samples before each; ascending."""
+def measured(evaluator: Evaluator, load: Load, clock: list[int], rounds: int) -> list[tuple[float, float]]:
+    """Milliseconds of each of so many evaluations, and of its CPU, with new samples before each."""
     found = []
     for _ in range(rounds):
         clock[0] += ROUND_MS
         load.tell([clock[0]])
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         evaluator.tick()
-        found.append((time.perf_counter() - began) * 1000)
-    return sorted(found)
+        found.append(((time.perf_counter() - began) * 1000, (time.process_time() - cpu) * 1000))
+    return found
 
 
 def taken_out(now_ms: int) -> list[tuple[str, Adjustment]]:
@@ -123,9 +123,12 @@ def taken_out(now_ms: int) -> list[tuple[str, Adjustment]]:
     ]
 
 
-def say(what: str, ms: list[float]) -> None:
+def say(what: str, found: list[tuple[float, float]]) -> None:
     """One line of figures."""
-    print(f"{what}: median {statistics.median(ms):.0f} ms, most {ms[-1]:.0f} ms, least {ms[0]:.0f} ms")
+    told = []
+    for name, its in zip(("time", "CPU"), zip(*found, strict=True), strict=True):
+        told.append(f"{name} median {statistics.median(its):.0f} ms, most {max(its):.0f}, least {min(its):.0f}")
+    print(f"{what}: {'; '.join(told)}")
 
 
 def opened(folder: Path, number: int, days: int, clock: list[int]) -> Load:
