@@ -31,7 +31,9 @@ RESTART_RATE = "midwatch_container_restarts_per_hour"
 DESIRED_SECONDS = "midwatch_container_desired_seconds_total"
 HEALTHY_SECONDS = "midwatch_container_healthy_seconds_total"
 INSTANCE_SECONDS = "midwatch_container_instance_seconds_total"
-IN_MILLISECONDS = frozenset((DESIRED_SECONDS, HEALTHY_SECONDS, INSTANCE_SECONDS))
+SCRAPED_SECONDS = "midwatch_container_scraped_seconds_total"
+UNSCRAPED_SECONDS = "midwatch_container_unscraped_seconds_total"
+IN_MILLISECONDS = frozenset((DESIRED_SECONDS, HEALTHY_SECONDS, INSTANCE_SECONDS, SCRAPED_SECONDS, UNSCRAPED_SECONDS))
 """Counters whose integers are milliseconds and whose samples are seconds."""
 
 FROM_FIRST_SIGHT: tuple[Key, ...] = (

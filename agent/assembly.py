@@ -6,6 +6,7 @@ import logging
 import threading
 
 from agent.clock import Clock
+from agent.ledger import Ledger
 from agent.log_bounds import LogLimits
 from agent.rounds import Outbox, Rounds
 from agent.scrape import ScrapeLimits
@@ -26,7 +27,7 @@ def log_limits(settings: LogSettings) -> LogLimits:
     )
 
 
-def scraper_of(settings: ScrapeSettings, clock: Clock) -> Scraper | None:
+def scraper_of(settings: ScrapeSettings, clock: Clock, ledger: Ledger) -> Scraper | None:
     """Who scrapes the containers' own metrics, None where that is switched off."""
     if not settings.enabled:
         return None
@@ -37,7 +38,7 @@ def scraper_of(settings: ScrapeSettings, clock: Clock) -> Scraper | None:
         round_samples=settings.round_samples,
         timeout_seconds=settings.timeout_seconds,
     )
-    return Scraper(clock.now_ms, limits)
+    return Scraper(clock.now_ms, limits, spend=ledger.scraped)
 
 
 class ScrapeRounds:

@@ -212,6 +212,14 @@ class Ledger:
             account.add((rows.HEALTHY_SECONDS, ()), min(healthy, desired) * step, now)
             account.add((rows.INSTANCE_SECONDS, ()), min(instances, desired) * step, now)
 
+    def scraped(self, service: ServiceName, seen_ms: int, unseen_ms: int) -> None:
+        """Adds container-time of which scrapes of a container's own metrics tell, and of which none ever will."""
+        with self._lock:
+            account, now = self._account(service), self._now_ms()
+            account.add((rows.SCRAPED_SECONDS, ()), seen_ms, now)
+            account.add((rows.UNSCRAPED_SECONDS, ()), unseen_ms, now)
+            self.revision += unseen_ms > 0
+
     def publish(self, service: ServiceName, desired: int, healthy: int) -> None:
         """Sets the gauges of a service to what they are at this moment."""
         with self._lock:

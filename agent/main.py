@@ -126,7 +126,9 @@ class Agent:
             deadline_ms=round(settings.readiness.deadline_seconds * 1000),
             monotonic=clock.monotonic,
         )
-        self.memory = Memory(home.folder, self.ledger, self.lifecycle, clock)
+        self.scraper = scraper_of(settings.scrape, clock, self.ledger)
+        scrapes = self.scraper.book if self.scraper else None
+        self.memory = Memory(home.folder, self.ledger, self.lifecycle, clock, scrapes)
         self.memory.recall()
         self.spool = Spool(
             home.folder / "spool",
@@ -140,7 +142,6 @@ class Agent:
         self.reconciler = self._reconciler()
         self.watch = self._engine_watch()
         self.logs = self._logs()
-        self.scraper = scraper_of(settings.scrape, clock)
         self.registries = RegistryProbe(
             settings.registries, self._images(), self._credentials, self.ledger, self.lifecycle, clock
         )

@@ -12,6 +12,7 @@ from agent.clock import Clock
 from agent.ledger import Ledger
 from agent.lifecycle import Lifecycle
 from agent.log_bounds import Position
+from agent.scrape_book import ScrapeBook
 
 LOG = logging.getLogger(__name__)
 
@@ -22,7 +23,10 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class Memory:
     """Ties ledger, lifecycle and the positions in logs to one file; for one thread."""
 
-    def __init__(self, folder: Path, ledger: Ledger, lifecycle: Lifecycle, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, ledger: Ledger, lifecycle: Lifecycle, clock: Clock, scrapes: ScrapeBook | None = None
+    ) -> None:
+        self._scrapes = scrapes
         self._folder, self._ledger, self._lifecycle, self._clock = folder, ledger, lifecycle, clock
         self._revision = -1
         self._saved_at = 0.0
@@ -77,6 +81,7 @@ class Memory:
             "ledger": self._ledger.to_json(),
             "story": story_json.to_json(lifecycle.story),
             "kernel_counts": {container_id: counted(container_id) for container_id in alive},
+            "scrapes": self._scrapes.to_json() if self._scrapes is not None else None,
             "positions": {container_id: list(position) for container_id, position in positions.items()},
         }
 
@@ -88,6 +93,8 @@ class Memory:
         self._lifecycle.set_back()
         self._kernel_counts = {str(key): int(count) for key, count in state["kernel_counts"].items()}
         self.positions = {str(key): Position(*position) for key, position in state["positions"].items()}
+        if self._scrapes is not None and state.get("scrapes") is not None:
+            self._scrapes.restore(state["scrapes"], now)
         self.rebooted = state["boot_id"] != _boot_id()
         self.saved_ms = int(state["saved_ms"])
 

@@ -28,6 +28,12 @@ OWN: dict[str, Metric] = {
     "midwatch_container_instance_seconds_total": Metric(
         "counter", "Container-seconds that were desired, of containers that have run: what can restart."
     ),
+    "midwatch_container_scraped_seconds_total": Metric(
+        "counter", "Container-seconds of which scrapes of the containers' own metrics tell."
+    ),
+    "midwatch_container_unscraped_seconds_total": Metric(
+        "counter", "Container-seconds between the last good scrape of a run and its end: what it counted is not known."
+    ),
     "midwatch_container_restarts_total": Metric("counter", "Restarts of containers.", ("by",)),
     "midwatch_container_restarts_per_hour": Metric(
         "gauge", "Restarts by policy per instance and hour, over the last hour; absent where there was none."

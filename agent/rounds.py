@@ -18,6 +18,7 @@ from agent.memory import Memory
 from agent.model import Event, LogLine, NodeIdentity, Points, Resource
 from agent.otlp import logs_request, metrics_requests, traces_request
 from agent.own import Own
+from agent.scrape_book import HELD_MS
 from agent.spool import Spool
 from agent.story import MAX_EVENTS
 from agent.trace import deploy_spans
@@ -83,6 +84,8 @@ class Rounds:
         self._wake = threading.Event()
         self._unnamed = OomTotals(0, 0, 0)
         self._latest: tuple[int, list[Points]] = (0, [])
+        self._newest_ms = 0
+        """Of which moment the newest samples are that were spooled."""
         self._untold: list[Event] = []
         """Events that are not spooled yet: a round that fails in between loses none."""
         self.rounds = 0
@@ -114,7 +117,7 @@ class Rounds:
         self._ship_lines(targets)
         # What is shipped must not be ahead of the checkpoint: after a crash a counter would seem to have fallen.
         self._save()
-        parts.outbox.points(points)
+        self._ship(now, points)
         self._tell()
         self.rounds += 1
         if self.rounds == SETTLED_ROUNDS:
@@ -134,7 +137,7 @@ class Rounds:
             self._drain(parts.logs)
         points = self._collected(now, self._targets())
         parts.memory.save(parts.logs.positions() if parts.logs else {}, self._counted, complete=True)
-        parts.outbox.points(points)
+        self._ship(now, points)
         self._tell()
 
     def scraped(self) -> list[Points]:
@@ -162,8 +165,19 @@ class Rounds:
         if self._untold:
             touched = {event.resource.service for event in self._untold}
             self._save()
-            parts.outbox.points(parts.ledger.points(now, touched))
+            self._ship(now, parts.ledger.points(now, touched))
             self._tell()
+
+    def _ship(self, now_ms: int, points: list[Points]) -> None:
+        """Spools samples, but none that are not newer than the last ones: a clock that was set back is waited for.
+
+        Between earlier samples they would make every counter fall and rise again; what they count is in later ones.
+        """
+        if 0 <= self._newest_ms - now_ms < HELD_MS:
+            self._parts.own.add("midwatch_agent_rounds_total", outcome="held")
+            return
+        self._newest_ms = now_ms
+        self._parts.outbox.points(points)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:

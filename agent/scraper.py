@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
-from agent.model import Labels, Points, Resource, Scraped, Value
-from agent.scrape import DEFAULT, ScrapedSample, ScrapeLimits, ScrapeResult, parse
+from agent.model import Points, Resource, Scraped, Value
+from agent.scrape import DEFAULT, ScrapeLimits, ScrapeResult, parse
+from agent.scrape_book import ScrapeBook, Spend
 from agent.scrape_http import ScrapeFault, asks, fetch, target_of
 from runtime.model import Container
 
-DAY_MS = 86_400_000
 _SHARED_NETWORK = "container:"
 
-Key = tuple[str, Labels]
 Pair = tuple[Container, Resource]
 
 
@@ -28,15 +27,12 @@ class _Scrape(NamedTuple):
     result: ScrapeResult
 
 
-@dataclass
-class _Known:
-    """The series of a container's last good scrape, of the run it was in, and all that it had in a day."""
-
-    started_ms: int | None
-    since_ms: int
-    at_ms: int = 0
-    keys: frozenset[Key] = frozenset()
-    seen: set[int] = field(default_factory=set)
+def life_of(pid: int, proc: Path = Path("/proc")) -> object:
+    """When a process began, in ticks since the machine did; None where there is none of that number."""
+    try:
+        return (proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
 
 
 class Scraper:
@@ -48,7 +44,10 @@ class Scraper:
         limits: ScrapeLimits = DEFAULT,
         workers: int = 8,
         round_seconds: float = 10.0,
+        spend: Spend = lambda service, seen_ms, unseen_ms: None,
+        life: Callable[[int], object] = life_of,
     ) -> None:
+        """`spend` is told of the time that scrapes tell of; `life` of which process a number is now, None of none."""
         self.outcomes: Counter[str] = Counter()
         """Scrapes, by outcome."""
         self.refused: Counter[str] = Counter()
@@ -57,7 +56,8 @@ class Scraper:
         """Why the last scrape of a container failed, by the container's name."""
         self._clock_ms, self._limits, self._round_seconds = clock_ms, limits, round_seconds
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="scrape")
-        self._known: dict[str, _Known] = {}
+        self.book = ScrapeBook(clock_ms(), spend)
+        self._life = life
         self._slow: set[str] = set()
         self._turn = 0
         self._left = 0
@@ -69,7 +69,13 @@ class Scraper:
     def round(self, containers: Iterable[Pair]) -> list[Points]:
         """Scrape every running container whose labels ask for it; its samples and `up` (1, or 0 where it failed)."""
         present = list(containers)
-        asked = [pair for pair in present if pair[0].state == "running" and asks(pair[0].labels)]
+        now_ms = self._clock_ms()
+        self.book.look(present, now_ms)
+        asked = [
+            (container, resource)
+            for container, resource in present
+            if container.state == "running" and asks(container.labels) and self.book.ready(container, resource, now_ms)
+        ]
         self._forget({container.id for container, _ in asked})
         addresses = {container.id: container.address for container, _ in present}
         pending = [(pair, self._submit(pair[0], addresses)) for pair in self._order(asked)]
@@ -87,7 +93,6 @@ class Scraper:
         return sorted(turned, key=lambda pair: pair[0].id in self._slow)
 
     def _forget(self, present: set[str]) -> None:
-        self._known = {id_: known for id_, known in self._known.items() if id_ in present}
         self._slow &= present
         self.faults.clear()
 
@@ -95,14 +100,20 @@ class Scraper:
         """In a thread of the pool; whatever one container makes of it is its own fault, and no other's."""
         try:
             target = target_of(container.labels, address)
-            at_ms = self._clock_ms()
+            life, at_ms = self._life_of(container), self._clock_ms()
             text = fetch(target, self._limits.body_bytes, self._limits.timeout_seconds)
             seconds = max(0, self._clock_ms() - at_ms) / 1000
+            if life is None or self._life_of(container) != life:
+                raise ScrapeFault("ended", "the container ended while it was asked: whose answer it was is not known")
             return _Scrape(at_ms, seconds, parse(text, self._limits))
         except ScrapeFault:
             raise
         except Exception as fault:
             raise ScrapeFault("error", f"{type(fault).__name__}: {str(fault)[:200]}") from fault
+
+    def _life_of(self, container: Container) -> object:
+        """What tells its main process from any other; the same for each where the engine does not tell of one."""
+        return True if container.pid is None else self._life(container.pid)
 
     def _points(self, container: Container, resource: Resource, future: Future[_Scrape]) -> Points:
         try:
@@ -114,9 +125,15 @@ class Scraper:
             self.faults[container.name] = str(fault)
             return Points(resource, (_gauge("up", self._clock_ms(), 0.0),))
         self._slow.discard(container.id)
-        self.outcomes["ok"] += 1
         self.refused.update(scrape.result.refused)
-        return Points(resource, (*_about(scrape), *self._scraped(container, scrape)))
+        found = self.book.points(container, resource, scrape.at_ms, scrape.result.samples, self._limits.series)
+        if found is None:
+            self.outcomes["held"] += 1
+            return Points(resource, ())
+        self.outcomes["ok"] += 1
+        if found.left_out:
+            self.refused["series"] += found.left_out
+        return Points(found.resource, (*_about(scrape), *found.points))
 
     def _within(self, scrape: _Scrape) -> _Scrape:
         """The scrape, where the node's samples of this round have room for it."""
@@ -124,45 +141,6 @@ class Scraper:
             raise ScrapeFault("node_full", f"the node's {self._limits.round_samples} scraped samples are used up")
         self._left -= len(scrape.result.samples)
         return scrape
-
-    def _scraped(self, container: Container, scrape: _Scrape) -> list[Scraped]:
-        """The samples with their times; a counter that is new since the last scrape was 0 at that scrape."""
-        known, at_ms = self._of(container, scrape.at_ms), scrape.at_ms
-        samples = self._admitted(known, scrape.result.samples)
-        points = list[Scraped]()
-        for kind, name, labels, value in samples:
-            start_ms = container.started_ms if kind == "counter" else None
-            if 0 < known.at_ms < at_ms and kind == "counter" and (name, labels) not in known.keys:
-                points.append(Scraped(kind, Value(name, labels, 0.0, known.at_ms, start_ms)))
-            points.append(Scraped(kind, Value(name, labels, value, at_ms, start_ms)))
-        known.at_ms, known.keys = at_ms, frozenset((sample.name, sample.labels) for sample in samples)
-        return points
-
-    def _of(self, container: Container, at_ms: int) -> _Known:
-        """What is known of this run; of another run nothing is but the series, which are bounded by the day."""
-        known = self._known.get(container.id)
-        if known is None or not 0 <= at_ms - known.since_ms < DAY_MS:
-            earlier = known
-            known = self._known[container.id] = _Known(container.started_ms, at_ms)
-            if earlier is not None and earlier.started_ms == container.started_ms:
-                known.at_ms, known.keys = earlier.at_ms, earlier.keys
-        if known.started_ms != container.started_ms:
-            known.started_ms, known.at_ms, known.keys = container.started_ms, 0, frozenset()
-        return known
-
-    def _admitted(self, known: _Known, samples: Sequence[ScrapedSample]) -> list[ScrapedSample]:
-        """The samples whose series may be shipped: those seen before, and new ones up to the day's bound."""
-        admitted = list[ScrapedSample]()
-        for sample in samples:
-            # A hash is 8 times smaller than the labels; two that are equal let one series more through.
-            key = hash((sample.name, sample.labels))
-            if key not in known.seen:
-                if len(known.seen) >= self._limits.series:
-                    self.refused["series"] += 1
-                    continue
-                known.seen.add(key)
-            admitted.append(sample)
-        return admitted
 
 
 def _address(container: Container, addresses: Mapping[str, str | None]) -> str | None:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from alerts.model import Evidence, Finding, Labels, Road, Subject
 from alerts.thresholds import Thresholds
-from slo.judge import present_burn
+from slo.ending import present_burn
 from slo.model import Allowance, BurnRow, Counts, Judgement, MinuteSlices, Objective, RowResult, unit
 from slo.text import counted, duration, number, percent, times, utc
 
@@ -174,7 +174,8 @@ def _runs_out(judgement: Judgement) -> str:
         return "it is spent already"
     if judgement.exhausted_at_ms is None:
         return "not at the present burn"
-    return f"{utc(judgement.exhausted_at_ms)}, in {duration(judgement.exhausted_at_ms - judgement.at_ms)}"
+    how = ", with what leaves the window until then" if judgement.ending == "tail" else ""
+    return f"{utc(judgement.exhausted_at_ms)}, in {duration(judgement.exhausted_at_ms - judgement.at_ms)}{how}"
 
 
 def _counted(objective: Objective, counts: Counts) -> str:

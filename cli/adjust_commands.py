@@ -94,7 +94,8 @@ def times(said: Said, now: float, of_incident: bool) -> dict[str, Any]:
         if said.length is not None:
             if until_ms is not None:
                 raise typer.BadParameter("--until and --for both say when it ends; say one of them")
-            until_ms = (_ms("now", now) if since_ms is None else since_ms) + _length_ms(said.length)
+            since_ms = _ms("now", now) if since_ms is None else since_ms
+            until_ms = since_ms + _length_ms(said.length)
         if until_ms is None and not of_incident:
             raise typer.BadParameter("its end is missing; say --until, or --for with how long")
         return {"since_ms": since_ms, "until_ms": until_ms}

@@ -16,7 +16,7 @@ from cli.service_client import ask
 from cli.terminal import plain
 from service.settings import Settings
 from service.slo_files import read_texts
-from slo.text import duration, utc
+from slo.text import counted, duration, utc
 
 WAIT_SECONDS: Final = 120.0
 MOST_SHOWN: Final = 20
@@ -72,6 +72,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield from _suggested(it["asked"]["suggested"])
         for one in it["what_if"]:
             yield f"  were it {one['target']}: budget left {_percent(one['budget_left'])}, {_alerts(one)}"
+        if it["adjustments"]:
+            yield f"  without what {counted(it['adjustments'], 'budget adjustment')} took out"
         yield from _beside(it)
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cli.check_labels import label_faults, label_remarks
 from cli.config import SECTIONS, load
 from cli.errors import ConfigFault
 from cli.slo_commands import findings_of, yaml_files
@@ -16,6 +17,7 @@ from runtime.compose_yaml import Mapping as YamlMapping
 from runtime.compose_yaml import YamlFault, parse
 from runtime.errors import ComposeFault
 from runtime.regular import read_regular
+from slo.goal_lint import goal_lint
 
 MOST_BYTES = 4 << 20
 """What a rule file may have; the others may have less."""
@@ -30,8 +32,9 @@ def check(files: Sequence[Path], environment: Mapping[str, str], strict: bool = 
     each = [file for named in files for file in _within(named)]
     objectives = [file for file in each if _is_openslo(file)]
     findings = findings_of(objectives, strict) if objectives else ()
-    others = [fault for file in each if file not in objectives for fault in _faults(file, environment)]
-    for it in (*findings, *others):
+    others = [it for file in each if file not in objectives for it in _faults(file, environment)]
+    remarks = [it for file in each if file not in objectives for it in _remarks(file, environment)]
+    for it in (*findings, *others, *remarks):
         print(plain(str(it)))
     faults = len(others) + sum(it.level == "error" for it in findings)
     print(f"{counted(len(each), 'file')}, {counted(faults, 'fault') if faults else 'no fault'}")
@@ -47,7 +50,7 @@ def _faults(file: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
             told = load(file, {}).service
             named = findings_of([Path(it) for it in told.slos], told.slos_strict) if told.slos else ()
             return (*_rule_faults(told.rules), *(str(it) for it in named if it.level == "error"))
-        compose.load(file, environment)
+        return label_faults(file, text, compose.load(file, environment))
     except (ConfigFault, ComposeFault) as found:
         return found.faults
     except UnicodeDecodeError as error:
@@ -55,6 +58,23 @@ def _faults(file: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
     except OSError as error:
         return (f"{file}:1: can't be read: {error.strerror}; correct the path or its permissions",)
     return ()
+
+
+def _remarks(file: Path, environment: Mapping[str, str]) -> list[str]:
+    """What a file without fault makes one warn of: burn rows that can't work."""
+    try:
+        text = read_regular(file, MOST_BYTES).decode()
+        if _is_rules(text):
+            return []
+        if not _is_configuration(file, text):
+            return list(label_remarks(file, text, compose.load(file, environment)))
+        told = load(file, {}).service
+    except (ConfigFault, ComposeFault, OSError, UnicodeDecodeError):
+        return []
+    named = findings_of([Path(it) for it in told.slos], told.slos_strict, told.burn.policy()) if told.slos else ()
+    own = goal_lint(policy=told.burn.policy()) if told.burn.model_fields_set else ()
+    warned = (f"{file}: service.burn: warning: the built-in objective {it}" for it in own)
+    return [*(str(it) for it in named if it.level == "warning"), *warned]
 
 
 def _rule_faults(globs: Sequence[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli.adjust_commands import adjust, adjustments, revoke
+from slo.burn import DEFAULT, Policy
 from slo.openslo.faults import Finding
 
 app = typer.Typer(no_args_is_help=True, help="Service level objectives.")
@@ -115,10 +116,10 @@ def show(
     shown(load(config, os.environ).service, slo, service, where, json)
 
 
-def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:
+def findings_of(files: Sequence[Path], strict: bool, policy: Policy = DEFAULT) -> tuple[Finding, ...]:
     """Everything there is to say of OpenSLO files, together: documents, references, and what can't be computed."""
     from service.slo_files import read_texts
-    from slo.openslo.plans import plan
+    from slo.openslo.plans import indicators, plan
     from slo.openslo.resolve import load
 
     if not files:
@@ -127,8 +128,9 @@ def findings_of(files: Sequence[Path], strict: bool) -> tuple[Finding, ...]:
 
     texts = read_texts([str(it) for it in files])
     found = load(texts.texts, strict)
-    findings = (*texts.faults, *found.findings, *plan(found.slos, strict, why_not).findings)
-    return tuple(sorted(findings, key=lambda it: (it.at.file, it.at.line)))
+    own = indicators(found.documents, strict, why_not)
+    findings = (*texts.faults, *found.findings, *own, *plan(found.slos, strict, why_not, policy=policy).findings)
+    return tuple(sorted(dict.fromkeys(findings), key=lambda it: (it.at.file, it.at.line)))
 
 
 def yaml_files(folder: Path) -> list[Path]:

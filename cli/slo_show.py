@@ -58,7 +58,7 @@ def _row(it: Mapping[str, Any]) -> tuple[str, ...]:
         it["target"],
         _percent(it["budget_remaining"]),
         _times(None if fast is None else fast["long_burn"]),
-        it["exhausted_at"] or "-",
+        _runs_out(it) or "-",
     )
 
 
@@ -72,12 +72,18 @@ def lines(it: Mapping[str, Any]) -> Iterator[str]:
     yield f"  counts {it['indicator']}"
     bad, total = (f"{it[name] / it['parts']:.10g} {it[f'{name}_unit']}" for name in ("bad", "total"))
     yield f"  SLI {_percent(it['sli'], 4)}: {bad} bad of {total}; {_percent(it['coverage'])} of the time observed"
-    out = it["exhausted_at"] or "not at the present burn"
+    out = _runs_out(it) or "not at the present burn"
     yield f"  budget left {_percent(it['budget_remaining'])}; runs out {out}"
     if it["note"]:
         yield f"  {it['note']}"
     for row in it["rows"]:
         yield f"  {_burning(row)}"
+
+
+def _runs_out(it: Mapping[str, Any]) -> str | None:
+    """When the budget is gone; None where it holds, or is not known."""
+    spent = it["budget_remaining"] is not None and it["budget_remaining"] <= 0
+    return "already spent" if spent else it["exhausted_at"]
 
 
 def _burning(row: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ class AdjustmentRow(NamedTuple):
     by: str
     created_ms: int
     next: str
-    """The time that is now or next; empty for none."""
+    """The time that comes next; empty for none, and while one is now."""
     incident_href: str
     """The page of the incident that it takes out; empty for none."""
     silence: bool

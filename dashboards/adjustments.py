@@ -38,7 +38,9 @@ def _row(it: Adjustment, now_ms: int) -> AdjustmentRow:
         reason=it.reason,
         by=it.created_by,
         created_ms=it.created_ms,
-        next="" if found is None else f"{stamp(found.since_ms, day=True)} UTC, {duration(found[1] - found[0])}",
+        next=""
+        if found is None or found.since_ms <= now_ms
+        else f"{stamp(found.since_ms, day=True)} UTC, {duration(found[1] - found[0])}",
         incident_href="" if it.incident is None else f"/incidents/{quote(it.incident, safe='')}",
         silence=it.silence,
         revoked="" if gone is None else f"{gone.by}: {gone.why}",

@@ -23,11 +23,12 @@ from dashboards.marks import Mark, mark
 from dashboards.request import PageRequest
 from dashboards.slo_rows import subject, where
 from dashboards.source import DataSource
-from dashboards.text import duration, number, percent, percent_split
+from dashboards.text import counted, duration, number, percent, percent_split
 from dashboards.views import Option
+from slo.adjust import Adjustment
 from slo.backtest import NICE, Backtest
 from slo.backtest_alerts import Alert
-from slo.compare import Difference, Tried
+from slo.compare import Difference, Tried, taken_out
 from slo.model import Judgement, Objective
 from slo.openslo.faults import Finding
 from slo.rows import TABLES
@@ -52,18 +53,24 @@ def backtest(
 ) -> BacktestView:
     """The page with what was tried."""
     desk = open_desk(source, PageRequest("slo", "auto"), now_ms)
+    adjustments = source.adjustments() if outcome.tried else ()
     judgements = sorted(source.judgements(), key=lambda it: (it.objective.service, it.objective.slo))
     return BacktestView(
         frame=frame(desk, "Try an objective", "slo", ranges=False),
         asked=asked,
         objectives=tuple(_option(it, chosen) for it in judgements),
         spans=tuple(Option(it, it, it == asked.since) for it in SPANS),
-        tables=tuple(Option(it.name, it.name, it.name == asked.table) for it in TABLES),
+        tables=tuple(Option(it, it, it == asked.table) for it in _tables(asked.table)),
         targets=" ".join(number(it * 100, 4) for it in NICE),
-        found=tuple(_tried(it) for it in outcome.tried),
+        found=tuple(_tried(it, adjustments) for it in outcome.tried),
         findings=tuple(_finding(it) for it in sorted(outcome.findings, key=lambda it: it.at.line)),
         problem=outcome.problem,
     )
+
+
+def _tables(chosen: str) -> list[str]:
+    """Tables by name, and rows that are set one by one, where they are in force."""
+    return [*(it.name for it in TABLES), *(["own"] if chosen == "own" else [])]
 
 
 def _option(judgement: Judgement, chosen: Objective | None) -> Option:
@@ -77,19 +84,27 @@ def _finding(it: Finding) -> FindingRow:
     return FindingRow(it.at.line, level, it.at.path, f"{it.what}; {it.remedy}")
 
 
-def _tried(it: Tried) -> TriedView:
+def _tried(it: Tried, adjustments: Sequence[Adjustment]) -> TriedView:
     of, asked = it.objective, it.asked
     return TriedView(
         title=f"{subject(of)} · {of.slo}",
         sub=f"{of.target_text} over {duration(of.window_ms)}",
         why_not=it.why_not,
-        note="" if asked is None or it.in_force is not None else "No objective of this name is in force.",
+        note="" if asked is None else _note(it, asked, adjustments),
         stats=() if asked is None else _stats(asked, it.in_force),
         chart=None if asked is None else _chart(asked, it.in_force),
         targets=() if asked is None else tuple(_targets(it, asked)),
         alerts=() if asked is None else tuple(_alerts(asked, it.difference)[:MOST_ALERTS]),
         more=0 if asked is None else max(0, len(_alerts(asked, it.difference)) - MOST_ALERTS),
     )
+
+
+def _note(it: Tried, asked: Backtest, adjustments: Sequence[Adjustment]) -> str:
+    taken = taken_out(it.objective, adjustments, asked.since_ms, asked.until_ms)
+    said = "" if it.in_force is not None else "No objective of this name is in force. "
+    if taken:
+        said += f"Without what {counted(taken, 'budget adjustment')} took out."
+    return said.strip()
 
 
 def _stats(asked: Backtest, other: Backtest | None) -> tuple[Stat, ...]:

@@ -22,17 +22,18 @@ from dashboards.slo_rows import (
     service_href,
     sli_text,
     subject,
+    taken_title,
     try_href,
     where,
 )
-from dashboards.slo_views import BurnLineRow, Link, ObjectiveView
+from dashboards.slo_views import BurnLineRow, Link, ObjectiveView, TakenRow
 from dashboards.text import duration, percent, percent_split, stamp, times
 from dashboards.timeline import Plot, burn_down_plot, strip
 from dashboards.views import Tile
 from slo.burndown import BurnDownPoint, burn_down
 from slo.definition import BUILT_IN, definition
-from slo.judge import present_burn
-from slo.model import Counts, Judgement, Objective, RowResult
+from slo.ending import present_burn
+from slo.model import Counts, Judgement, Objective, RowResult, TakenOut
 from slo.report import Report
 from slo.report_spans import Span
 from slo.slices import Timeslices
@@ -40,6 +41,7 @@ from slo.slices import Timeslices
 COLUMNS: Final = 180
 MOST_POINTS: Final = 50_000
 MOST_INCIDENTS: Final = 20
+MOST_TAKEN: Final = 20
 
 
 def chosen(desk: Desk) -> Judgement:
@@ -76,7 +78,10 @@ def objective(desk: Desk) -> ObjectiveView:
         mark=of_judgement(judgement),
         reason=judgement.reason,
         note=found.note,
-        facts=tuple((name, text) for name, text in promise._asdict().items() if text and name != "budget"),
+        facts=(
+            *((name, text) for name, text in promise._asdict().items() if text and name != "budget"),
+            *((("costs no budget", taken_title(judgement)),) if judgement.taken_out else ()),
+        ),
         links=_links(desk, found),
         tiles=_tiles(judgement),
         plot=plot,
@@ -90,8 +95,14 @@ def objective(desk: Desk) -> ObjectiveView:
         worst_note=_worst_note(told),
         changes=change_rows([it for it in desk.source.changes(0, now_ms, 100, found.service, found.slo)
                              if it.scope == found.scope]),
+        taken=tuple(_taken(it, found) for it in sorted(judgement.taken_out, key=lambda it: -it.ms)[:MOST_TAKEN]),
         backtest=None if promise.source == BUILT_IN else f"midwatch slo backtest {promise.source} --since 30d",
     )  # fmt: skip
+
+
+def _taken(it: TakenOut, objective: Objective) -> TakenRow:
+    counts = f"{counted(it.bad, objective)} bad of {exposure(it.total, objective)}"
+    return TakenRow(it.reason, it.by, duration(it.ms), counts)
 
 
 def _window(objective: Objective) -> str:
@@ -136,7 +147,10 @@ def _judged_points(desk: Desk, objective: Objective, since_ms: int) -> tuple[Bur
 
 def _links(desk: Desk, objective: Objective) -> tuple[Link, ...]:
     report = f"{report_href(objective)}&{urlencode({'range': '30d'})}"
-    found = [Link("Try", try_href(objective)), Link("Report", report), Link("Runbook", "/runbooks/slo-burn")]
+    found = [
+        Link("Try", try_href(objective)), Link("Report", report), Link("Adjustments", "/adjustments"),
+        Link("Runbook", "/runbooks/slo-burn"),
+    ]  # fmt: skip
     if objective.service == PLATFORM:
         ids = dict(objective.scope)
         node = ids.get("node_id") or ids.get("node")

@@ -14,7 +14,7 @@ from dashboards.marks import NO_DATA, RANK, Level, mark, of_judgement, worst
 from dashboards.reporting import key_of, reported
 from dashboards.request import DAY_MS
 from dashboards.slo_parts import change_rows
-from dashboards.slo_rows import BURN_COLUMNS, by_gravity, objective_href, service_href, slo_row, subject
+from dashboards.slo_rows import Columns, burn_columns, by_gravity, objective_href, service_href, slo_row, subject
 from dashboards.slo_views import Link, ObjectiveGroup, ObjectiveRow, ObjectivesView, ShareRow
 from dashboards.timeline import strip
 from dashboards.views import Meter, Option, Tile
@@ -42,15 +42,15 @@ def objectives(desk: Desk) -> ObjectivesView:
         raise RequestFault(f"There is no objective of {service[:80]!r}: it may have been removed.", 404)
     chosen = [it for it in by_gravity(mine) if request.state in ("", it.state)]
     shown = chosen[:MOST_LISTED]
-    runs = _runs(desk, shown)
+    runs, columns = _runs(desk, shown), burn_columns(mine)
     return ObjectivesView(
         frame=frame(desk, service or "Objectives", "slo", ranges=False),
         service=service,
         tiles=_tiles(desk, mine),
         services=_services(everything, service),
         states=tuple(_state_option(it, mine, request.state) for it in STATES),
-        burn_columns=tuple(window for _, window in BURN_COLUMNS),
-        groups=_groups(desk, shown, runs),
+        burn_columns=tuple(window for _, window in columns),
+        groups=_groups(desk, shown, runs, columns),
         note=_note(len(chosen), len(mine), request.state),
         links=_links(desk, service),
         incidents=_incidents(desk, service) if service else (),
@@ -65,31 +65,31 @@ def _runs(desk: Desk, shown: Sequence[Judgement]) -> Mapping[Key, Sequence[Run]]
 
 
 def _groups(
-    desk: Desk, shown: Sequence[Judgement], runs: Mapping[Key, Sequence[Run]] | None
+    desk: Desk, shown: Sequence[Judgement], runs: Mapping[Key, Sequence[Run]] | None, columns: Columns
 ) -> tuple[ObjectiveGroup, ...]:
     by_subject: dict[str, list[Judgement]] = {}
     for it in shown:
         by_subject.setdefault(subject(it.objective), []).append(it)
-    found = [_group(desk, name, mine, runs) for name, mine in by_subject.items()]
+    found = [_group(desk, name, mine, runs, columns) for name, mine in by_subject.items()]
     return tuple(sorted(found, key=lambda it: RANK[it.mark.level]))
 
 
 def _group(
-    desk: Desk, name: str, mine: Sequence[Judgement], runs: Mapping[Key, Sequence[Run]] | None
+    desk: Desk, name: str, mine: Sequence[Judgement], runs: Mapping[Key, Sequence[Run]] | None, columns: Columns
 ) -> ObjectiveGroup:
     words = Counter(of_judgement(it).word for it in mine)
     return ObjectiveGroup(
         subject=name,
-        about=desk.source.about(mine[0].objective.service),
         href=service_href(mine[0].objective.service),
         mark=worst([of_judgement(it) for it in mine]),
         said=", ".join(f"{count} {word}" for word, count in words.most_common()),
-        rows=tuple(_row(desk, it, runs) for it in mine),
+        about=desk.source.about(mine[0].objective.service),
+        rows=tuple(_row(desk, it, runs, columns) for it in mine),
     )
 
 
-def _row(desk: Desk, judgement: Judgement, runs: Mapping[Key, Sequence[Run]] | None) -> ObjectiveRow:
-    it = slo_row(desk, judgement, None)
+def _row(desk: Desk, judgement: Judgement, runs: Mapping[Key, Sequence[Run]] | None, columns: Columns) -> ObjectiveRow:
+    it = slo_row(desk, judgement, None, columns)
     mine = () if runs is None else runs.get(key_of(judgement.objective), ())
     return ObjectiveRow(
         mark=it.mark,
@@ -107,6 +107,8 @@ def _row(desk: Desk, judgement: Judgement, runs: Mapping[Key, Sequence[Run]] | N
         coverage=it.coverage,
         coverage_low=it.coverage_low,
         reason=it.reason,
+        taken_out=it.taken_out,
+        taken_out_title=it.taken_out_title,
     )
 
 

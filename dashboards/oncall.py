@@ -23,7 +23,7 @@ from dashboards.model import DiskRow, EventQuery, Happening, Line, NodeRow, Pane
 from dashboards.page_views import DeployRow, IncidentRow, NodeView, OncallView
 from dashboards.panels import HeatPanel, Moment, PanelLine, Threshold, TimePanel, last_known, panel_lines
 from dashboards.request import HOUR_MS, MINUTE_MS
-from dashboards.slo_rows import BURN_COLUMNS, by_gravity, slo_rows, subject
+from dashboards.slo_rows import burn_columns, by_gravity, slo_rows, subject
 from dashboards.text import amount, bytes_text, coarse, counted, duration, percent, seconds_text, times
 from dashboards.views import Meter, Tile
 from slo.indicators import NOT_NETWORKED
@@ -49,7 +49,7 @@ def oncall(desk: Desk) -> OncallView:
     return OncallView(
         frame=frame(desk, "On-call", "oncall"),
         tiles=_tiles(desk, incidents),
-        burn_columns=tuple(window for _, window in BURN_COLUMNS),
+        burn_columns=tuple(window for _, window in burn_columns(desk.judgements)),
         slo=slo_rows(desk, desk.judgements),
         incidents=incidents,
         errors=_errors(desk, deploys),
@@ -71,7 +71,7 @@ def _tiles(desk: Desk, incidents: Sequence[IncidentRow]) -> tuple[Tile, ...]:
 
 
 def _worst_burn(desk: Desk) -> Tile:
-    """The fast row's long window where it burns the most, of those that are measured."""
+    """The fastest row's long window where it burns the most, of those that are measured."""
     burning = [
         (row.long_burn, it)
         for it in desk.judgements
@@ -185,8 +185,9 @@ def _share(counts: Counts) -> float | None:
 
 
 def _page_line(judgements: Sequence[Judgement]) -> tuple[Threshold, ...]:
-    """The share of errors above which the fast row burns, where it is the same for all."""
-    limits = {it.rows[0].row.factor * it.objective.budget for it in judgements if it.rows}
+    """The share of errors above which the fastest row burns, where it is the same for all."""
+    first = [(it.rows[0].row, it.objective.budget) for it in judgements if it.rows]
+    limits = {row.factor * budget for row, budget in first if row.road == "page"}
     if len(limits) != 1:
         return ()
     limit = limits.pop()

@@ -9,7 +9,7 @@ from dashboards.errors import RequestFault
 from dashboards.page_views import ErrorView, IncidentView, RunbookView
 from dashboards.render import markdown
 from dashboards.request import PageRequest
-from dashboards.slo_rows import BURN_COLUMNS, slo_rows
+from dashboards.slo_rows import burn_columns, slo_rows
 from dashboards.source import DataSource
 from dashboards.views import Frame
 from slo.model import Judgement
@@ -37,7 +37,7 @@ def incident(source: DataSource, incident_id: str, now_ms: int) -> IncidentView:
         resolved_ms=found.resolved_ms,
         alerts=incident_rows.alert_rows(found),
         objectives=slo_rows(desk, concerned),
-        burn_columns=tuple(window for _, window in BURN_COLUMNS),
+        burn_columns=tuple(window for _, window in burn_columns(concerned)),
         oncall_href=desk.request.link("oncall", **narrowed),
         debug_href=desk.request.link("debug", **narrowed),
         silences=tuple(

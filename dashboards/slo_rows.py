@@ -18,8 +18,9 @@ from dashboards.views import BurnCell, Meter, SloRow
 from slo.model import EventRatio, Judgement, Labels, MinuteSlices, Objective, RowResult, TakenOut, unit
 from slo.rows import WORKBOOK
 
-BURN_COLUMNS = tuple((row.name, duration(row.long_ms)) for row in WORKBOOK)
-"""(row, its long window at 30 d) of each column of burn rates."""
+MOST_COLUMNS = 12
+Columns = tuple[tuple[str, str], ...]
+"""(row, its long window) of each column of burn rates."""
 SPARK_COLUMNS = 40
 SPARK_WIDTH, SPARK_HEIGHT = 86, 26
 LEAST_LEFT = Fraction(-999, 100)
@@ -110,12 +111,25 @@ def _gravity(judgement: Judgement) -> tuple[int, Fraction, str, str]:
     return rank, Fraction(2) if left is None else left, judgement.objective.service, judgement.objective.slo
 
 
+def burn_columns(judgements: Sequence[Judgement]) -> Columns:
+    """The rows of the burn table by which these are judged, each with the longest of its long windows.
+
+    Objectives with short windows have shorter ones, which their cells tell. Conditions of policies have no column.
+    """
+    found: dict[str, int] = {}
+    for row in (it.row for judgement in judgements for it in judgement.rows if it.row.op is None):
+        found[row.name] = max(row.long_ms, found.get(row.name, 0))
+    found = found or {row.name: row.long_ms for row in WORKBOOK}
+    return tuple((name, duration(ms)) for name, ms in list(found.items())[:MOST_COLUMNS])
+
+
 def slo_rows(desk: Desk, judgements: Sequence[Judgement]) -> tuple[SloRow, ...]:
     """Rows of the burn table, worst first, each with its burn over the page's range."""
     grid = desk.settled.window(desk.now_ms, SPARK_COLUMNS, 3 * desk.status.interval_ms)
     lines = desk.source.burn_history(grid.since_ms, grid.until_ms, grid.step_ms)
     history = {(it.slo, it.service, it.scope): it for it in lines}
-    return tuple(slo_row(desk, it, _line(it, history)) for it in by_gravity(judgements))
+    columns = burn_columns(judgements)
+    return tuple(slo_row(desk, it, _line(it, history), columns) for it in by_gravity(judgements))
 
 
 def _line(judgement: Judgement, history: Mapping[_Key, BurnLine]) -> BurnLine | None:
@@ -123,7 +137,7 @@ def _line(judgement: Judgement, history: Mapping[_Key, BurnLine]) -> BurnLine | 
     return history.get((objective.slo, objective.service, objective.scope))
 
 
-def slo_row(desk: Desk, judgement: Judgement, line: BurnLine | None) -> SloRow:
+def slo_row(desk: Desk, judgement: Judgement, line: BurnLine | None, columns: Columns) -> SloRow:
     """One row; `line` is how it burnt over the page's range."""
     objective, state = judgement.objective, of_judgement(judgement)
     out, out_title = runs_out(judgement)
@@ -140,7 +154,7 @@ def slo_row(desk: Desk, judgement: Judgement, line: BurnLine | None) -> SloRow:
         target=short_target(objective),
         budget=budget_meter(left, state, f"{objective.slo} of {subject(objective)}: budget left"),
         budget_text=_left_text(left, state),
-        burns=tuple(_cell(name, usual, judgement) for name, usual in BURN_COLUMNS),
+        burns=tuple(_cell(name, usual, judgement) for name, usual in columns),
         spark=svg.spark(line.values if line else (), SPARK_WIDTH, SPARK_HEIGHT, base=1.0),
         runs_out=out,
         runs_out_title=out_title,
@@ -237,6 +251,15 @@ def cell_mark(result: RowResult) -> Mark:
     return mark("ok") if result.long_burn is not None else mark("quiet")
 
 
+_ENDINGS = {
+    "tail": "at the burn that both windows of the fastest row show, with what leaves the window meanwhile",
+    "clean-tail": "at the burn that both windows of the fastest row show, as if nothing bad left the window meanwhile",
+    "calendar": "at the burn that both windows of the fastest row show, within the present period",
+    None: "at the burn that both windows of the fastest row show",
+}
+"""By the formula that was used."""
+
+
 def runs_out(judgement: Judgement) -> tuple[str, str]:
     """(when the budget is gone, what that rests on), in words."""
     left, at_ms = judgement.budget_remaining, judgement.exhausted_at_ms
@@ -247,7 +270,7 @@ def runs_out(judgement: Judgement) -> tuple[str, str]:
     if at_ms is None:
         return "holds", "the present burn does not use the budget up"
     rest = at_ms - judgement.at_ms
-    return ("> 120 d" if rest > FAR_MS else _brief(rest)), "at the burn that both windows of the fast row show"
+    return ("> 120 d" if rest > FAR_MS else _brief(rest)), _ENDINGS[judgement.ending]
 
 
 def budget_cell(desk: Desk, judgement: Judgement) -> BudgetCell:

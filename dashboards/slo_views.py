@@ -39,6 +39,9 @@ class ObjectiveRow:
     coverage: str
     coverage_low: bool
     reason: str
+    taken_out: str
+    """How much time adjustments took out, and what each took; empty where none did."""
+    taken_out_title: str
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,15 @@ class WorstRow(NamedTuple):
     total: str
     ratio: str
     spent: str
+
+
+class TakenRow(NamedTuple):
+    """What one adjustment took out of an objective's window."""
+
+    reason: str
+    by: str
+    lasted: str
+    counts: str
 
 
 class BurnLineRow(NamedTuple):
@@ -156,6 +168,7 @@ class ObjectiveView:
     worst: tuple[WorstRow, ...]
     worst_note: str
     changes: tuple[ChangeRow, ...]
+    taken: tuple[TakenRow, ...]
     backtest: str | None
     """The command that tries the objective's file over history."""
 

@@ -97,12 +97,12 @@ class DataSource(Protocol):
         """Silences that are active at `now_ms` or begin later."""
         ...
 
-    def about(self, service: str) -> str:
-        """What files say of a service, its display name and its description; empty where they say nothing."""
-        ...
-
     def adjustments(self) -> Sequence[Adjustment]:
         """Every budget adjustment that was ever made, also those that were revoked, in order."""
+        ...
+
+    def about(self, service: str) -> str:
+        """What files say of a service, its display name and its description; empty where they say nothing."""
         ...
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:

@@ -102,6 +102,11 @@ class Planner:
         times = owned([[widened(one, grain) for one in it.within(since_ms, until_ms)] for it in mine])
         return tuple(clipped(times, since_ms, min(until_ms, max(self._now_ms, since_ms))))
 
+    def times(self, objective: Objective) -> tuple[Piece, ...]:
+        """What is taken out of an objective at any time, in whole slices of it."""
+        mine = self.matched(objective)
+        return self._expanded(mine, grain_ms(objective)) if mine else ()
+
     def plan(self, objective: Objective, spans: tuple[int, ...]) -> Plan | None:
         """How the windows `spans` of an objective are counted; None where nothing is taken out of them."""
         mine = self.matched(objective)

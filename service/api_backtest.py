@@ -21,12 +21,11 @@ from service.api_models_backtest import (
 )
 from service.api_slo import finding, ratio
 from service.parts import Parts
-from service.settings_burn import BurnSettings
 from service.slo_backtest import BacktestFault, Question, objectives_in, tried, with_target
 from service.slo_histories import Histories
 from slo.backtest import Backtest, Suggestion
 from slo.backtest_alerts import Alert
-from slo.compare import Difference, Tried
+from slo.compare import Difference, Tried, taken_out
 from slo.model import Objective
 from slo.openslo.faults import Finding
 from slo.openslo.objectives import FromFiles
@@ -61,12 +60,11 @@ def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome
     until_ms = parts.clock() if asked.until_ms is None else asked.until_ms
     if asked.since_ms >= until_ms:
         raise ApiFault(400, "since_ms must be before until_ms")
-    files, findings = objectives_in(sorted(asked.files.items()), asked.strict)
+    settings = parts.settings
+    burn = settings.burn.with_table(asked.burn_table)
+    files, findings = objectives_in(sorted(asked.files.items()), asked.strict, burn.policy())
     if faults := [it for it in findings if it.level == "error"]:
         raise FaultyTexts(faults)
-    settings = parts.settings
-    table = asked.burn_table or settings.burn.table
-    burn = BurnSettings(table=table, min_bad=settings.burn.min_bad, min_total=settings.burn.min_total)
     last = parts.evaluator.last
     question = Question(
         objectives=_objectives(parts, asked, files),
@@ -77,9 +75,10 @@ def outcome(parts: Parts, histories: Histories, asked: BacktestAsked) -> Outcome
         policy_in_force=settings.burn.policy(),
         hold_ms=settings.thresholds().hold_ms,
         targets=[target(it) for it in asked.targets_percent],
+        adjustments=parts.evaluator.adjustments.standing,
     )
     try:
-        return Outcome(question, table, findings, tried(histories, question))
+        return Outcome(question, burn.named, findings, tried(histories, question))
     except BacktestFault as fault:
         raise ApiFault(400, str(fault)) from fault
 
@@ -92,7 +91,7 @@ def told(it: Outcome, table_in_force: str) -> BacktestTold:
         burn_table=it.table,
         burn_table_in_force=table_in_force,
         warnings=[finding(one) for one in it.findings],
-        objectives=[_told(one) for one in it.tried],
+        objectives=[_told(one, it) for one in it.tried],
     )
 
 
@@ -109,8 +108,8 @@ def target(percent: str) -> tuple[Fraction, str]:
     return share, f"{percent} %"
 
 
-def _told(it: Tried) -> TriedObjective:
-    of = it.objective
+def _told(it: Tried, outcome: Outcome) -> TriedObjective:
+    of, question = it.objective, outcome.question
     return TriedObjective(
         slo=of.slo,
         service=of.service,
@@ -120,6 +119,7 @@ def _told(it: Tried) -> TriedObjective:
         window_ms=of.window_ms,
         indicator=indicator_text(of),
         note=of.note,
+        adjustments=taken_out(of, outcome.question.adjustments, question.since_ms, question.until_ms),
         why_not=it.why_not,
         asked=None if it.asked is None else _result(it.asked),
         in_force=None if it.in_force is None else _result(it.in_force),

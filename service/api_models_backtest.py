@@ -22,8 +22,9 @@ class BacktestAsked(Asked):
     targets_percent: list[Annotated[str, Field(pattern=Percent)]] = Field(
         default_factory=list, max_length=10, description="Targets that are tried too, in `what_if`."
     )
-    burn_table: Literal["workbook", "sloth-7d", "pyrra"] | None = Field(
-        None, description="Burn rows in place of those in force, for what is tried alone."
+    burn_table: Literal["workbook", "sloth-7d", "pyrra", "own"] | None = Field(
+        None,
+        description="Burn rows in place of those in force, for what is tried alone; own: those of service.burn.rows.",
     )
     strict: bool = Field(False, description="To the letter of the specification.")
 
@@ -116,6 +117,7 @@ class TriedObjective(Model):
     window_ms: int = Field(description="Its window.")
     indicator: str = Field(description="What is counted or asked, in words of PromQL.")
     note: str | None = Field(description="A remark: where it was asked for.")
+    adjustments: int = Field(description="Budget adjustments whose times are taken out of what is tried.")
     why_not: str | None = Field(description="Why it can't be tried, and what would be right; null where it was.")
     asked: Result | None = Field(description="What it would have done; null where it can't be tried.")
     in_force: Result | None = Field(description="The same of the objective of its name in force; null: there is none.")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from service.api_models import Asked, Model
-from slo.model import State
+from slo.model import Ending, State
 
 Road = Literal["page", "ticket"]
 Op = Literal["lt", "lte", "gt", "gte"]
@@ -106,6 +106,8 @@ class Judged(Model):
     expected_ms: int = Field(description="Time that should have been, from the first sample on.")
     unknown_starts: int = Field(description="Counters first seen within the window with an unknown start.")
     baseline: bool = Field(description="Any of these: what they counted before is not in.")
+    unscraped_ms: int = Field(description="Container-time from a run's last good scrape to its end: not known.")
+    unscraped_events: int = Field(description="Events that it may hide, at the pace around it.")
     sli: float | None = Field(description="Good over all; null without traffic and for allowances and composites.")
     sli_exact: str | None = Field(description="The same as a fraction.")
     budget_remaining: float | None = Field(description="1 - bad / (total x budget); below 0 where overspent.")
@@ -117,6 +119,10 @@ class Judged(Model):
     projected_gone: bool = Field(description="The page for a budget that is soon gone holds.")
     exhausted_at: str | None = Field(description="When the budget is gone at the present burn, for people, in UTC.")
     exhausted_at_ms: int | None = Field(description="The same; null where it is not falling or already gone.")
+    ending: Ending | None = Field(
+        description="How: `tail` with what leaves the window meanwhile, `clean-tail` as if nothing bad did, "
+        "`calendar` within the present period."
+    )
     since: str | None = Field(description="The first sample of this objective, for people, in UTC.")
     since_ms: int | None = Field(description="The same; null before any came.")
     taken_out: list[TakenOutModel] = Field(description="What adjustments took out; none of it is in the numbers above.")
@@ -139,6 +145,7 @@ class RowModel(Model):
     budget_share: float = Field(description="The budget's share that is gone when the long window trips.")
     factor: float = Field(description="share x period / long window: it fires above.")
     factor_exact: str = Field(description="The same as a fraction.")
+    source: str = Field(description="Who says so.")
 
 
 class BurnTable(Model):

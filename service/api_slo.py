@@ -21,9 +21,10 @@ from service.api_models_slo import (
     TakenOutModel,
     WindowCounts,
 )
-from service.settings_burn import BurnSettings
+from service.settings_burn import OWN_ROWS, BurnSettings
 from service.slo_book import Shelf
 from service.slo_promql import why_not
+from slo.burn import DEFAULT, Policy
 from slo.model import Counts, Judgement, Objective, RowResult
 from slo.openslo.faults import Finding
 from slo.openslo.plans import plan
@@ -86,6 +87,8 @@ def judged(it: Judgement) -> Judged:
         expected_ms=it.counts.expected_ms,
         unknown_starts=it.counts.unknown_starts,
         baseline=it.baseline,
+        unscraped_ms=it.counts.unscraped_ms,
+        unscraped_events=it.counts.unscraped_events,
         sli=ratio(it.sli),
         sli_exact=_exact(it.sli),
         budget_remaining=ratio(it.budget_remaining),
@@ -97,6 +100,7 @@ def judged(it: Judgement) -> Judged:
         projected_gone=it.projected_gone,
         exhausted_at=_utc(it.exhausted_at_ms),
         exhausted_at_ms=it.exhausted_at_ms,
+        ending=it.ending,
         since=_utc(it.since_ms),
         since_ms=it.since_ms,
         taken_out=[TakenOutModel(**asdict(one)) for one in it.taken_out],
@@ -143,14 +147,15 @@ def where_is(objective: Objective, where: str) -> bool:
 def burn(settings: BurnSettings, period_ms: int) -> Burn:
     """The tables of burn rows, for one period."""
     policy = settings.policy()
+    own = [RowTable(OWN_ROWS, "service.burn.rows, each with its source", policy.made_for_ms, policy.rows)]
     return Burn(
-        table=settings.table,
+        table=settings.named,
         period_ms=period_ms,
         min_bad=policy.min_bad,
         min_total=policy.min_total,
         coverage_floor=float(policy.coverage_floor),
         projection_ms=policy.projection_ms,
-        tables=[_table(it, period_ms) for it in TABLES],
+        tables=[_table(it, period_ms) for it in (*TABLES, *(own if settings.rows else ()))],
     )
 
 
@@ -164,8 +169,9 @@ def _table(it: RowTable, period_ms: int) -> BurnTable:
             budget_share=float(row.budget_share),
             factor=float(row.factor),
             factor_exact=str(row.factor),
+            source=share.source or it.source,
         )
-        for row in burn_rows(period_ms, it.rows, it.period_ms)
+        for share, row in zip(it.rows, burn_rows(period_ms, it.rows, it.period_ms), strict=True)
     ]
     return BurnTable(name=it.name, source=it.source, made_for_ms=it.period_ms, rows=rows)
 
@@ -198,10 +204,10 @@ def files(shelf: Shelf, strict: bool) -> Files:
     )
 
 
-def checked(texts: Sequence[tuple[str, str]], strict: bool) -> Checked:
+def checked(texts: Sequence[tuple[str, str]], strict: bool, policy: Policy = DEFAULT) -> Checked:
     """What there is to say of texts."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict, why_not)
+    planned = plan(loaded.slos, strict, why_not, policy=policy)
     found = sorted((*loaded.findings, *planned.findings), key=lambda it: (it.at.file, it.at.line))
     wrong = [finding(it) for it in found if it.level == "error"]
     return Checked(

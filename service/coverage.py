@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -23,7 +24,17 @@ class Cover(NamedTuple):
 
     def between(self, since_ms: int, until_ms: int) -> int:
         """Covered milliseconds of `(since, until]`."""
-        return self.until(until_ms) - self.until(since_ms) if until_ms > since_ms else 0
+        runs, found = self.runs, 0
+        first = bisect_right(runs, since_ms, key=_end) if len(runs) > 1 else 0
+        for begin, end in runs[first:] if first else runs:
+            if begin >= until_ms:
+                break
+            found += max(0, (end if end < until_ms else until_ms) - (begin if begin > since_ms else since_ms))
+        return found
+
+
+def _end(run: Run) -> int:
+    return run[1]
 
 
 def union(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Cover:

@@ -24,6 +24,7 @@ from dashboards.source import DataSource
 from dashboards.text import percent, shown
 from service.digest_times import Due, Schedule, last_due
 from service.report_models import exact, number
+from service.settings import Settings
 from service.store_db import Cursor, Database
 from slo.history import Change
 from slo.report import Report
@@ -88,6 +89,14 @@ class Digests:
         return self._database.write(lambda cursor: _posted(cursor, it, due, text, now_ms))
 
 
+def digests_of(
+    settings: Settings, database: Database, source: DataSource, clock: Callable[[], int], wake: Callable[[], None]
+) -> Digests:
+    """Those of the settings."""
+    asked = [Digest(it.receiver, it.schedule()) for it in settings.digests]
+    return Digests(asked, database, source, settings.base_url, clock, wake)
+
+
 def _asked_before(cursor: Cursor, it: Digest, due: Due) -> bool:
     who = [it.receiver, it.schedule.every]
     rows = cursor.execute("SELECT period FROM digests WHERE receiver = ? AND every = ?", who).fetchall()
@@ -143,7 +152,8 @@ def _objective(told: Report, base_url: str, query: dict[str, str]) -> dict[str, 
         "title": _cut(it.title), "target": _cut(it.target_text), "attained": told.attained,
         "sli": number(whole.sli), "sli_exact": exact(whole.sli), "budget_spent": number(whole.spent),
         "bad": whole.counts.bad, "total": whole.counts.total, "unmeasured_ms": whole.unmeasured_ms,
-        "changes": len(told.changes), "report_url": f"{base_url}{report_href(it)}&{urlencode(query)}",
+        "taken_out_ms": whole.counts.taken_ms, "changes": len(told.changes),
+        "report_url": f"{base_url}{report_href(it)}&{urlencode(query)}",
     }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from service.slo_changes import Promised, Promises
 from service.slo_held import read_held, write_held
 from service.slo_history import STEP_MS, write_history
 from service.slo_kept import Day
+from service.slo_lint import Linted
 from service.slo_queries import Engine
 from service.store_db import Cursor
 from service.store_keep import used_bytes
@@ -108,6 +109,7 @@ class Evaluator:
         self._history_ms = 0
         self._kept_ms = 0
         self._book = desk.KeptBook()
+        self._policy, self._linted = policy, Linted(policy)
         self._promises = Promises()
         self._held_since_ms = ask(store.database, read_held)
         self._judging = Judging(store, engine, policy, HeldConditions(policy, self._held_since_ms))
@@ -158,8 +160,8 @@ class Evaluator:
         rows, ended = ask(self._store.database, lambda it: (roster.present(it), roster.gone(it)))
         known = catalogue.catalogue(self._store, catalogue.nodes(self._store, now_ms), ended, now_ms)
         facts = roster.facts(rows)
-        plain = set(builtin(facts, known))
-        return [*(it for it in builtin(facts, known, files.asked) if it not in plain), *files.objectives]
+        plain = set(builtin(facts, known, policy=self._policy))
+        return [*(it for it in builtin(facts, known, files.asked, self._policy) if it not in plain), *files.objectives]
 
     def objectives(self) -> list[Objective]:
         """All objectives that are in force, calendars not yet put into their present periods."""
@@ -171,7 +173,7 @@ class Evaluator:
         self, rows: Sequence[Row], ended: Collection[str], heard: list[Heard], files: FromFiles, now_ms: int
     ) -> list[Objective]:
         known = catalogue.catalogue(self._store, heard, ended, now_ms)
-        built = builtin(roster.facts(rows), known, files.asked)
+        built = builtin(roster.facts(rows), known, files.asked, self._policy)
         return replaced(built, [*files.objectives, *refused(self.slos.faults)])
 
     def _evaluate(self, now_ms: int) -> Evaluated:
@@ -183,6 +185,7 @@ class Evaluator:
         files = self.slos.look(now_ms)
         asked = self._wanted(rows, ended, heard, files, now_ms)
         objectives = [placed(it, now_ms) for it in asked]
+        self._linted.look(objectives)
         judgements = self._judging.judged(objectives, now_ms, adjustments)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)
@@ -243,9 +246,13 @@ class Evaluator:
             self._promises.keep(promised)
         if due:
             self._history_ms = now_ms
-        for change in changes:
-            key = (change.kind, change.incident.road)
-            self.changes[key] = self.changes.get(key, 0) + 1
-            _LOG.info("%s %s: %s (%s)", change.incident.road, change.kind, change.incident.subject.key, change.reason)
+        self._tell(changes)
         if posted:
             self._wake()
+
+    def _tell(self, changes: Sequence[Change]) -> None:
+        """Count and log what was decided."""
+        for it in changes:
+            key = (it.kind, it.incident.road)
+            self.changes[key] = self.changes.get(key, 0) + 1
+            _LOG.info("%s %s: %s (%s)", it.incident.road, it.kind, it.incident.subject.key, it.reason)

@@ -51,7 +51,7 @@ class Step(NamedTuple):
     covered_from_ms: int
     """The sample's own time where nothing before it is covered."""
     unknown: bool
-    """True for a first sight whose start is unknown or too old: it counts nothing."""
+    """True for a first sight above 0 whose start is unknown or too old: it counts nothing."""
 
 
 def countable(values: Floats) -> Floats:
@@ -103,13 +103,18 @@ def _first(sample: Sample, rules: Rules) -> Step:
     age = None if sample.start_ms is None else sample.ts_ms - sample.start_ms
     counts = age is not None and 0 <= age <= rules.first_ms
     covered = age if age is not None and 0 <= age <= rules.gap_ms else 0
-    return Step(sample.ts_ms, billionths(sample.value) if counts else 0, sample.ts_ms - covered, not counts)
+    unknown = not counts and sample.value != 0
+    return Step(sample.ts_ms, billionths(sample.value) if counts else 0, sample.ts_ms - covered, unknown)
 
 
 def _next(before: Sample, sample: Sample, rules: Rules) -> Step:
-    anew = sample.value < before.value or (
-        sample.start_ms is not None and before.start_ms is not None and sample.start_ms > before.start_ms
-    )
+    reborn = sample.start_ms is not None and before.start_ms is not None and sample.start_ms > before.start_ms
+    anew = reborn or sample.value < before.value
     increment = billionths(sample.value) - (0 if anew else billionths(before.value))
-    gap = sample.ts_ms - before.ts_ms
-    return Step(sample.ts_ms, increment, sample.ts_ms - (gap if gap <= rules.gap_ms else 0), False)
+    covered_from = before.ts_ms
+    if reborn and sample.start_ms is not None and sample.start_ms > before.ts_ms:
+        # what the life before counted after its last sample nobody knows
+        covered_from = sample.start_ms
+    if not 0 <= sample.ts_ms - covered_from <= rules.gap_ms:
+        covered_from = sample.ts_ms
+    return Step(sample.ts_ms, increment, covered_from, False)

@@ -16,6 +16,7 @@ from service.slo_composites import Composites
 from service.slo_kept import KeptSlices
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
+from service.slo_tails import Tails
 from slo.adjust import Adjustment
 from slo.burn import DEFAULT, Policy
 from slo.held import HeldConditions
@@ -49,7 +50,8 @@ class Judging:
         self.kept = KeptSlices(store.database)
         self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept)
         self._sliced = SlicedCounts(store, revisions_of(store), policy, kept=self.kept)
-        self._composites = Composites(self._marks, policy)
+        self._composites = Composites(self._marks, self._slots, policy)
+        self._tails = Tails(self.steps)
         self._planner = Planner(store.moved)
         self._taken = TakenCounts(store, revisions_of(store))
         self.left_off = 0
@@ -85,7 +87,8 @@ class Judging:
         rows = iter(self._counted(counted, now_ms))
         if self._queried is not None:
             self._queried.begin()
-        judged, paused = list[Judgement](), dict[tuple[str, str], str]()
+        judged, counted_by = list[Judgement](), list[dict[int, Counts]]()
+        paused = dict[tuple[str, str], str]()
         for it in single:
             found = _Counted(it, {})
             if it.query is None and it.unmeasurable is None:
@@ -94,8 +97,13 @@ class Judging:
                 found = self._asked(it, now_ms)
             made = judge(found.objective, found.counts, now_ms, self._policy, found.paused)
             judged.append(replace(made, taken_out=found.taken_out) if found.taken_out else made)
+            counted_by.append(found.counts)
             if found.paused is not None:
                 paused[it.slo, it.service] = found.paused
+        for index, tail in self._tails.of(judged).items():
+            of = judged[index]
+            made = judge(of.objective, counted_by[index], now_ms, self._policy, tail=tail)
+            judged[index] = replace(made, taken_out=of.taken_out)
         judged += self._composites.judged([it for it in objectives if it.members], judged, now_ms, paused)
         told = tuple(self.held.of(it) if it.objective.conditions else it for it in judged)
         self.held.settle()
@@ -152,12 +160,21 @@ class Judging:
             row = self._sliced.of(objective, spans, row, now_ms, taken)
         return _Counted(objective, dict(zip(spans, row, strict=True)))
 
+    def _slots(self, objective: Objective) -> list[Slots]:
+        """The slices that are taken out of an objective."""
+        return slots_of(self._planner.times(objective), grain_ms(objective))
+
     def _marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
+        """Bad slices that count."""
         if objective.query is None:
-            return self._sliced.marks(objective, first, until)
-        return np.zeros(until - first, np.bool_) if self._queried is None else self._queried.marks(
-            objective, first, until
-        )  # fmt: skip
+            found = self._sliced.marks(objective, first, until)
+        elif self._queried is None:
+            return np.zeros(until - first, np.bool_)
+        else:
+            found = self._queried.marks(objective, first, until)
+        for it in overlap(self._slots(objective), first, until):
+            found[it.first - first : it.until - first] = False
+        return found
 
     def _asked(self, objective: Objective, now_ms: int) -> _Counted:
         """What queries count by window; nothing, and an objective that says why, where they don't."""

@@ -16,7 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from service.connections import counted
 from service.desk import Receiver, outbox_state
-from service.digest import Digest, Digests
+from service.digest import Digests, digests_of
 from service.evaluate import Evaluator
 from service.live import Live
 from service.outbox import Courier
@@ -106,17 +106,15 @@ def _assemble(
     own = Own()
     courier = Courier(store.database, receivers, client, clock)
     ours = [settings.base_url, settings.remote_url or ""]
-    slos = SloBook(settings.slos, settings.slos_strict, [it.name for it in receivers], own=ours)
+    names = [it.name for it in receivers]
+    slos = SloBook(settings.slos, settings.slos_strict, names, ours, settings.burn.policy())
     queries = queries_of(settings, store, clock)
     evaluator = Evaluator(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,
         settings.retention.max_bytes, slos, queries.engine, settings.burn.policy(),
     )  # fmt: skip
     source = StoreSource(store, evaluator, store.span, any(it.roads for it in receivers), clock)
-    digests = Digests(
-        [Digest(it.receiver, it.schedule()) for it in settings.digests], store.database, source, settings.base_url,
-        clock, courier.wake,
-    )  # fmt: skip
+    digests = digests_of(settings, store.database, source, clock, courier.wake)
     live = Live(source, clock, lambda: own.add("midwatch_server_errors_total", ("live",)))
     pace = Pace(evaluator.tick, live.changed, lambda: own.add("midwatch_server_evaluation_failures_total", ()))
     if isinstance(store, RemoteStore):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -11,6 +12,8 @@ from service.errors import ServiceFault
 
 _LOG = logging.getLogger(__name__)
 LEAST_SECONDS = 1.0
+SETTLED = 10
+"""After so many evaluations what is there mostly stays."""
 
 
 class Pace:
@@ -23,6 +26,7 @@ class Pace:
         self._asked = threading.Event()
         self._urgent = threading.Event()
         self._stopped = threading.Event()
+        self._done = 0
         self._thread = threading.Thread(target=self._run, name="evaluate", daemon=True)
         self.fault: str | None = None
         """Why the last evaluation failed; None where it did not."""
@@ -44,6 +48,13 @@ class Pace:
         self.ask(urgent=True)
         self._thread.join(30.0)
 
+    def _settle(self) -> None:
+        """The collector of cycles need not walk through all series and objectives again and again: once is enough."""
+        self._done += 1
+        if self._done == SETTLED:
+            gc.collect()
+            gc.freeze()
+
     def _note(self, fault: Exception) -> None:
         """What goes on for hours is in the log once, not once for each second."""
         said = str(fault) or type(fault).__name__
@@ -64,6 +75,7 @@ class Pace:
                 self._evaluate()
                 self._after()
                 self.fault = None
+                self._settle()
             except Exception as fault:  # noqa: BLE001 - the watch must not end for one failed evaluation: counted, and shown by /readyz
                 self._note(fault)
                 self._failed()

@@ -86,7 +86,7 @@ def add(app: FastAPI, parts: Parts, bench: Bench) -> None:
         """Try objectives over stored history: budget, pages and tickets, beside those in force and other targets."""
         asked = asked_as(BacktestAsked, await body_of(request, MOST_BYTES))
         found = await bench.run(asked)
-        return await run_in_threadpool(told, found, parts.settings.burn.table)
+        return await run_in_threadpool(told, found, parts.settings.burn.named)
 
     @app.exception_handler(FaultyTexts)
     async def of_texts(_: Request, fault: FaultyTexts) -> Response:

@@ -41,7 +41,7 @@ def add(app: FastAPI, parts: Parts, bench: Bench) -> None:
     async def page(request: Request) -> Response:
         chosen = await run_in_threadpool(_chosen, parts, request.query_params)
         text = None if chosen is None else text_of(chosen, parts.evaluator.slos.shelf)
-        asked = Asked(text or EXAMPLE, "", "30d", parts.settings.burn.table)
+        asked = Asked(text or EXAMPLE, "", "30d", parts.settings.burn.named)
         return _html(render(await _view(parts, bench, asked, chosen)))
 
     @app.post("/slo/backtest", include_in_schema=False)
@@ -78,7 +78,7 @@ async def _form(parts: Parts, request: Request) -> Asked:
     body = await body_of(request, MOST_BYTES)
     form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20, keep_blank_values=True))
     since = form.get("since", "")
-    table = form.get("table", "") or parts.settings.burn.table
+    table = form.get("table", "") or parts.settings.burn.named
     target = form.get("target", "").strip().removesuffix("%").strip()
     text = form.get("text", "").replace("\r\n", "\n")
     return Asked(text, target[:20], since if since in SPANS else "30d", table[:20])

@@ -105,7 +105,9 @@ def _add_files(app: FastAPI, parts: Parts) -> None:
     async def check(request: Request) -> Checked:
         """Check OpenSLO texts, which may name one another; nothing is loaded."""
         asked = asked_as(CheckAsked, await body_of(request, MOST_BYTES))
-        return await run_in_threadpool(api_slo.checked, sorted(asked.files.items()), asked.strict)
+        return await run_in_threadpool(
+            api_slo.checked, sorted(asked.files.items()), asked.strict, parts.settings.burn.policy()
+        )
 
     @app.get(
         "/api/slo/export", tags=["objectives"], response_class=PlainTextResponse,

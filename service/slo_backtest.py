@@ -11,7 +11,9 @@ from typing import Final
 from alerts.rules_slo import WATCHED_BY_A_RULE
 from service.errors import ServiceFault
 from service.slo_histories import MINUTE_MS, Histories, longest_ms
+from service.slo_histories_taken import without
 from service.slo_promql import why_not as no_query
+from slo.adjust import Adjustment
 from slo.backtest import Backtest, backtest
 from slo.backtest_rows import Shared
 from slo.burn import DEFAULT, Policy, rows_of
@@ -22,7 +24,7 @@ from slo.openslo.objectives import FromFiles, objectives_of
 from slo.openslo.plans import plan
 from slo.openslo.resolve import load
 from slo.slices import Timeslices
-from slo.stepped import History
+from slo.stepped_history import History
 
 MOST_OBJECTIVES: Final = 200
 MOST_STEPS: Final = 6_000_000
@@ -52,13 +54,17 @@ class Question:
     hold_ms: int = MINUTE_MS
     targets: Sequence[tuple[Fraction, str]] = ()
     """Other targets of each objective."""
+    adjustments: Sequence[Adjustment] = ()
+    """What is taken out of budgets."""
 
 
-def objectives_in(texts: Sequence[tuple[str, str]], strict: bool = False) -> tuple[FromFiles, tuple[Finding, ...]]:
+def objectives_in(
+    texts: Sequence[tuple[str, str]], strict: bool = False, policy: Policy = DEFAULT
+) -> tuple[FromFiles, tuple[Finding, ...]]:
     """What files ask for, and all that there is to say of them."""
     loaded = load(texts, strict)
-    planned = plan(loaded.slos, strict, no_query)
-    return objectives_of(planned.plans), (*loaded.findings, *planned.findings)
+    planned = plan(loaded.slos, strict, no_query, policy=policy)
+    return objectives_of(planned.plans, policy), (*loaded.findings, *planned.findings)
 
 
 def with_target(objective: Objective, target: Fraction, text: str) -> Objective:
@@ -77,6 +83,7 @@ def tried(histories: Histories, question: Question) -> list[Tried]:
     members = [one for it in every for one in _members(it, question.objectives, question.in_force)]
     wanted = [it for it in (*every, *members) if it.unmeasurable is None]
     found = histories.of(wanted, question.since_ms, question.until_ms, step_ms(wanted, question))
+    found = without(found, question.adjustments, question.until_ms)
     return [_tried(question, it, other, found, {}) for it, other in pairs]
 
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from service.slo_files import fingerprint, read_texts
 from service.slo_promql import why_not
+from slo.burn import DEFAULT, Policy
 from slo.openslo.faults import Finding
 from slo.openslo.model import Document, Slo
 from slo.openslo.objectives import FromFiles, objectives_of
@@ -47,9 +48,10 @@ class SloBook:
         strict: bool = False,
         receivers: Collection[str] | None = None,
         own: Collection[str] | None = None,
+        policy: Policy = DEFAULT,
     ) -> None:
         """`receivers` are the names that alert policies may tell, `own` addresses of this service and its store."""
-        self._receivers, self._own = receivers, own
+        self._receivers, self._own, self._policy = receivers, own, policy
         self._paths, self._strict = tuple(paths), strict
         self.shelf = Shelf()
         self._seen: object = None
@@ -93,7 +95,7 @@ class SloBook:
             if any(it.level == "error" for it in findings):
                 return
         self._good = texts
-        self.in_force = objectives_of(planned.plans)
+        self.in_force = objectives_of(planned.plans, self._policy)
         self.shelf = self.shelf._replace(
             good=tuple(sorted(texts)), plans=planned.plans, documents=loaded.documents, slos=loaded.slos
         )
@@ -106,5 +108,5 @@ class SloBook:
 
     def _planned(self, texts: Mapping[str, str]) -> tuple[Planned, Loaded, tuple[Finding, ...]]:
         loaded = load(sorted(texts.items()), self._strict, self._own)
-        planned = plan(loaded.slos, self._strict, why_not, self._receivers)
+        planned = plan(loaded.slos, self._strict, why_not, self._receivers, self._policy)
         return planned, loaded, (*loaded.findings, *planned.findings)

@@ -14,16 +14,19 @@ from slo.composite import Paid, costs, judge_composite, paid, payers, spread, un
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, Objective
 from slo.slices import Timeslices
+from slo.taken import Slots, reaching
 
 Marks = Callable[[Objective, int, int], NDArray[np.bool_]]
 """Which slices `first` to `until` (not among them) are bad for an objective, as they were judged last."""
+Taken = Callable[[Objective], Sequence[Slots]]
+"""Which slices are taken out of an objective's budget."""
 
 
 class Composites:
     """Judges composites after their members; to be used by one thread at a time."""
 
-    def __init__(self, marks: Marks, policy: Policy = DEFAULT) -> None:
-        self._marks, self._policy = marks, policy
+    def __init__(self, marks: Marks, taken: Taken, policy: Policy = DEFAULT) -> None:
+        self._marks, self._taken, self._policy = marks, taken, policy
         self._members: dict[tuple[str, str], list[Objective]] = {}
 
     def judged(
@@ -35,7 +38,7 @@ class Composites:
     ) -> list[Judgement]:
         """The judgements of composites, from those of their members at the same moment.
 
-        `paused`: why the present is taken out of a member's budget, and so of the composite's, by name and service.
+        `paused` has why the present is taken out of a member's budget, by name and service: of its composites' too.
         """
         if not composites:
             self._members = {}
@@ -48,9 +51,7 @@ class Composites:
             for it, members in whole
             if len(members) == len(it.members)
         }
-        whys = [next((paused[name, it.service] for name, _ in it.members if (name, it.service) in paused), None)
-                for it in composites]  # fmt: skip
-        return [self._judged(it, members, now_ms, why) for (it, members), why in zip(whole, whys, strict=True)]
+        return [self._judged(it, members, now_ms, paused) for it, members in whole]
 
     def members(self, composite: Objective) -> list[Objective]:
         """Its members, as they were judged last; none where it could not be."""
@@ -74,13 +75,21 @@ class Composites:
             for row, (begin, end) in zip(zip(*rows, strict=True), pairwise(ends), strict=True)
         ]
 
-    def _judged(self, composite: Objective, members: Sequence[Judgement], now_ms: int, paused: str | None) -> Judgement:
+    def _judged(
+        self,
+        composite: Objective,
+        members: Sequence[Judgement],
+        now_ms: int,
+        paused: Mapping[tuple[str, str], str],
+    ) -> Judgement:
         if composite.unmeasurable is None and len(members) < len(composite.members):
             composite = replace(composite, unmeasurable="One of its members is no objective of its own.")
         if composite.unmeasurable is not None:
             return judge(composite, {}, now_ms, self._policy)
         together = self._together(composite, members, now_ms)
-        return judge_composite(composite, members, now_ms, self._policy, together, paused)
+        keys = [(name, composite.service) for name, _ in composite.members]
+        why = next((paused[key] for key in keys if key in paused), None)
+        return judge_composite(composite, members, now_ms, self._policy, together, why)
 
     def _together(self, composite: Objective, members: Sequence[Judgement], now_ms: int) -> Mapping[int, Paid] | None:
         """What the slices of each window cost, where slices are judged and each member's are known."""
@@ -91,8 +100,13 @@ class Composites:
         sizes = {ms: max(1, ms // slice_ms) for ms in windows(composite, self._policy)}
         objectives = [it.objective for it in members]
         prices = costs(objectives, [weight for _, weight in composite.members])
-        who = self._payers(objectives, composite, until - max(sizes.values()), until)
-        return {ms: paid(who[len(who) - size :], prices) for ms, size in sizes.items()}
+        least = until - max(sizes.values())
+        who, taken = self._payers(objectives, composite, least, until), self._taken(composite)
+        firsts = {
+            ms: until - size if ms == composite.window_ms or not taken else reaching(until, size, taken, least)
+            for ms, size in sizes.items()
+        }
+        return {ms: paid(who[first - least :], prices) for ms, first in firsts.items()}
 
     def _payers(self, members: Sequence[Objective], composite: Objective, first: int, until: int) -> NDArray[np.int64]:
         prices = costs(members, [weight for _, weight in composite.members])

@@ -32,7 +32,7 @@ def rules_of_files(
     texts: Sequence[tuple[str, str]], settings: Settings, strict: bool = False
 ) -> tuple[Rules, tuple[Finding, ...]]:
     """The rules of what files ask for, without the service; built-in indicators are left out."""
-    files, findings = objectives_in(texts, strict)
+    files, findings = objectives_in(texts, strict, settings.burn.policy())
     faults = tuple(it for it in findings if it.level == "error")
     return rules_of(files.objectives, settings, [_builtin(it) for it in files.asked]), faults
 

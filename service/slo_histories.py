@@ -13,6 +13,7 @@ import numpy as np
 from service.increments import DEFAULT as RULES
 from service.increments import NANO
 from service.remote_store import RemoteStore
+from service.slo_kept import StoredSlices, day_of, key_of, slices_of
 from service.slo_minutes import Worth, stored, worth
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import Revision, valid_ms
@@ -21,12 +22,16 @@ from service.store_counts import Known, known
 from service.store_layout import Layout
 from service.store_sums import sums
 from service.store_view import Moment
+from slo.burn import DEFAULT
 from slo.model import Allowance, EventRatio, Indicator, MinuteSlices, Objective
-from slo.stepped import FIVE_MS, History, Ints, Whole
+from slo.slices import RatioTimeslices, Timeslices
+from slo.stepped_history import FIVE_MS, History, Ints, Whole
 
 MINUTE_MS: Final = 60_000
 MOST_STEPS: Final = 4_000_000
 """Steps of time of all indicators that are kept."""
+MOST_QUERIES: Final = 40
+"""Queries whose slices are kept in memory: of a month of minutes some megabytes each."""
 QUERY_SECONDS: Final = 15.0
 """Time for all queries of one try; the next goes on where it ended."""
 REMOTE: Final = (
@@ -66,7 +71,10 @@ class Histories:
     def __init__(self, store: Store, engine: Engine | None = None) -> None:
         """`engine` answers the queries of objectives."""
         self._store = store
-        self._queried = None if engine is None else QueriedCounts(engine, QUERY_SECONDS)
+        stored = StoredSlices(store.database)
+        self._queried = (
+            None if engine is None else QueriedCounts(engine, QUERY_SECONDS, kept=stored, most_books=MOST_QUERIES)
+        )
         self._kept: OrderedDict[Indicator, _Kept] = OrderedDict()
 
     def of(
@@ -115,7 +123,23 @@ class Histories:
             indicators = {it.indicator: (it, revision) for it, revision in series}
             self._read(moment, span, indicators)
             told = {it: self._history(moment, its, span) for it, (its, _) in indicators.items()}
-            return {it: told[it.indicator] for it in objectives}  # one for all that count the same
+            found = {(it.indicator, it.slices): told[it.indicator] for it in objectives}
+            found = {key: self._with_stored(key[0], key[1], it) for key, it in found.items()}
+            return {it: found[it.indicator, it.slices] for it in objectives}  # one for all that count the same
+
+    def _with_stored(self, indicator: Indicator, rule: Timeslices | RatioTimeslices | None, it: History) -> History:
+        """The history with slices that samples tell of no longer, as they were judged when they did."""
+        if rule is None or it.coarse_ms <= it.since_ms or rule.slice_ms % FIVE_MS == 0:
+            return it
+        first, until = it.since_ms // rule.slice_ms + 2, it.coarse_ms // rule.slice_ms + 1
+        stored, key = StoredSlices(self._store.database), key_of(indicator, rule, DEFAULT.coverage_floor)
+        rows: list[tuple[int, int, int]] = []
+        for day in range(day_of(first, rule.slice_ms), day_of(until, rule.slice_ms) + 1):
+            begin = slices_of(day, rule.slice_ms)[0]
+            rows += [
+                ((begin + at) * rule.slice_ms, row[0], row[1]) for at, row in enumerate(stored.day(key, day) or ())
+            ]
+        return replace(it, judged=np.array(rows, np.int64).reshape(-1, 3)) if rows else it
 
     def _revision(self, its: Known) -> Revision:
         columns, numbers = self._store.state.columns, np.union1d(its.bad, its.total)

@@ -107,7 +107,15 @@ class KeptSlices:
         return self._days[key]
 
 
+class StoredSlices(KeptSlices):
+    """What is stored, to be read alone: what is tried keeps nothing for what is judged."""
+
+    def put(self, key: str, first_day: int, days: Iterable[tuple[int, Callable[[], Sequence[Row]]]]) -> None:
+        """Nothing."""
+
+
 def _bounded(cursor: Cursor, used: Sequence[str]) -> None:
+    """Keep within the bound."""
     ((rows,),) = cursor.execute("SELECT count(*) FROM kept_slices").fetchall()
     if rows <= MOST_ROWS:
         return

@@ -14,7 +14,7 @@ from service.store_slices import MINUTE_MS, name_of
 from service.store_sums import sums
 from service.store_view import Moment
 from slo.model import Labels, MinuteSlices, Selector
-from slo.stepped import Bools, Whole
+from slo.stepped_history import Bools, Whole
 
 _NEAR = 1e-9
 

@@ -23,7 +23,7 @@ from service.slo_slices import marks
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
-from slo.stepped import History
+from slo.stepped_history import History
 from slo.taken import Slots, counting, overlap, reaching, without
 
 MINUTE_MS: Final = 60_000
@@ -103,8 +103,10 @@ class QueriedCounts:
         seconds: float = SECONDS,
         clock: Callable[[], float] = time.monotonic,
         kept: KeptSlices | None = None,
+        most_books: int = MOST_BOOKS,
     ) -> None:
-        """`kept` has the days of which nothing is asked again."""
+        """`kept` has the days of which nothing is asked again; `most_books` queries are kept in memory."""
+        self._most = most_books
         self._kept, self._kept_until = kept or KeptSlices(), dict[str, int]()
         self._engine, self._seconds, self._clock = engine, seconds, clock
         self._books: OrderedDict[tuple[QueryIndicator | None, object], _Book] = OrderedDict()
@@ -218,7 +220,7 @@ class QueriedCounts:
         self._keep(objective, slot_ms, book, until - AGAIN_LATE_MS // slot_ms - 1)
         self._books[key] = book
         self._books.move_to_end(key)
-        while len(self._books) > MOST_BOOKS:
+        while len(self._books) > self._most:
             gone, _ = self._books.popitem(last=False)
             self._kept.forget(key_of(*gone))
             self._kept_until.pop(key_of(*gone), None)

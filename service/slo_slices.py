@@ -20,7 +20,7 @@ from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
 from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
-from slo.stepped import part_of
+from slo.stepped_slices import part_of
 from slo.taken import Slots, counting, overlap, reaching, size_of
 
 MOST_BOOKS: Final = 200

@@ -191,15 +191,15 @@ class StoreSource:
         """Silences that have not ended."""
         return ask(self._store.database, lambda cursor: desk.read_silences(cursor, now_ms))
 
+    def adjustments(self) -> Sequence[Adjustment]:
+        """Every budget adjustment that was ever made."""
+        return ask(self._store.database, adjustments.read)
+
     def about(self, service: str) -> str:
         """What files say of a service."""
         found = (it for it in self._evaluator.slos.shelf.documents if isinstance(it, Service))
         told = next((it for it in found if it.meta.name == service), None)
         return "" if told is None else ": ".join(filter(None, (told.meta.display_name, told.description)))
-
-    def adjustments(self) -> Sequence[Adjustment]:
-        """Every budget adjustment that was ever made."""
-        return ask(self._store.database, adjustments.read)
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         """Every service that is not gone, ordered by name."""

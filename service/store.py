@@ -18,14 +18,16 @@ from service.increments import Rules
 from service.model import InstantPoint, Metadata, MetricBatch, RangeSeries
 from service.samples import Matcher, Selected
 from service.store_append import Appender, Bounds, Plan, Stored
-from service.store_counts import Known, Reading, known, slice_counts, window_counts
+from service.store_counts import Reading, slice_counts, window_counts
 from service.store_db import DEFAULT as RESOURCES
 from service.store_db import Cursor, Database, Resources
 from service.store_keep import Dropped, used_bytes
 from service.store_keeper import Keeper
+from service.store_known import Covers, Group, Known, KnownBook
 from service.store_layout import make_templates
 from service.store_memory import Memory
 from service.store_range import increases, instant, last_values
+from service.store_running import Running
 from service.store_seal import leftovers
 from service.store_slices import SliceBook
 from service.store_sums import settled
@@ -52,6 +54,8 @@ class Store:
         self.directory, self.state, self.streams = self.memory.directory, self.memory.state, self.memory.streams
         self._bounds, self._rules = bounds, rules
         self._slices = SliceBook(self.directory)
+        self._indicators, self._covers = KnownBook(self.directory), Covers()
+        self._running = Running(self.memory.changes)
         self._appender = Appender(
             self.directory, self.state, self.streams, self.memory.metadata, bounds, rules, clock,
             watched=self._slices.metrics,
@@ -146,7 +150,7 @@ class Store:
     ) -> list[list[Counts]]:
         """The counts of many indicators in one reading, each with its own windows."""
         with self._reading(indicators) as reading:
-            return window_counts(reading, windows_ms, until_ms)
+            return window_counts(reading, windows_ms, until_ms, self._running)
 
     def slices(self, indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Exact counts of each slice `(edges[i], edges[i + 1]]` of each indicator; edges ascend."""
@@ -199,8 +203,9 @@ class Store:
 
     @contextmanager
     def _reading(self, indicators: Sequence[Indicator]) -> Iterator[Reading]:
-        def look() -> tuple[list[Known], int]:
-            return [known(it, self.directory, self.state) for it in indicators], self._slices.version
+        def look() -> tuple[Group, list[Known], int, int]:
+            group = self._indicators.group(indicators)
+            return group, group.known(self.state, self._covers), self._slices.version, self.memory.changes.version
 
-        with self.memory.reading(look) as (moment, (found, version)):
-            yield Reading(moment, self._rules, found, self._slices, version)
+        with self.memory.reading(look) as (moment, (group, found, version, changes)):
+            yield Reading(moment, self._rules, group, found, self._slices, version, changes)

@@ -135,9 +135,11 @@ def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules,
     age = ts - rows.start_ms
     near = (rows.start_ms != NONE) & (age >= 0)
     counts = near & (age <= rules.first_ms)
-    anew = (value < before_value) | ((rows.start_ms != NONE) & (before_start != NONE) & (rows.start_ms > before_start))
-    broken = ~first & (ts - before_ms > rules.gap_ms)
-    begun = np.where(first & near & (age <= rules.gap_ms), rows.start_ms, ts)
+    reborn = ~first & (rows.start_ms != NONE) & (before_start != NONE) & (rows.start_ms > before_start)
+    anew = (value < before_value) | reborn
+    unseen = reborn & (rows.start_ms > before_ms)
+    broken = ~first & ((ts - before_ms > rules.gap_ms) | unseen)
+    begun = np.where((first | unseen) & near & (age <= rules.gap_ms), rows.start_ms, ts)
     runs = _runs(head, first | broken, begun, _overridden(ids, state.run_from_ms[ids], run_from))
     before_run = _shifted(runs, head, _overridden(ids, state.run_from_ms[ids], run_from))
     tail = np.append(head[1:], True) if len(head) else head
@@ -146,7 +148,7 @@ def added(rows: Rows, state: Columns, run_from: Mapping[int, int], rules: Rules,
     columns = Columns(
         np.where(sight, ts, state.first_ms[ids])[at],
         np.where(sight, begun, state.first_from_ms[ids])[at],
-        np.where(sight, rows.counter & ~counts, state.baseline[ids])[at],
+        np.where(sight, rows.counter & ~counts & (value != 0), state.baseline[ids])[at],
         ts[tail],
         rows.value[tail],
         rows.start_ms[tail],
@@ -164,6 +166,8 @@ def _steady(rows: Rows, state: Columns, rules: Rules) -> Added | None:
     ids = rows.series
     before_ms = state.last_ms[ids]
     if not len(ids) or int(before_ms.min()) == NONE or int((rows.ts_ms - before_ms).max()) > rules.gap_ms:
+        return None
+    if bool((rows.start_ms > before_ms).any()):
         return None
     nothing = np.zeros(0, np.int64)
     columns = Columns(

@@ -20,6 +20,7 @@ from service.store_head import Head, HeadRuns, read_head
 from service.store_keep import read_carry
 from service.store_layout import Layout, read_layout
 from service.store_planes import PlaneCache
+from service.store_running import Changes
 from service.store_schema import BLOCKS_PER_DAY
 from service.store_series import Directory, Ids, decode_many
 from service.store_state import SeriesState
@@ -40,6 +41,7 @@ class Memory:
         self.planes = PlaneCache(bounds.planes_bytes)
         self.heads: dict[int, Head] = {}
         self.layout = Layout({}, 0)
+        self.changes = Changes()
         self.metadata: dict[str, Metadata] = {}
         """What senders told of metrics, by name."""
         self.touched_ms = NEVER_MS
@@ -89,6 +91,7 @@ class Memory:
         """Take what was written of samples."""
         self.layout = plan.layout
         self.touched_ms = min(self.touched_ms, plan.earliest_ms)
+        self.changes.came(plan.earliest_ms)
         for block, flat in plan.frames:
             self.heads.setdefault(block, Head()).add(flat)
             self.state.note_odd(flat)
@@ -107,6 +110,8 @@ class Memory:
 
     def set_layout(self, layout: Layout) -> None:
         """Take a changed layout; heads of which there is no table any more are let go of."""
+        if layout.raw_days() != self.layout.raw_days():
+            self.changes.came(0)
         self.layout = layout
         for block in [it for it in self.heads if it not in layout.periods["head"]]:
             del self.heads[block]
@@ -117,6 +122,7 @@ class Memory:
             self._load(cursor)
 
     def _load(self, cursor: Cursor) -> None:
+        self.changes.came(0)
         self.directory.clear()
         self.state.clear()
         self.planes.clear()

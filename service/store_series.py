@@ -93,6 +93,10 @@ class Directory:
         with self._lock:
             return [name for name, members in self._by_metric.items() if members]
 
+    def knows(self, metric: str) -> bool:
+        """True where a metric has series."""
+        return bool(self._by_metric.get(metric))
+
     def labels_of(self, metric: str) -> dict[int, Mapping[str, str]]:
         """The labels of all series of a metric, by number."""
         with self._lock:

@@ -71,12 +71,12 @@ def _cut(since: int, until: int, rolled_ms: int, found: list[Piece]) -> None:
 def sums(moment: Moment, parts: Sequence[Ids], edges_ms: Sequence[int], rules: Rules) -> list[list[int]]:
     """Billionths that the series of each part added in each slot `(edges[i], edges[i + 1]]`; edges ascend."""
     table = [[0] * (len(edges_ms) - 1) for _ in parts]
-    members = _members(parts)
+    members = members_of(parts)
     if not len(members.series) or len(edges_ms) < 2:
         return table
     cut = pieces(edges_ms, moment.layout.rolled_ms)
     whole = [it for it in cut if it.kind != "samples"]
-    for part, slot, units, nanos in _from_rollups(moment, members, whole, edges_ms):
+    for part, slot, units, nanos in from_rollups(moment, members, whole, edges_ms):
         table[part][slot] += int(units) * NANO + int(nanos)
     every = np.unique(members.series)
     for piece in cut:
@@ -85,9 +85,10 @@ def sums(moment: Moment, parts: Sequence[Ids], edges_ms: Sequence[int], rules: R
     return table
 
 
-def _from_rollups(
+def from_rollups(
     moment: Moment, members: Members, cut: Sequence[Piece], edges_ms: Sequence[int]
 ) -> list[tuple[int, int, int, int]]:
+    """(part, slot, whole units, billionths) of the buckets of these pieces."""
     if not cut:
         return []
     cursor = moment.writing()
@@ -127,7 +128,8 @@ def by_series(moment: Moment, ids: Ids, edges_ms: Sequence[int], rules: Rules) -
     return dict(zip(numbers, found, strict=True))
 
 
-def _members(parts: Sequence[Ids]) -> Members:
+def members_of(parts: Sequence[Ids]) -> Members:
+    """Which parts each series is of."""
     part = np.repeat(np.arange(len(parts)), [len(ids) for ids in parts])
     ids = np.concatenate(parts) if parts else np.zeros(0, np.int64)
     order = np.argsort(ids, kind="stable")

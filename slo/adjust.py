@@ -273,7 +273,7 @@ def state(it: Adjustment, now_ms: int) -> Literal["pending", "active", "past", "
     found = coming(it, now_ms)
     if found is None:
         return "past"
-    return "active" if found.since_ms < now_ms else "pending"
+    return "active" if found.since_ms <= now_ms else "pending"
 
 
 def standing(every: Sequence[Adjustment]) -> tuple[Adjustment, ...]:

@@ -14,10 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from slo.backtest_alerts import Alert, alerts_of
-from slo.backtest_rows import Rows, Shared, Spans, Together, held, in_period, judged, windows_of
+from slo.backtest_composite import Together
+from slo.backtest_rows import Fired, Rows, Shared, Spans, held, in_period, judged, windows_of
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.model import Objective
-from slo.stepped import FIVE_MS, NONE, Bools, History, Ints, Seen, Windows
+from slo.stepped import Seen, Windows
+from slo.stepped_history import FIVE_MS, NONE, Bools, History, Ints
 
 MINUTE_MS = 60_000
 LINE_POINTS = 240
@@ -86,7 +88,7 @@ def judged_over(
     if not parts:
         return None
     found = Rows.joined(parts)
-    rows = tuple(held(found.moments, it) if it.row.after_ms else it for it in found.rows)
+    rows = tuple(held(found.moments, it) for it in found.rows)
     return Rows(found.moments, rows, found.own, found.projected, found.projection_known)
 
 
@@ -136,7 +138,7 @@ def backtest(
 
     `shared` keeps windows for other backtests of the same histories, which must outlive it.
     """
-    waits = any(it.after_ms for it in rows_of(objective, policy))
+    waits = any(it.after_ms or it.telling.no_data for it in rows_of(objective, policy))
     begin_ms = min([since_ms, *(it.since_ms for _, it in histories)]) if waits else since_ms
     found = judged_over(objective, histories, moments_of(histories, begin_ms, until_ms), policy, shared)
     if found is None or found.moments[-1] <= since_ms:
@@ -172,7 +174,7 @@ def _cut(found: Rows, since_ms: int) -> Rows:
     def cut(column: Bools) -> Bools:
         return column[at:]
 
-    rows = tuple(it._replace(fired=cut(it.fired), known=cut(it.known), guarded=cut(it.guarded)) for it in found.rows)
+    rows = tuple(Fired(it.row, *map(cut, it[1:])) for it in found.rows)
     return Rows(found.moments[at:], rows, found.own.after(at), found.projected[at:], found.projection_known[at:])
 
 

@@ -12,11 +12,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from slo.backtest_rows import Fired, Rows
-from slo.stepped import Bools, Ints
+from slo.stepped_history import Bools, Ints
 
 Road = Literal["page", "ticket"]
 PROJECTION = "projection"
 """What the projection page is called among rows."""
+NO_DATA = "without data"
+"""What stands beside a condition's name where it has no burn rate."""
 
 
 class Alert(NamedTuple):
@@ -39,18 +41,33 @@ class _Told(NamedTuple):
 def alerts_of(found: Rows, hold_ms: int, no_page: bool = False) -> Iterator[Alert]:
     """The incidents of both roads; with `no_page` what would page is a ticket, for a rule of its own pages."""
     size = len(found.moments)
-    pages = [it for it in found.rows if it.row.road == "page"]
+    table = [it for it in found.rows if it.row.op is None]
+    pages = [it for it in table if it.row.road == "page"]
     paging = _any([it.fired & ~it.guarded for it in pages if not no_page], size)
-    tickets = [it.fired & (it.guarded | (no_page or it.row.road == "ticket")) for it in found.rows]
-    projection = _Told(found.projected, found.projection_known)
+    tickets = [it.fired & (it.guarded | (no_page or it.row.road == "ticket")) for it in table]
     page = [_Told(paging, _all([it.known for it in pages], size))]
-    ticket = [_Told(_any(tickets, size), _all([it.known for it in found.rows], size))]
-    (ticket if no_page else page).append(projection)
+    ticket = [_Told(_any(tickets, size), _all([it.known for it in table], size))]
+    (ticket if no_page else page).append(_Told(found.projected, found.projection_known))
+    for it in found.rows:
+        _add_condition(it, page, ticket, no_page)
     roads: tuple[tuple[Road, list[_Told]], ...] = (("page", page), ("ticket", ticket))
     for road, told in roads:
         for opened, resolved in _together([_stretches(it, found.moments, hold_ms) for it in told]):
             until = None if resolved is None else int(found.moments[resolved])
             yield Alert(road, int(found.moments[opened]), until, _named(found, road, opened, no_page))
+
+
+def _add_condition(it: Fired, page: list[_Told], ticket: list[_Told], no_page: bool) -> None:
+    """The alerts of a condition, each by itself: that it holds, on either road, and that it has no data."""
+    if it.row.op is None:
+        return
+    pages = it.row.road == "page" and not no_page
+    if it.row.telling.breaching:
+        if it.row.road == "page":
+            page.append(_Told(it.fired & ~it.guarded & pages, it.known))
+        ticket.append(_Told(it.fired & (it.guarded | (not pages)), it.known))
+    if it.row.telling.no_data:
+        (page if pages else ticket).append(_Told(it.missing, np.ones(len(it.missing), np.bool_)))
 
 
 def _any(found: Sequence[Bools], size: int) -> Bools:
@@ -100,8 +117,14 @@ def _together(found: Sequence[Iterator[tuple[int, int | None]]]) -> Iterator[tup
 def _named(found: Rows, road: Road, at: int, no_page: bool) -> tuple[str, ...]:
     def mine(it: Fired) -> bool:
         pages = it.row.road == "page" and not no_page and not it.guarded[at]
-        return bool(it.fired[at]) and pages == (road == "page")
+        told = it.row.op is None or it.row.telling.breaching
+        return bool(told and it.fired[at]) and pages == (road == "page")
+
+    def silent(it: Fired) -> bool:
+        pages = it.row.road == "page" and not no_page
+        return it.row.op is not None and it.row.telling.no_data and bool(it.missing[at]) and pages == (road == "page")
 
     names = [it.row.name for it in found.rows if mine(it)]
+    names += [f"{it.row.name} {NO_DATA}" for it in found.rows if silent(it)]
     projection = found.projected[at] and (road == "ticket") == no_page
     return (*names, *([PROJECTION] if projection else []))

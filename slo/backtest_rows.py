@@ -10,10 +10,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from slo.burn import Policy, rows_of
-from slo.composite import Member, composite_burn
+from slo.held import NO_DATA_MS
 from slo.model import BurnRow, Objective
 from slo.slices import Timeslices
-from slo.stepped import NONE, Bools, Floats, History, Ints, Seen, Windows, exactly, sign
+from slo.stepped import Seen, Windows, exactly, sign
+from slo.stepped_history import NONE, Bools, History, Ints
 
 
 class Spans(Protocol):
@@ -21,6 +22,8 @@ class Spans(Protocol):
 
     moments: Ints
     first: Ints
+    paused: Bools
+    """Moments that are taken out of the budget: nothing can be told then."""
 
     def of(self, window_ms: int, own: bool = False) -> Seen:
         """A window of a row, or with `own` the objective's."""
@@ -31,59 +34,6 @@ class Spans(Protocol):
         ...
 
 
-class Together:
-    """Windows of a composite: the weighted sum of its members' burns, as `slo.composite.judge_composite` has it."""
-
-    def __init__(self, objective: Objective, members: Sequence[tuple[Objective, Windows]]) -> None:
-        self._weights = [weight for _, weight in objective.members]
-        self._members = members
-        self.moments = members[0][1].moments
-        firsts = np.stack([it.first for _, it in members])
-        self.first: Ints = firsts.max(axis=0)  # NONE where any has none
-        self._kept: dict[tuple[int, bool], Seen] = {}
-
-    def of(self, window_ms: int, own: bool = False) -> Seen:
-        """A window of a row, or with `own` the objective's."""
-        if (window_ms, own) not in self._kept:
-            found = [it.of(window_ms, own) for _, it in self._members]
-            self._kept[window_ms, own] = self._sum(found, None if own else window_ms)
-        return self._kept[window_ms, own]
-
-    def since(self, begins: Ints, own_ms: int | None = None) -> Seen:
-        """Windows that begin at these moments."""
-        return self._sum([it.since(begins, own_ms) for _, it in self._members], None)
-
-    def _sum(self, found: Sequence[Seen], window_ms: int | None) -> Seen:
-        budgets = [of.budget for of, _ in self._members]
-        young = [window_ms is not None and not isinstance(of.slices, Timeslices) for of, _ in self._members]
-        share = np.zeros(len(self.moments))
-        for it, weight, budget, scaled in zip(found, self._weights, budgets, young, strict=True):
-            share += it.share * float(weight / budget) * (_scale(it, window_ms) if scaled and window_ms else 1.0)
-
-        def exact(at: int) -> Fraction:
-            burns = []
-            for it, weight, budget, scaled in zip(found, self._weights, budgets, young, strict=True):
-                part = Fraction(min(int(it.expected[at]), window_ms), window_ms) if scaled and window_ms else 1
-                burns.append(Member(it.exact(at) / budget * part if it.busy[at] else None, weight))
-            return composite_burn(burns) or Fraction(0)
-
-        cover = np.stack([np.where(it.expected > 0, it.observed / np.maximum(it.expected, 1), -1.0) for it in found])
-        least, at = cover.argmin(axis=0), np.arange(len(self.moments))
-        return Seen(
-            share,
-            np.logical_or.reduce([it.busy for it in found]),
-            np.stack([it.observed for it in found])[least, at],
-            np.stack([it.expected for it in found])[least, at],
-            np.sum([it.bad_events for it in found], axis=0),
-            np.sum([it.all_events for it in found], axis=0),
-            exact,
-        )
-
-
-def _scale(it: Seen, window_ms: int) -> Floats:
-    return np.minimum(it.expected, window_ms) / float(window_ms)
-
-
 class Fired(NamedTuple):
     """One row at each moment: whether it fires, whether it is known, whether too few events were bad for a page."""
 
@@ -91,6 +41,8 @@ class Fired(NamedTuple):
     fired: Bools
     known: Bools
     guarded: Bools
+    missing: Bools
+    """Of a condition whether it has no burn rate to compare."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +66,7 @@ class Rows:
             return np.concatenate(list(columns))
 
         rows = [
-            Fired(it[0].row, whole([f.fired for f in it]), whole([f.known for f in it]), whole([f.guarded for f in it]))
+            Fired(it[0].row, *(whole([f[column] for f in it]) for column in range(1, 5)))
             for it in zip(*(part.rows for part in parts), strict=True)
         ]
         moments = np.concatenate([it.moments for it in parts])
@@ -130,8 +82,10 @@ def judged(objective: Objective, windows: Spans, own: Seen, policy: Policy) -> R
     found = [_row(objective, windows, it, policy, whole=whole) for it in table]
     fast = min((it for it in table if it.op is None), key=lambda it: it.short_ms)
     young = (windows.first != NONE) & (windows.moments - windows.first < fast.short_ms)
-    taught = ~young
-    rows = tuple(Fired(it.row, it.fired & taught, it.known & taught, it.guarded & taught) for it in found)
+    taught = ~(young | windows.paused)
+    rows = tuple(
+        it._replace(fired=it.fired & taught, known=it.known & taught, guarded=it.guarded & taught) for it in found
+    )
     long, short = windows.of(fast.long_ms), windows.of(fast.short_ms)
     projected = taught & _projected(objective, own, long, short, policy)
     over = taught & _spent(objective, own) & _burning(objective, long, short)
@@ -149,7 +103,8 @@ def _row(objective: Objective, windows: Spans, row: BurnRow, policy: Policy, *, 
         fired = burns & long_known & still & short_known
         known = fired | (long_known & ~burns) | (short_known & ~still)
     guarded = fired & long.few(policy) if row.road == "page" else np.zeros(len(fired), np.bool_)
-    return Fired(row, fired, known, guarded)
+    missing = (windows.first == NONE) | ~long.covered(policy) | ~long.busy
+    return Fired(row, fired, known, guarded, missing)
 
 
 def _exceeds(
@@ -197,13 +152,13 @@ def _burning(objective: Objective, long: Seen, short: Seen) -> Bools:
 
 def _projected(objective: Objective, own: Seen, long: Seen, short: Seen, policy: Policy) -> Bools:
     """Where the whole window's budget is left and gone within the policy's time: P - (1 - R) x H <= time x burn."""
-    budget, period_ms, within = objective.budget, objective.period_ms, policy.projection_ms
-    fixed = isinstance(objective.slices, Timeslices)
-    history = np.full(len(own.share), period_ms) if fixed else own.expected
+    budget, within = objective.budget, policy.projection_ms
+    period_ms = objective.period_ms - own.taken_ms
+    history = period_ms if isinstance(objective.slices, Timeslices) else own.expected
 
     def exact(at: int) -> int:
         rate = min(long.exact(at), short.exact(at)) / budget
-        return sign(period_ms - own.exact(at) / budget * int(history[at]) - within * rate)
+        return sign(int(period_ms[at]) - own.exact(at) / budget * int(history[at]) - within * rate)
 
     able = own.busy & _burning(objective, long, short) & ~_spent(objective, own) & ~long.few(policy)
     able &= long.covered(policy) & short.covered(policy)
@@ -214,14 +169,22 @@ def _projected(objective: Objective, own: Seen, long: Seen, short: Seen, policy:
 
 def held(moments: Ints, it: Fired) -> Fired:
     """A condition that must hold for a while, as `slo.held` has it: what is not known neither begins nor ends it."""
-    if not it.row.after_ms or not it.fired.any():
+    if it.row.op is None:
         return it
-    place = np.arange(len(moments))
-    reset = np.maximum.accumulate(np.where(it.known & ~it.fired, place, -1))
-    fires = np.flatnonzero(it.fired)
+    missing = it.missing
+    if it.row.telling.no_data:
+        missing = _for_long(moments, missing, np.ones(len(moments), np.bool_), max(it.row.after_ms, NO_DATA_MS))
+    fired = _for_long(moments, it.fired, it.known, it.row.after_ms) if it.row.after_ms else it.fired
+    return it._replace(fired=fired, missing=missing)
+
+
+def _for_long(moments: Ints, holds: Bools, known: Bools, after_ms: int) -> Bools:
+    if not holds.any():
+        return holds
+    reset = np.maximum.accumulate(np.where(known & ~holds, np.arange(len(moments)), -1))
+    fires = np.flatnonzero(holds)
     begun = fires[np.minimum(np.searchsorted(fires, reset, side="right"), len(fires) - 1)]
-    long = moments - moments[begun] >= it.row.after_ms
-    return it._replace(fired=it.fired & long)
+    return np.asarray(holds & (moments - moments[begun] >= after_ms), np.bool_)
 
 
 Shared = dict[tuple[object, ...], Windows]

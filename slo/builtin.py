@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from slo.burn import DEFAULT, Policy, table_rows
 from slo.indicators import (
     PLATFORM,
     Catalogue,
@@ -27,14 +28,16 @@ from slo.indicators import (
 )
 from slo.model import Allowance, EventRatio, Labels, Objective
 from slo.overrides import DEFAULTS, Asked, Fault, Goal, MemberOf, goals
-from slo.rows import burn_rows, lint
+from slo.rows import lint
 from slo.slices import RatioTimeslices, Timeslices
 
 BY_NODE = ("node-disk", "cpu-steal")
 """Indicators of nodes."""
 
 
-def builtin(services: Sequence[ServiceFacts], known: Catalogue, asked: Sequence[Asked] = ()) -> list[Objective]:
+def builtin(
+    services: Sequence[ServiceFacts], known: Catalogue, asked: Sequence[Asked] = (), policy: Policy = DEFAULT
+) -> list[Objective]:
     """All built-in objectives, ordered by service and name; faulty overrides and useless rows are told in `note`.
 
     What a file asks for of an indicator stands instead of the built-in objective, and under its name; what it asks for
@@ -46,23 +49,27 @@ def builtin(services: Sequence[ServiceFacts], known: Catalogue, asked: Sequence[
     names = sorted({*declared, *apps} - {PLATFORM})
     found = []
     for name in names:
-        found.extend(_of_service(name, declared.get(name), known))
-    found.extend(_of_platform(declared.get(PLATFORM), known))
+        found.extend(_of_service(name, declared.get(name), known, policy))
+    found.extend(_of_platform(declared.get(PLATFORM), known, policy))
     if not asked:
         return found
-    own = {(it.slo, it.service, it.scope): it for it in found} | _of_files(asked, names, declared, known)
+    own = {(it.slo, it.service, it.scope): it for it in found} | _of_files(asked, names, declared, known, policy)
     return sorted(own.values(), key=lambda it: (it.service == PLATFORM, it.service, it.slo, it.scope))
 
 
 def _of_files(
-    asked: Sequence[Asked], names: Sequence[str], declared: Mapping[str, ServiceFacts], known: Catalogue
+    asked: Sequence[Asked],
+    names: Sequence[str],
+    declared: Mapping[str, ServiceFacts],
+    known: Catalogue,
+    policy: Policy,
 ) -> dict[tuple[str, str, Labels], Objective]:
     """What files ask for, by identity; what names its subject comes before patterns, and shuts them out."""
     found: dict[tuple[str, str, Labels], Objective] = {}
     named: set[tuple[str, str, Labels]] = set()
     for it in sorted(asked, key=lambda it: it.any):
         if it.member_of is not None:
-            found[it.name, it.member_of.service, ()] = _member(it, it.member_of, names, declared, known)
+            found[it.name, it.member_of.service, ()] = _member(it, it.member_of, names, declared, known, policy)
             continue
         for service, scope, name in _subjects(it, names, known):
             key = (it.indicator, service, scope)
@@ -70,7 +77,8 @@ def _of_files(
                 continue
             beside = it.name if it.name not in DEFAULTS else f"{it.indicator}-{it.name}"
             slo = it.indicator if key not in found else beside
-            found[slo, service, scope] = _of_file(it, (slo, service, scope), name, declared.get(service), known)
+            facts = declared.get(service)
+            found[slo, service, scope] = _of_file(it, (slo, service, scope), name, facts, known, policy)
             if not it.any:
                 named.add(key)
     return found
@@ -82,6 +90,7 @@ def _of_file(
     subject: str | NodeName,
     facts: ServiceFacts | None,
     known: Catalogue,
+    policy: Policy,
 ) -> Objective:
     """One objective that a file asks for; labels go before a pattern, where they speak of the same kind of target."""
     same = asked.indicator not in DEFAULTS or asked.goal.kind == DEFAULTS[asked.indicator].kind
@@ -91,7 +100,7 @@ def _of_file(
     if isinstance(draft.indicator, Allowance) and asked.per_ms is not None:
         draft = draft._replace(indicator=replace(draft.indicator, per_ms=asked.per_ms))
     draft = draft._replace(unmeasurable=asked.unmeasurable or draft.unmeasurable)
-    objective = _objective(*identity, goal, draft, (), asked.slices)
+    objective = _objective(*identity, goal, draft, (), policy, asked.slices)
     note = "; ".join(filter(None, (objective.note, f"asked for by {asked.where}")))
     return replace(objective, note=note, calendar=asked.calendar, slices=asked.slices, conditions=asked.conditions)
 
@@ -102,13 +111,14 @@ def _member(
     names: Sequence[str],
     declared: Mapping[str, ServiceFacts],
     known: Catalogue,
+    policy: Policy,
 ) -> Objective:
     """A composite's member: of one subject, shown with the composite, and none of whose alerts go out."""
     subjects = _subjects(asked, names, known)
     service, _, subject = subjects[0] if subjects else (asked.of, (), asked.of)
     if isinstance(subject, str) and asked.indicator in BY_NODE:
         subject = NodeName(asked.of, "")
-    found = _of_file(asked, (asked.name, composite.service, ()), subject, declared.get(service), known)
+    found = _of_file(asked, (asked.name, composite.service, ()), subject, declared.get(service), known, policy)
     why = f"{len(subjects) or 'No'} nodes or registries are called {asked.of}." if len(subjects) != 1 else None
     title = f"{found.title} ({asked.of})"
     return replace(
@@ -143,7 +153,7 @@ def node_scope(node: NodeName, nodes: Sequence[NodeName]) -> Labels:
     return (("node", node.node), ("node_id", node.node_id)) if alike[node.node] > 1 else (("node", node.node),)
 
 
-def _of_service(service: str, facts: ServiceFacts | None, known: Catalogue) -> list[Objective]:
+def _of_service(service: str, facts: ServiceFacts | None, known: Catalogue, policy: Policy) -> list[Objective]:
     asked, faults = goals(service, facts.labels if facts else {})
     drafts: dict[str, Draft | None] = {
         "request-availability": request_availability(service, known),
@@ -158,11 +168,13 @@ def _of_service(service: str, facts: ServiceFacts | None, known: Catalogue) -> l
             "cold-start": cold_start(service, asked["cold-start"], facts, known),
         }
     return [
-        _objective(name, service, (), asked[name], draft, faults) for name, draft in sorted(drafts.items()) if draft
+        _objective(name, service, (), asked[name], draft, faults, policy)
+        for name, draft in sorted(drafts.items())
+        if draft
     ]
 
 
-def _of_platform(facts: ServiceFacts | None, known: Catalogue) -> list[Objective]:
+def _of_platform(facts: ServiceFacts | None, known: Catalogue, policy: Policy) -> list[Objective]:
     asked, faults = goals(PLATFORM, facts.labels if facts else {})
     rows: list[tuple[str, Labels, Draft]] = []
     for node in sorted(set(known.nodes)):
@@ -173,7 +185,7 @@ def _of_platform(facts: ServiceFacts | None, known: Catalogue) -> list[Objective
         draft = registry_latency(registry, asked["registry-latency"], known)
         rows.append(("registry-latency", (("registry", registry),), draft))
     rows.append(("vulnerabilities", (), vulnerabilities()))
-    return [_objective(name, PLATFORM, scope, asked[name], draft, faults) for name, scope, draft in rows]
+    return [_objective(name, PLATFORM, scope, asked[name], draft, faults, policy) for name, scope, draft in rows]
 
 
 def _objective(
@@ -183,11 +195,12 @@ def _objective(
     goal: Goal,
     draft: Draft,
     faults: Sequence[Fault],
+    policy: Policy,
     slices: Timeslices | RatioTimeslices | None = None,
 ) -> Objective:
     mine = [f"{it.label} = {it.value!r} is ignored: {it.problem}" for it in faults if f".{name}." in it.label]
     budget = goal.target / 3_600_000 if goal.kind == "rate" else 1 - goal.target
-    every = burn_rows(goal.window_ms)
+    every = table_rows(goal.window_ms, policy)
     counted = draft.indicator if slices is None else EventRatio(())
     rows = lint(every, goal.window_ms, budget, counted, 0 if slices is None else slices.slice_ms)
     return Objective(

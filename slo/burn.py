@@ -32,9 +32,14 @@ class Policy:
 DEFAULT = Policy()
 
 
+def table_rows(window_ms: int, policy: Policy = DEFAULT) -> tuple[BurnRow, ...]:
+    """The rows of the policy's table for a period."""
+    return burn_rows(window_ms, policy.rows, policy.made_for_ms)
+
+
 def rows_of(objective: Objective, policy: Policy = DEFAULT) -> tuple[BurnRow, ...]:
     """The burn rows of an objective: those of the table, then the conditions of its own alert policies."""
-    return (*burn_rows(objective.period_ms, policy.rows, policy.made_for_ms), *objective.conditions)
+    return (*table_rows(objective.period_ms, policy), *objective.conditions)
 
 
 def too_few(counts: Counts, policy: Policy = DEFAULT) -> bool:

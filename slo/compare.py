@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+from slo.adjust import Adjustment
 from slo.backtest import Backtest
 from slo.backtest_alerts import Alert
 from slo.model import Objective
@@ -67,3 +68,11 @@ class Tried:
     what_if: tuple[Backtest, ...]
     """The same with other targets."""
     why_not: str | None
+
+
+def taken_out(objective: Objective, adjustments: Sequence[Adjustment], since_ms: int, until_ms: int) -> int:
+    """How many budget adjustments that stand take something out of what is tried."""
+    begin_ms = since_ms - objective.window_ms
+    return sum(
+        it.revoked is None and it.covers(objective) and bool(it.within(begin_ms, until_ms)) for it in adjustments
+    )

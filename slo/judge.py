@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from slo import budget as budgets
 from slo.burn import DEFAULT, Policy, covered, judge_row, rows_of, too_few
+from slo.ending import ending, fastest, present_burn
 from slo.model import Counts, Judgement, Objective, RowResult, State
 from slo.slices import Timeslices
+from slo.tail import Leaving
 from slo.text import duration, percent, times
 
 _WORDS = {"lt": "below", "lte": "at or below", "gt": "above", "gte": "at or above"}
@@ -38,10 +40,12 @@ def judge(
     now_ms: int,
     policy: Policy = DEFAULT,
     paused: str | None = None,
+    tail: Sequence[Leaving] | None = None,
 ) -> Judgement:
     """The judgement at `now_ms` from counts by window, those of `windows(objective, policy)`.
 
-    `paused` is why the present is taken out of the budget: nothing can be told then, and alerts freeze.
+    `paused` is why the present is taken out of the budget: nothing can be told then, and alerts freeze. With `tail`,
+    what the window held at its begin, the budget's end is told with what leaves the window.
 
     An objective that nothing can measure needs no counts. KeyError names a window that is missing. SLI and budget are
     of what was measured, also where the state is `unmeasured`; an allowance has no SLI.
@@ -49,16 +53,12 @@ def judge(
     if objective.unmeasurable is not None:
         return _unmeasurable(objective, now_ms, objective.unmeasurable)
     own = counts[objective.window_ms]
-    whole = isinstance(objective.slices, Timeslices) or bool(objective.members)
-    rows = tuple(
-        judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy, whole=whole)
-        for row in rows_of(objective, policy)
-    )
-    young = own.first_ms is not None and now_ms - own.first_ms < _fastest(rows).row.short_ms
+    rows = _rows(objective, counts, policy)
+    young = own.first_ms is not None and now_ms - own.first_ms < fastest(rows).row.short_ms
     if young or paused:
         rows = tuple(_held(row) for row in rows)
     left = budgets.remaining(own, objective.budget)
-    gone_in = None if paused else _gone_in(objective, own, rows, left)
+    gone_in, how = (None, None) if paused else ending(objective, own, rows, left, tail)
     projected = not (young or paused) and _projected(objective, own, rows, left, policy)
     state, reason = _state(objective, own, rows, left, projected, young, policy, paused)
     return Judgement(
@@ -77,19 +77,16 @@ def judge(
         since_ms=own.first_ms,
         projected_gone=projected,
         in_part=not covered(own, policy),
+        ending=how,
     )
 
 
-def present_burn(rows: tuple[RowResult, ...]) -> Fraction | None:
-    """The burn that both windows of the fastest row sustain, the lower of the two; None where either has no traffic."""
-    fast = _fastest(rows)
-    if fast.long_burn is None or fast.short_burn is None:
-        return None
-    return min(fast.long_burn, fast.short_burn)
-
-
-def _fastest(rows: tuple[RowResult, ...]) -> RowResult:
-    return min((it for it in rows if it.row.op is None), key=lambda it: it.row.short_ms)
+def _rows(objective: Objective, counts: Mapping[int, Counts], policy: Policy) -> tuple[RowResult, ...]:
+    whole = isinstance(objective.slices, Timeslices) or bool(objective.members)
+    return tuple(
+        judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy, whole=whole)
+        for row in rows_of(objective, policy)
+    )
 
 
 def _held(row: RowResult) -> RowResult:
@@ -99,28 +96,6 @@ def _held(row: RowResult) -> RowResult:
     )
 
 
-def _gone_in(objective: Objective, own: Counts, rows: tuple[RowResult, ...], left: Fraction | None) -> Fraction | None:
-    rate = present_burn(rows)
-    if left is None or rate is None:
-        return None
-    if isinstance(objective.slices, Timeslices):
-        return _slices_gone_in(objective, own, rows, left)
-    if objective.whole_ms is not None:
-        rest_ms = objective.whole_ms - objective.window_ms
-        return budgets.exhausted_in_period_ms(left, rate, own.expected_ms, rest_ms)
-    return budgets.exhausted_in_ms(left, rate, own.expected_ms, objective.window_ms - own.taken_ms)
-
-
-def _slices_gone_in(objective: Objective, own: Counts, rows: tuple[RowResult, ...], left: Fraction) -> Fraction | None:
-    """R x P / burn: the budget of Timeslices is that of the whole period, without what is taken out, from the start."""
-    rate = present_burn(rows)
-    if left <= 0 or not rate or (rate <= 1 and objective.whole_ms is None):
-        return None
-    gone_in = left * (objective.period_ms - own.taken_ms) / rate
-    rest_ms = None if objective.whole_ms is None else objective.whole_ms - objective.window_ms
-    return gone_in if rest_ms is None or gone_in <= rest_ms else None
-
-
 def _projected(
     objective: Objective, own: Counts, rows: tuple[RowResult, ...], left: Fraction | None, policy: Policy
 ) -> bool:
@@ -128,7 +103,7 @@ def _projected(
 
     A young objective's budget of minutes would be gone within hours at any burn: it is the whole window's that counts.
     """
-    fast, rate = _fastest(rows), present_burn(rows)
+    fast, rate = fastest(rows), present_burn(rows)
     if left is None or left <= 0 or rate is None or rate <= 1 or too_few(fast.long_counts, policy):
         return False
     if not (covered(fast.long_counts, policy) and covered(fast.short_counts, policy)):
@@ -153,16 +128,16 @@ def _state(
     policy: Policy,
     paused: str | None,
 ) -> tuple[State, str]:
-    short = _fastest(rows).short_counts
+    short = fastest(rows).short_counts
     if own.first_ms is None:
         return "unmeasured", "No sample has been seen yet."
     if paused:
         return "unmeasured", paused
     if young:
-        return "learning", f"Watched for less than {duration(_fastest(rows).row.short_ms)}."
+        return "learning", f"Watched for less than {duration(fastest(rows).row.short_ms)}."
     if not covered(short, policy):
         seen = percent(short.coverage or Fraction(0))
-        return "unmeasured", f"Only {seen} of the last {duration(_fastest(rows).row.short_ms)} was observed."
+        return "unmeasured", f"Only {seen} of the last {duration(fastest(rows).row.short_ms)} was observed."
     if own.total <= 0 or left is None:
         return "no-traffic", f"Measured, but nothing was counted in {duration(objective.window_ms)}."
     if left <= 0:

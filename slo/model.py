@@ -187,6 +187,10 @@ class Counts:
     """The bad share of a composite's slices, whose `bad` and `total` are those of its budget."""
     taken_ms: int = 0
     """Time of the window that adjustments took out; nothing else here is of it."""
+    unscraped_ms: int = 0
+    """Container-time between the last good scrape of a run and its end: what was counted in it nobody knows."""
+    unscraped_events: int = 0
+    """How many events that may have been, at the pace around it."""
 
     @property
     def all_events(self) -> int:
@@ -217,6 +221,8 @@ def unit(objective: Objective) -> int | None:
     return None if objective.query is None else QUERY_UNIT
 
 
+Ending = Literal["clean-tail", "tail", "calendar"]
+"""How the end of a budget is told: of a window that rolls, as if nothing bad left it meanwhile, or with what leaves."""
 State = Literal["ok", "burning", "exhausted", "no-traffic", "unmeasured", "learning"]
 
 
@@ -284,6 +290,8 @@ class Judgement:
     """Too little of the objective's own window was observed: SLI and budget are of what was measured."""
     taken_out: tuple[TakenOut, ...] = ()
     """What adjustments took out of the window; none of it is in `counts`."""
+    ending: Ending | None = None
+    """How `exhausted_at_ms` is told; None where it is none."""
 
     @property
     def baseline(self) -> bool:

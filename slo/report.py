@@ -179,7 +179,7 @@ def worst(budget: Budget, fine: Sequence[Counts], most: int = MOST_WORST) -> tup
 
     One of which less than half was observed is left out: what is counted first after a gap came in all of its time.
     """
-    bad = [it for it in fine if it.bad > 0 and 2 * it.observed_ms >= it.until_ms - it.since_ms]
+    bad = [it for it in fine if it.bad > 0 and 2 * (it.observed_ms + it.taken_ms) >= it.until_ms - it.since_ms]
     bad.sort(key=lambda it: (-Fraction(it.bad, it.until_ms - it.since_ms), -it.until_ms))
     return tuple(budget.tally([it]) for it in bad[:most])
 

@@ -34,6 +34,10 @@ class RowShare(NamedTuple):
     short_ms: int
     share: Fraction
     road: Literal["page", "ticket"]
+    factor: Fraction | None = None
+    """A factor that stands for every period; None where it is derived from the share."""
+    source: str = ""
+    """Who says so, where the row is not of a table."""
 
 
 class RowTable(NamedTuple):
@@ -83,7 +87,7 @@ TABLES = (
         ),
     ),
 )
-"""Tables by name; objectives are judged by the workbook's."""
+"""Tables by name; objectives are judged by the workbook's where none is set."""
 
 
 @lru_cache(maxsize=1024)
@@ -102,8 +106,10 @@ def burn_rows(
 def _row(share: RowShare, scale: Fraction, window_ms: int) -> BurnRow:
     short_ms = max(SHORT_FLOOR_MS, int(share.short_ms * scale))
     long_ms = max(short_ms, int(share.long_ms * scale))
-    factor = share.share * window_ms / long_ms
-    return BurnRow(share.name, long_ms, short_ms, share.share, factor, share.road)
+    if share.factor is not None:
+        spent = budget_share(share.factor, long_ms, window_ms)
+        return BurnRow(share.name, long_ms, short_ms, spent, share.factor, share.road)
+    return BurnRow(share.name, long_ms, short_ms, share.share, share.share * window_ms / long_ms, share.road)
 
 
 def budget_share(factor: Fraction, long_ms: int, window_ms: int) -> Fraction:
@@ -130,6 +136,18 @@ def lint(
         *(text for row in rows if (text := _below_pace(row))),
         *(text for row in rows if (text := _misnamed(row, window_ms))),
         *(text for row in rows if (text := _too_short(row, least_ms))),
+    ]
+
+
+def condition_lint(rows: Sequence[BurnRow], budget: Fraction, indicator: Indicator | None = None) -> list[str]:
+    """Conditions of alert policies that ask for a higher burn than there can be."""
+    if isinstance(indicator, Allowance):
+        return []
+    high = [it for it in rows if it.op == "gte" and it.factor * budget > 1]
+    return [text for row in rows if row.op == "gt" and (text := _unreachable(row, budget))] + [
+        f"row {it.name} can never fire: {number(it.factor)}x of a budget of {percent(budget)} is "
+        f"{percent(it.factor * budget)} of all events; use a stricter target"
+        for it in high
     ]
 
 

@@ -7,7 +7,7 @@ compared as a double, and as an exact fraction wherever doubles are too near to 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -15,44 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slo.burn import Policy
-from slo.model import Allowance, Indicator, Objective
-from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness
+from slo.model import Objective
+from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices
+from slo.stepped_history import NONE, Bools, Floats, History, Ints, Whole, counted
+from slo.stepped_slices import Judged, sliced
+from slo.stepped_taken import Around
 
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Whole = NDArray[np.int64] | NDArray[np.object_]
-NONE = 2**61
-"""A moment that never was."""
-FIVE_MS = 300_000
 _NEAR = 1e-9
 _SAFE = 2**62
-
-
-@dataclass(frozen=True)
-class History:
-    """Counts of contiguous steps of `step_ms`, the first of which begins at `since_ms`; one element per step."""
-
-    since_ms: int
-    step_ms: int
-    bad: Whole
-    """Bad events; good ones with `good`."""
-    total: Whole
-    observed_ms: Ints
-    first_ms: int | None
-    """First sight of any series."""
-    events: int = 1
-    """What one event counts; windows are rounded to whole events once, half to even."""
-    good: bool = False
-    coarse_ms: int = 0
-    """Up to then what was counted in five minutes stands at their end."""
-    flags: tuple[Ints, Ints] | None = None
-    """Of a query's steps which had anything bad, and which had traffic, where steps are what is counted."""
-
-    @property
-    def ends_ms(self) -> Ints:
-        """When each step ends."""
-        return self.since_ms + self.step_ms * np.arange(1, len(self.bad) + 1)
 
 
 class Seen(NamedTuple):
@@ -66,6 +36,8 @@ class Seen(NamedTuple):
     bad_events: Whole
     all_events: Whole
     exact: Callable[[int], Fraction]
+    taken_ms: Ints
+    """Time that is taken out."""
 
     def covered(self, policy: Policy) -> Bools:
         """Where enough was observed, as `slo.burn.covered` has it."""
@@ -81,7 +53,9 @@ class Seen(NamedTuple):
     def after(self, at: int) -> Seen:
         """The window from this place on."""
         rest = (self.share[at:], self.busy[at:], self.observed[at:], self.expected[at:])
-        return Seen(*rest, self.bad_events[at:], self.all_events[at:], lambda place: self.exact(place + at))
+        return Seen(
+            *rest, self.bad_events[at:], self.all_events[at:], lambda place: self.exact(place + at), self.taken_ms[at:]
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Seen]) -> Seen:
@@ -100,6 +74,7 @@ class Seen(NamedTuple):
             np.concatenate([it.bad_events for it in parts]),
             np.concatenate([it.all_events for it in parts]),
             exact,
+            np.concatenate([it.taken_ms for it in parts]),
         )
 
 
@@ -117,7 +92,7 @@ def sign(value: Fraction) -> int:
     return (value > 0) - (value < 0)
 
 
-class _Sums:
+class Sums:
     """Sums over steps `low` to `high`, which is not among them."""
 
     def __init__(self, values: Whole) -> None:
@@ -126,6 +101,7 @@ class _Sums:
         self._until = np.concatenate([np.zeros(1, column.dtype), np.cumsum(column)])
 
     def between(self, low: Ints, high: Ints) -> Whole:
+        """The sum of each stretch; steps that there are not count nothing."""
         top = len(self._until) - 1
         found: Whole = self._until[np.clip(high, 0, top)] - self._until[np.clip(low, 0, top)]
         return found
@@ -137,16 +113,34 @@ class Windows:
     def __init__(self, objective: Objective, history: History, moments: Ints, longest_ms: int) -> None:
         """`longest_ms` is the longest window: what was before it is not known to who asks queries."""
         self._objective, self._history, self.moments = objective, history, moments
-        self._bad, self._total = _Sums(history.bad), _Sums(history.total)
-        self._observed = _Sums(history.observed_ms)
-        self._flags = None if history.flags is None else tuple(map(_Sums, history.flags))
+        self._longest_ms, taken = longest_ms, history.taken
+        self._around = None if taken is None else Around(taken, history.since_ms, history.step_ms, len(history.bad))
+        counted = history if self._around is None else _without(history, self._around.taken)
+        self._bad, self._total = Sums(counted.bad), Sums(counted.total)
+        self._observed = Sums(counted.observed_ms)
+        self._flags = None if counted.flags is None else tuple(map(Sums, counted.flags))
         self._high = (moments - history.since_ms) // history.step_ms
-        self._slices = None
+        self._slices: Judged | None = None
+        self._sliced: tuple[Sums, Sums] | None = None
+        self._around_slices: Around | None = None
         if objective.slices is not None and history.flags is None:
-            self._slices = sliced(history, objective.slices, objective.indicator)
-        self._sliced = None if self._slices is None else (_Sums(self._slices.bad), _Sums(self._slices.total))
+            self._begin_slices(counted, objective.slices)
         self.first = self._firsts(longest_ms)
+        self.paused = np.zeros(len(moments), np.bool_) if taken is None else taken.paused(moments)
         self._kept: dict[tuple[int, bool], Seen] = {}
+
+    def _begin_slices(self, counted: History, rule: Timeslices | RatioTimeslices) -> None:
+        self._slices = found = sliced(counted, rule, self._objective.indicator)
+        if counted.taken is not None:
+            self._around_slices = around = Around(counted.taken, found.since_ms, rule.slice_ms, len(found.bad))
+            found = Judged(found.since_ms, *(np.where(around.taken, 0, it) for it in found[1:]))
+        self._sliced = Sums(found.bad), Sums(found.total)
+
+    def marks(self) -> tuple[int, Bools]:
+        """When the first slice begins, and which slices are bad; of an objective of Timeslices."""
+        if self._slices is not None:
+            return self._slices.since_ms, self._slices.bad > 0
+        return self._history.since_ms, np.asarray(self._history.bad > 0, np.bool_)
 
     def _firsts(self, longest_ms: int) -> Ints:
         """When history begins, as it is known at each moment; NONE where it has not."""
@@ -159,58 +153,105 @@ class Windows:
         return np.where(begun < self._high, history.since_ms + begun * history.step_ms, NONE)
 
     def of(self, window_ms: int, own: bool = False) -> Seen:
-        """A window of a row, or with `own` the objective's."""
+        """A window of a row, which reaches back around what is taken out, or with `own` the objective's."""
         key = (window_ms, own)
         if key not in self._kept:
             size = self._objective.period_ms if own else None
-            self._kept[key] = self.since(self.moments - window_ms, size)
+            self._kept[key] = self.since(self.moments - window_ms, size, reach=not own)
         return self._kept[key]
 
-    def since(self, begins: Ints, own_ms: int | None = None) -> Seen:
+    def since(self, begins: Ints, own_ms: int | None = None, *, reach: bool = False) -> Seen:
         """Windows that begin at these moments; of the objective's own `own_ms` is the whole period."""
-        history, step = self._history, self._history.step_ms
-        low, high = self._high - np.maximum(1, (self.moments - begins) // step), self._high
+        history, step, high = self._history, self._history.step_ms, self._high
+        low = self._low(begins, reach)
         if self._flags is None:
-            expected = self.moments - np.minimum(self.moments, np.maximum(begins, self.first))
-            events = _counted(history, self._bad.between(low, high), self._total.between(low, high))
+            reached = history.since_ms + low * step if reach and self._around is not None else begins
+            known = np.minimum(self.moments, np.maximum(reached, self.first))
+            taken_ms = self._nothing() if self._around is None else self._around.ms(known, self.moments)
+            expected = self.moments - known - taken_ms
+            events = counted(history, self._bad.between(low, high), self._total.between(low, high))
         else:
             begun = np.where(self.first == NONE, high, (self.first - history.since_ms) // step)
-            expected = np.maximum(0, high - np.maximum(low, begun)) * step
+            known = np.minimum(high, np.maximum(low, begun))
+            taken_ms = self._nothing() if self._around is None else self._around.steps(known, high) * step
+            expected = (high - known) * step - taken_ms
             events = (self._flags[0].between(low, high), self._flags[1].between(low, high))
         observed = np.asarray(self._observed.between(low, high), np.int64)
-        return _seen(*self.counts(begins, own_ms), observed, np.asarray(expected, np.int64), events)
+        counts = self.counts(begins, own_ms, low=low, reach=reach)
+        return _seen(*counts, observed, np.asarray(expected, np.int64), events, taken_ms)
 
-    def counts(self, begins: Ints, own_ms: int | None = None) -> tuple[Whole, Whole]:
+    def _nothing(self) -> Ints:
+        return np.zeros(len(self.moments), np.int64)
+
+    def _low(self, begins: Ints, reach: bool) -> Ints:
+        step, high = self._history.step_ms, self._high
+        spans = np.maximum(1, (self.moments - begins) // step)
+        if self._around is None or not reach:
+            return np.asarray(high - spans, np.int64)
+        return self._around.low(high, spans, max(1, self._longest_ms // step))
+
+    def counts(
+        self, begins: Ints, own_ms: int | None = None, *, low: Ints | None = None, reach: bool = False
+    ) -> tuple[Whole, Whole]:
         """Bad and total, as judgements count, of windows that begin at these moments."""
         if self._slices is not None:
-            return self._in_slices(begins, own_ms)
+            return self._in_slices(begins, own_ms, reach)
         history, high = self._history, self._high
-        spans = np.maximum(1, (self.moments - begins) // history.step_ms)
-        bad, total = _counted(history, self._bad.between(high - spans, high), self._total.between(high - spans, high))
+        low = self._low(begins, reach) if low is None else low
+        bad, total = counted(history, self._bad.between(low, high), self._total.between(low, high))
         if isinstance(self._objective.slices, Timeslices) and history.flags is not None:
-            total = np.where(total > 0, spans if own_ms is None else max(1, own_ms // history.step_ms), 0)
+            size = (
+                (high - low if not reach else self._spans(low, high))
+                if own_ms is None
+                else np.full(len(high), max(1, own_ms // history.step_ms))
+            )
+            total = np.where(total > 0, _counting(self._around, low, high, size), 0)
         return bad, total
 
-    def _in_slices(self, begins: Ints, own_ms: int | None) -> tuple[Whole, Whole]:
+    def _spans(self, low: Ints, high: Ints) -> Ints:
+        return high - low if self._around is None else high - low - self._around.steps(low, high)
+
+    def _in_slices(self, begins: Ints, own_ms: int | None, reach: bool) -> tuple[Whole, Whole]:
         slices, sums, rule = self._slices, self._sliced, self._objective.slices
         if slices is None or sums is None or rule is None:
             raise LookupError("the objective has no slices")
-        high = (self.moments - slices.since_ms) // rule.slice_ms
+        around, high = self._around_slices, (self.moments - slices.since_ms) // rule.slice_ms
         spans = np.maximum(1, (self.moments - begins) // rule.slice_ms)
-        bad, busy = sums[0].between(high - spans, high), sums[1].between(high - spans, high)
+        low = high - spans
+        if around is not None and reach:
+            low = around.low(high, spans, max(1, self._longest_ms // rule.slice_ms))
+        bad, busy = sums[0].between(low, high), sums[1].between(low, high)
         if isinstance(rule, RatioTimeslices):
             return bad, busy * RATIO_UNIT
         whole = spans if own_ms is None else np.full(len(spans), max(1, own_ms // rule.slice_ms))
-        return bad, np.where(busy > 0, whole, 0)
+        return bad, np.where(busy > 0, _counting(around, low, high, whole), 0)
 
 
-def _seen(bad: Whole, total: Whole, observed: Ints, expected: Ints, events: tuple[Whole, Whole]) -> Seen:
+def _counting(around: Around | None, low: Ints, high: Ints, size: Ints) -> Ints:
+    """How many of the `size` slices of windows from `low` on count; of one that reaches back all do."""
+    if around is None:
+        return size
+    return np.where(low + size < high, size, size - around.steps(low, low + size))
+
+
+def _without(history: History, taken: Bools) -> History:
+    """The history of which nothing is counted in these steps."""
+
+    bad, total = (np.where(taken, 0, it) for it in (history.bad, history.total))
+    flags = None if history.flags is None else tuple(np.where(taken, 0, it) for it in history.flags)
+    observed = np.where(taken, 0, history.observed_ms)
+    return replace(history, bad=bad, total=total, observed_ms=observed, flags=flags)  # type: ignore[arg-type]
+
+
+def _seen(
+    bad: Whole, total: Whole, observed: Ints, expected: Ints, events: tuple[Whole, Whole], taken_ms: Ints
+) -> Seen:
     busy = np.asarray(total > 0, np.bool_)
 
     def exact(at: int) -> Fraction:
         return Fraction(int(bad[at]), int(total[at]))
 
-    return Seen(_shares(bad, total, busy), busy, observed, expected, *events, exact)
+    return Seen(_shares(bad, total, busy), busy, observed, expected, *events, exact, taken_ms)
 
 
 def _shares(bad: Whole, total: Whole, busy: Bools) -> Floats:
@@ -220,66 +261,3 @@ def _shares(bad: Whole, total: Whole, busy: Bools) -> Floats:
     except OverflowError:  # beyond every double
         found[busy] = [float(Fraction(int(b), int(t))) for b, t in zip(bad[busy], total[busy], strict=True)]
     return found
-
-
-def _counted(history: History, bad: Whole, total: Whole) -> tuple[Whole, Whole]:
-    """Windows in whole events: bad ones from good ones where these are counted, rounded once."""
-    if history.good:
-        bad = np.maximum(0, total - bad)
-    return (bad, total) if history.events == 1 else (_rounded(bad, history.events), _rounded(total, history.events))
-
-
-def _rounded(values: Whole, unit: int) -> Whole:
-    """The quotients, half to even."""
-    whole, rest = values // unit, values % unit
-    twice = 2 * rest
-    up = (twice > unit) | ((twice == unit) & (whole % 2 == 1))
-    found: Whole = whole + up
-    return found
-
-
-class Judged(NamedTuple):
-    """Slices: what each spent, and whether it had traffic; the first begins at `since_ms`."""
-
-    since_ms: int
-    bad: Ints
-    total: Ints
-
-
-def sliced(history: History, rule: Timeslices | RatioTimeslices, indicator: Indicator) -> Judged:
-    """Slices of the steps, whose length theirs is a multiple of; they end at multiples of their own length.
-
-    One of which less than 90 % was observed is neither good nor bad, nor is one that ends within five minutes which
-    are kept as one.
-    """
-    per = rule.slice_ms // history.step_ms
-    skip = -(history.since_ms // history.step_ms) % per
-    n = max(0, (len(history.bad) - skip) // per)
-
-    def folded(values: Whole) -> Whole:
-        found: Whole = values[skip : skip + n * per].reshape(n, per).sum(axis=1)
-        return found
-
-    bad, total = _counted(history, folded(history.bad), folded(history.total))
-    observed = folded(history.observed_ms)
-    begins = history.since_ms + skip * history.step_ms + rule.slice_ms * np.arange(n)
-    ends = begins + rule.slice_ms
-    first = NONE if history.first_ms is None else history.first_ms
-    expected = np.maximum(0, ends - np.maximum(begins, first))
-    measured = (observed > 0) & (observed * 10 >= expected * 9) & (total > 0)
-    measured &= ~_within_five(begins, history.coarse_ms) & ~_within_five(ends, history.coarse_ms)
-    spent = np.zeros(n, np.int64)
-    for at in np.flatnonzero(measured & (bad > 0)).tolist():
-        spent[at] = badness(rule, part_of(indicator, int(bad[at]), int(total[at])))
-    return Judged(int(begins[0]) if n else history.since_ms, spent, measured.astype(np.int64))
-
-
-def part_of(indicator: Indicator, bad: int, total: int) -> Slice:
-    """What a slice counted; of an allowance the events in `per_ms`, of which a target of 0.9 allows a tenth of one."""
-    if isinstance(indicator, Allowance):
-        return Slice(bad * indicator.per_ms, total)
-    return Slice(min(bad, total), total)
-
-
-def _within_five(edges: Ints, coarse_ms: int) -> Bools:
-    return np.asarray((edges < coarse_ms) & (edges % FIVE_MS != 0), np.bool_)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from slo.model import EventRatio, Selector
 from slo.openslo.faults import At, Report
 from slo.openslo.fields import Fields
-from slo.openslo.model import MetricSource, ObjectiveSpec, Op, Ratio, Sli, Slo
+from slo.openslo.model import MetricSource, ObjectiveSpec, Op, Ratio, Sli, SliSpec, Slo
 from slo.openslo.queries import Query
 from slo.openslo.values import MINUTE_MS, Refused, duration
 from slo.overrides import DEFAULTS, checked_threshold
@@ -83,6 +83,15 @@ def measure(sli: Sli, objective: ObjectiveSpec, slo: Slo, report: Report) -> Mea
     if ratio.raw is not None:
         return _raw(ratio.raw, ratio.raw_type == "success", slo, report)
     return _ratio(ratio, report)
+
+
+def look_into(spec: SliSpec, report: Report) -> None:
+    """Tell what is wrong with the queries of an indicator, whoever asks for it."""
+    ratio = spec.ratio
+    parts = [spec.threshold] if ratio is None else [ratio.total, ratio.good, ratio.bad, ratio.raw]
+    for it in parts:
+        if it is not None and _kind(it) == PROMETHEUS:
+            _query(it, report)
 
 
 def _threshold(source: MetricSource, objective: ObjectiveSpec, report: Report) -> Measure | None:

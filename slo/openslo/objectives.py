@@ -7,13 +7,14 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
+from slo.burn import DEFAULT, Policy, table_rows
 from slo.model import EventRatio, Objective, QueryIndicator, Selector
 from slo.openslo.faults import Finding
 from slo.openslo.measures import Measure, Own, RatioOf, RawOf, ThresholdOf
 from slo.openslo.plans import LONGEST_MS, SHORTEST_MS, Plan, why_not
 from slo.overrides import DEFAULTS, Asked, Goal, MemberOf, with_threshold
 from slo.periods import CalendarPeriods
-from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint
+from slo.rows import DAY_MS, HOUR_MS, lint
 from slo.slices import Occurrences
 from slo.text import duration, number
 
@@ -38,32 +39,32 @@ class FromFiles(NamedTuple):
         return frozenset({it.service for it in self.objectives} | {it.of for it in self.asked if not it.any})
 
 
-def objectives_of(plans: Sequence[Plan]) -> FromFiles:
-    """The objectives that plans are."""
-    composites = _composites(plans)
+def objectives_of(plans: Sequence[Plan], policy: Policy = DEFAULT) -> FromFiles:
+    """The objectives that plans are; `policy` is by which burn rows they are judged."""
+    composites = _composites(plans, policy)
     # where the composite can't alert, its members do
     judged = {(it.slo, it.service) for it in composites if it.unmeasurable is None}
-    found = [_objective(it) for it in plans if not isinstance(it.measure, Own)]
+    found = [_objective(it, policy) for it in plans if not isinstance(it.measure, Own)]
     alone = [it if (it.part_of, it.service) in judged else replace(it, part_of=None) for it in found]
     asked = tuple(_asked(it, it.measure, composites) for it in plans if isinstance(it.measure, Own))
     return FromFiles(asked, (*alone, *composites))
 
 
-def _composites(plans: Sequence[Plan]) -> list[Objective]:
+def _composites(plans: Sequence[Plan], policy: Policy) -> list[Objective]:
     """Composites of several members, which are objectives of their own."""
     groups: dict[tuple[str, str], list[Plan]] = {}
     for it in plans:
         if it.weight is not None:
             groups.setdefault((it.slo, it.service), []).append(it)
-    return [_composite(group) for group in groups.values() if len(group) > 1]
+    return [_composite(group, policy) for group in groups.values() if len(group) > 1]
 
 
-def _composite(group: Sequence[Plan]) -> Objective:
+def _composite(group: Sequence[Plan], policy: Policy) -> Objective:
     first = group[0]
     members = tuple((it.name, it.weight or Fraction(1)) for it in group)
     said = ", ".join(f"{name} x {number(weight)}" for name, weight in members)
     return replace(
-        _objective(first),
+        _objective(first, policy),
         slo=first.slo,
         indicator=_NOTHING,
         budget=Fraction(1),
@@ -122,10 +123,10 @@ def _goal(plan: Plan, own: Own) -> Goal:
     return goal if own.threshold is None else with_threshold(goal, own.threshold)
 
 
-def _objective(plan: Plan) -> Objective:
+def _objective(plan: Plan, policy: Policy) -> Objective:
     indicator = plan.measure if isinstance(plan.measure, EventRatio) else _NOTHING
     window_ms = min(max(plan.window_ms, SHORTEST_MS), LONGEST_MS)
-    useless = lint(burn_rows(window_ms), window_ms, plan.budget, indicator)
+    useless = lint(table_rows(window_ms, policy), window_ms, plan.budget, indicator)
     return Objective(
         slo=plan.name,
         service=plan.service,

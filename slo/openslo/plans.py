@@ -8,22 +8,25 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
+from slo.burn import DEFAULT, Policy, table_rows
 from slo.model import Allowance, BurnRow, EventRatio, Telling
 from slo.openslo.faults import At, Finding, Promql, Report
-from slo.openslo.measures import Foreign, Measure, Own, measure
+from slo.openslo.measures import Foreign, Measure, Own, look_into, measure
 from slo.openslo.model import (
     AlertCondition,
     AlertNotificationTarget,
     AlertPolicy,
     ConditionSpec,
+    Document,
     ObjectiveSpec,
     Ref,
+    Sli,
     Slo,
     TimeWindow,
 )
 from slo.openslo.values import Duration
 from slo.periods import CalendarPeriods, Period, Rolling, Unit
-from slo.rows import DAY_MS, HOUR_MS, burn_rows, lint, projection_lint
+from slo.rows import DAY_MS, HOUR_MS, condition_lint, lint, projection_lint
 from slo.slices import Method, Occurrences, RatioTimeslices, Timeslices
 from slo.text import duration
 
@@ -73,10 +76,12 @@ def plan(
     strict: bool = False,
     promql: Promql | None = None,
     receivers: Collection[str] | None = None,
+    policy: Policy = DEFAULT,
 ) -> Planned:
     """The plans of SLOs whose references are resolved; one that can't be computed is a fault, and gives none.
 
-    With `promql` queries are looked into, with names of `receivers` whom policies tell.
+    With `promql` queries are looked into, with names of `receivers` whom policies tell; `policy` is by which burn rows
+    they are to be judged.
     """
     plans: list[Plan] = []
     findings: list[Finding] = []
@@ -88,9 +93,20 @@ def plan(
             plans += found
             _unjudged(slo, found, report, receivers)
             for it in found:
-                _lint(it, report)
+                _lint(it, report, policy)
         findings += report.findings
     return Planned(tuple(plans), tuple(dict.fromkeys(findings)))
+
+
+def indicators(documents: Sequence[Document], strict: bool, promql: Promql) -> tuple[Finding, ...]:
+    """What there is to say of the queries of indicators that are documents of their own, named by an SLO or not."""
+    found: list[Finding] = []
+    for it in documents:
+        if isinstance(it, Sli):
+            report = Report(it.at.file, strict, promql=promql)
+            look_into(it.spec, report)
+            found += report.findings
+    return tuple(found)
 
 
 def why_not(plan: Plan) -> str | None:
@@ -264,18 +280,21 @@ def _receiver(target: AlertNotificationTarget | Ref, receivers: Collection[str] 
     return target.target if receivers and named not in receivers and target.target in receivers else named
 
 
-def _lint(it: Plan, report: Report) -> None:
+def _lint(it: Plan, report: Report, policy: Policy) -> None:
     """What of the objective's burn rows and projection can't work as it stands."""
     allowance = isinstance(it.measure, Own) and it.measure.per_ms is not None
     unbounded = allowance and isinstance(it.method, Occurrences)
     indicator = Allowance((), ()) if unbounded else EventRatio(())
-    rows = burn_rows(it.window_ms)
+    rows = table_rows(it.window_ms, policy)
     slice_ms = 0 if isinstance(it.method, Occurrences) else it.method.slice_ms
     target = it.at._replace(path=f"{it.at.path}.target")
     for text in lint(rows, it.window_ms, it.budget, indicator, slice_ms):
         what, _, remedy = text.partition("; ")
         report.warn(target, what, remedy or "use a longer window or a stricter target")
-    if not unbounded and (impossible := projection_lint(it.window_ms, it.budget)):
+    for text in condition_lint(it.conditions, it.budget, indicator):
+        what, _, remedy = text.partition("; ")
+        report.warn(target, what, remedy)
+    if not unbounded and (impossible := projection_lint(it.window_ms, it.budget, policy.projection_ms)):
         report.note(target, impossible, "nothing need be done: the burn rows page before")
     if it.window_ms < 2 * slice_ms:
         report.warn(it.at, "the window is shorter than two slices", "use a longer window or shorter slices")

@@ -80,6 +80,7 @@ def _beyond(objective: Objective, row: BurnRow, window_ms: int, *, scaled: bool)
     cover = series(f"{model.COVERAGE}{text}", labels)
     if objective.members:
         burn = f"max without (window) ({series(f'{model.BURN}{text}', labels)})"
+        scaled = scaled and not isinstance(objective.slices, Timeslices)
         return f"({compared(f'{burn} * {cover}' if scaled else burn, op, row.factor, '1')})"
     bad, total = (series(f"{name}{text}", labels) for name in (model.BAD, model.TOTAL))
     if scaled and not isinstance(objective.slices, Timeslices):

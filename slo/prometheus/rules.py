@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from slo.burn import DEFAULT, Policy, rows_of
 from slo.judge import windows
-from slo.model import Allowance, BurnRow, Labels, MinuteSlices, Objective
+from slo.model import BurnRow, Labels, Objective
 from slo.prometheus import model
 from slo.prometheus.model import Group, LeftOut, Rule, identity
 from slo.prometheus.sources import Source, source
@@ -26,7 +26,7 @@ FAST_MS = 6 * HOUR_MS
 
 def budget_of(objective: Objective) -> Fraction:
     """The share of the recorded total that may be bad; of an allowance events per second of an instance."""
-    return objective.budget * 1000 if isinstance(objective.indicator, Allowance) else objective.budget
+    return objective.budget * 1000 if objective.allowance else objective.budget
 
 
 def left_out(objective: Objective) -> list[LeftOut]:
@@ -34,21 +34,10 @@ def left_out(objective: Objective) -> list[LeftOut]:
     named = objective.slo, objective.service
     if objective.unmeasurable is not None:
         return [LeftOut(*named, "everything", objective.unmeasurable)]
-    if (why := _by_slices(objective)) is not None:
-        return [LeftOut(*named, "everything", why)]
     if objective.calendar is not None:
         what = "budget, its end and the page for a budget that is projected to be gone"
         return [LeftOut(*named, what, "PromQL has no calendar; the burn rows of its nominal period are there")]
     return []
-
-
-def _by_slices(objective: Objective) -> str | None:
-    """Why slices can't be told in rules; None where they can, or where there are none."""
-    if objective.members and isinstance(objective.slices, Timeslices):
-        return "a slice that is bad for several members is bad once, which a sum of their burns does not tell"
-    if objective.slices is not None and isinstance(objective.indicator, Allowance | MinuteSlices):
-        return "slices of an allowance and of minutes are not told in rules: without slices they are"
-    return None
 
 
 def spans(objective: Objective, policy: Policy = DEFAULT) -> tuple[int, ...]:
@@ -73,10 +62,25 @@ def recorded(objective: Objective, policy: Policy, known: Mapping[str, Objective
         Group(f"{name}: windows to {window(FAST_MS)}", FAST_EVERY_MS, tuple(fast)),
         Group(f"{name}: longer windows and budget", SLOW_EVERY_MS, (*slow, *rolling)),
     ]
-    if counted is not None and counted.slices:
-        slices = Group(f"{name}: slices of {window(counted.slice_ms)}", counted.slice_ms, counted.slices)
-        groups.insert(0, slices)
+    slices, slice_ms = ((), 0) if counted is None else (counted.slices, counted.slice_ms)
+    if objective.members and isinstance(objective.slices, Timeslices):
+        slices, slice_ms = (_dearest(objective, objective.slices.slice_ms, known),), objective.slices.slice_ms
+    if slices:
+        groups.insert(0, Group(f"{name}: slices of {window(slice_ms)}", slice_ms, slices))
     return groups
+
+
+def _dearest(objective: Objective, slice_ms: int, known: Mapping[str, Objective]) -> Rule:
+    """Of a composite's slice what it costs: it is bad once, and the member with the most to lose pays.
+
+    A second more than a slice, for members' slices of the same moment may be recorded after this.
+    """
+    text = window(slice_ms)
+    costs = []
+    for name, weight in objective.members:
+        spent = series(f"{model.SLICE_SPENT}{text}", identity(known[name]))
+        costs.append(divided(f"last_over_time({spent}[{window(slice_ms + 1_000)}])", known[name].budget / weight))
+    return Rule(f"{model.SLICE_SPENT}{text}", f"max({' or '.join(costs)})", identity(objective))
 
 
 def fastest(objective: Objective, policy: Policy) -> BurnRow:
@@ -92,7 +96,7 @@ def _counted(objective: Objective, it: Source, window_ms: int) -> list[Rule]:
         Rule(f"{model.TOTAL}{text}", it.total(window_ms), labels),
         Rule(f"{model.BAD}{text}", it.bad(window_ms), labels),
     ]
-    if not isinstance(objective.indicator, Allowance):
+    if not objective.allowance:
         rules.append(Rule(f"{model.ERROR}{text}", f"{bad} / ({total} > 0)", at))
     rules.append(Rule(f"{model.BURN}{text}", divided(f"{bad} / ({total} > 0)", budget_of(objective)), at))
     rules.append(Rule(f"{model.COVERAGE}{text}", it.coverage(window_ms), labels))
@@ -108,8 +112,14 @@ def _together(objective: Objective, window_ms: int, known: Mapping[str, Objectiv
         burn = series(f"{model.BURN}{text}", of)
         burns.append(divided(burn, 1 / weight) if weight != 1 else burn)
         covers.append(series(f"{model.COVERAGE}{text}", of))
+    burn = f"sum({' or '.join(burns)})"
+    if isinstance(objective.slices, Timeslices):
+        slice_ms = objective.slices.slice_ms
+        slices = max(1, window_ms // slice_ms)
+        spent = series(f"{model.SLICE_SPENT}{window(slice_ms)}", labels)
+        burn = f"sum_over_time({spent}[{window(slices * slice_ms - 1)}]) / {slices}"
     return [
-        Rule(f"{model.BURN}{text}", f"sum({' or '.join(burns)})", (*labels, ("window", text))),
+        Rule(f"{model.BURN}{text}", burn, (*labels, ("window", text))),
         Rule(f"{model.COVERAGE}{text}", f"min({' or '.join(covers)})", labels),
     ]
 
@@ -128,7 +138,7 @@ def _meta(objective: Objective) -> list[Rule]:
     if objective.members:
         return rules
     budget = _vector(budget_of(objective))
-    if isinstance(objective.indicator, Allowance):
+    if objective.allowance:
         return [Rule(model.BUDGET, budget, labels), *rules]
     objective_rule = Rule(model.OBJECTIVE, _vector(1 - objective.budget), labels)
     return [objective_rule, Rule(model.BUDGET, budget, labels), *rules]

@@ -61,10 +61,13 @@ def source(objective: Objective) -> Source:
         parts = _asked(objective.query, max(QUERY_WINDOW_MS, slice_ms), own)
         return Sliced(objective, slice_ms, *parts, scale=None)
     if isinstance(indicator, MinuteSlices):
-        return Sliced(objective, slice_ms, *_minutes(indicator), scale=1)
-    if rule is not None and isinstance(indicator, EventRatio):
-        return Sliced(objective, slice_ms, *_events(indicator, window(slice_ms), own), scale=indicator.scale)
-    return Counters(objective, indicator)
+        return Sliced(objective, slice_ms, *_minutes(indicator, slice_ms), scale=1)
+    if rule is None:
+        return Counters(objective, indicator)
+    parts = _events(indicator, window(slice_ms), own)
+    if isinstance(indicator, Allowance):
+        return Sliced(objective, slice_ms, *parts, scale=1, weight=Fraction(indicator.per_ms, 1000))
+    return Sliced(objective, slice_ms, *parts, scale=indicator.scale)
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,7 @@ class Counters:
         """Increments of the bad ones, or what the good ones leave of all."""
         text = window(window_ms)
         own = series(f"{model.TOTAL}{text}", identity(self.objective))
-        if isinstance(self.indicator, EventRatio):
-            return _events(self.indicator, text, own)[1]
-        return _or_none(total_of(self.indicator.bad, text), own)
+        return _events(self.indicator, text, own)[1]
 
     def coverage(self, window_ms: int) -> str:
         """Looked for at so many moments of the window; a sample counts for five minutes."""
@@ -104,9 +105,21 @@ class Counters:
 class Sliced:
     """Slices that are recorded one by one, and summed over each window."""
 
-    def __init__(self, objective: Objective, slice_ms: int, total: str, bad: str, scale: int | None) -> None:
-        """`scale` is the units of one event; None where a slice with anything bad is one event."""
-        self._rule, self._scale, self._period_ms = objective.slices, scale, objective.window_ms
+    def __init__(
+        self,
+        objective: Objective,
+        slice_ms: int,
+        total: str,
+        bad: str,
+        scale: int | None,
+        weight: Fraction = Fraction(1),
+    ) -> None:
+        """`scale` is the units of one event; None where a slice with anything bad is one event.
+
+        `weight` is what one bad event of a slice weighs against its total: of an allowance the seconds of an instance
+        in which one is too many.
+        """
+        self._rule, self._scale, self._weight = objective.slices, scale, weight
         self._labels: Labels = identity(objective)
         self.slice_ms = slice_ms
         text = window(slice_ms)
@@ -123,8 +136,10 @@ class Sliced:
 
     def _spends(self, rule: Timeslices | RatioTimeslices) -> str:
         if isinstance(rule, RatioTimeslices):
-            return f"{self._bad} / ({self._total} > 0)"
-        return f"({compared(self._bad, '> bool', 1 - rule.target, self._total)}) and {self._total} > 0"
+            bad = self._bad if self._weight == 1 else divided(self._bad, 1 / self._weight)
+            return f"{bad} / ({self._total} > 0)"
+        limit = (1 - rule.target) / self._weight
+        return f"({compared(self._bad, '> bool', limit, self._total)}) and {self._total} > 0"
 
     def total(self, window_ms: int) -> str:
         """Events; slices with traffic; of Timeslices those of the whole window, as soon as one had traffic."""
@@ -163,10 +178,10 @@ def _whole(indicator: EventRatio | Allowance) -> Sequence[Selector]:
     return indicator.exposure if isinstance(indicator, Allowance) else indicator.total
 
 
-def _events(indicator: EventRatio, range_text: str, own_total: str) -> tuple[str, str]:
+def _events(indicator: EventRatio | Allowance, range_text: str, own_total: str) -> tuple[str, str]:
     """All and bad events of a window; what has no series beside a total is none."""
-    total = total_of(indicator.total, range_text)
-    if indicator.bad:
+    total = total_of(_whole(indicator), range_text)
+    if isinstance(indicator, Allowance) or indicator.bad:
         return total, _or_none(total_of(indicator.bad, range_text), own_total)
     good = _or_none(total_of(indicator.good, range_text), own_total)
     return total, f"clamp_min({own_total} - on () ({good}), 0)"
@@ -176,8 +191,8 @@ def _or_none(part: str, total: str) -> str:
     return f"{part} or on () 0 * {total}"
 
 
-def _minutes(indicator: MinuteSlices) -> tuple[str, str]:
-    """1 for a minute that was measured, and whether its value reaches the bound."""
+def _minutes(indicator: MinuteSlices, slice_ms: int) -> tuple[str, str]:
+    """Minutes of a slice that were measured, and those whose value reaches the bound."""
     up, down = selector(indicator.numerator), selector(indicator.denominator)
     if indicator.kind == "counter":
         value = f"sum(increase({up}[1m])) / (sum(increase({down}[1m])) > 0)"
@@ -185,7 +200,11 @@ def _minutes(indicator: MinuteSlices) -> tuple[str, str]:
         value = f"max(1 - {up} / {down})" if indicator.complement else f"max({up} / {down})"
     bound = decimal(indicator.bound)
     limit = f"{indicator.bound.numerator} / {indicator.bound.denominator}" if bound is None else bound
-    return f"0 * ({value}) + 1", f"{value} >= bool {limit}"
+    one, bad = f"0 * ({value}) + 1", f"{value} >= bool {limit}"
+    if slice_ms == MINUTE_MS:
+        return one, bad
+    steps = f"[{window(slice_ms - 1)}:1m]"
+    return f"sum_over_time(({one}){steps})", f"sum_over_time(({bad}){steps})"
 
 
 def _asked(query: QueryIndicator, window_ms: int, own_total: str) -> tuple[str, str]:

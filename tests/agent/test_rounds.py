@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from agent.model import Event, LogLine, NodeIdentity, Points, Resource, Scraped,
 from agent.otlp import _template, logs_request, metrics_request
 from agent.own import Own
 from agent.rounds import Parts, Rounds
+from agent.scrape_book import HELD_MS
 from agent.story import MAX_EVENTS, Story
 from runtime.model import PLATFORM, EngineEvent, ServiceName
 from tests.agent.stories import BEGIN_MS, PLAIN
@@ -40,9 +42,10 @@ class Told:
 
     def __init__(self) -> None:
         self.events: list[str] = []
+        self.batches = 0
 
     def points(self, _points: object) -> None:
-        pass
+        self.batches += 1
 
     def logs(self, events: list[Event], _lines: list[LogLine]) -> None:
         self.events += [event.name for event in events]
@@ -55,11 +58,11 @@ class Kept:
         pass
 
 
-def rounds() -> tuple[Rounds, Lifecycle, Broken, Told, Own]:
+def rounds(now_ms: Callable[[], int] = lambda: BEGIN_MS) -> tuple[Rounds, Lifecycle, Broken, Told, Own]:
     ledger = Ledger(lambda: BEGIN_MS)
     lifecycle = Lifecycle(Story(ledger), lambda: BEGIN_MS, monotonic=lambda: 0.0)
     collector, told, own = Broken(), Told(), Own(lambda: BEGIN_MS)
-    clock = Clock(lambda: BEGIN_MS, lambda: 0.0)
+    clock = Clock(now_ms, lambda: 0.0)
     parts: Any = Parts(clock, lifecycle, ledger, collector, None, own, Kept(), None, told)  # type: ignore[arg-type]
     return Rounds(parts, 5.0), lifecycle, collector, told, own
 
@@ -132,3 +135,17 @@ def test_long_labels_of_a_scrape_are_not_remembered() -> None:
 def test_a_line_of_an_impossible_time_is_sent_as_near_to_it_as_can_be(at_ms: int) -> None:
     line = LogLine(at_ms, Resource(PLATFORM), "stdout", "text")
     assert b"text" in logs_request(NODE, [], [line])
+
+
+def test_samples_are_not_told_between_earlier_ones_when_the_clock_was_set_back() -> None:
+    """They would make every counter fall and rise again; one that was set back by far is not waited for."""
+    moments = iter([100_000, 40_000, 100_000, 101_000, 101_000 - HELD_MS])
+    work, _, collector, told, own = rounds(lambda: BEGIN_MS + next(moments))
+    collector.fails = False
+    told_after = []
+    for _ in range(5):
+        work.round()
+        told_after.append(told.batches)
+    assert told_after == [1, 1, 1, 2, 3]
+    held = {point.labels: point.value for point in own.points(BEGIN_MS).points if isinstance(point, Value)}
+    assert held[("outcome", "held"),] == 2.0

@@ -15,7 +15,8 @@ import pytest
 
 from agent.model import Points, Resource, Scraped
 from agent.scrape import ScrapeLimits
-from agent.scraper import DAY_MS, Scraper
+from agent.scrape_book import DAY_MS
+from agent.scraper import Scraper
 from runtime.engine import Engine
 from runtime.model import Container, ServiceName
 from tests.support.engine import EngineUnderTest
@@ -252,3 +253,26 @@ def test_what_one_container_makes_of_its_scrape_costs_no_other(scraper: Rounds) 
     ups = sorted(value for name, value, _, _ in rows(found) if name == "up")
     assert ups == [0.0, 1.0]
     assert scraper.outcomes == {"error": 1, "ok": 1} and "AttributeError" in scraper.faults["broken"]
+
+
+def test_an_answer_is_not_taken_where_its_process_ended_meanwhile() -> None:
+    """Another run may have given it: its counters would be taken for those of the run before."""
+    lives = iter(["first", "second", "second", "second", None])
+    made = Rounds(life=lambda pid: next(lives))
+    with exposed() as target, contextlib.closing(made):
+        asked = [(container({"midwatch.scrape": str(target.port)}), API)]
+        found = [rows(made.round(asked))[0][:2] for _ in range(3)]
+    assert found == [("up", 0.0), ("up", 1.0), ("up", 0.0)]
+    assert made.outcomes == {"ended": 2, "ok": 1}
+
+
+def test_two_scrapes_within_a_millisecond_are_one(scraper: Rounds) -> None:
+    with exposed() as target:
+        asked = [(container({"midwatch.scrape": str(target.port)}), API)]
+        scraper.round(asked)
+        target.text = "a_total 2\nb_total 1\n"
+        scraper.times.now_ms -= 5_000
+        assert rows(scraper.round(asked)) == []
+        found = rows(scraper.round(asked))
+    assert ("b_total", 0.0, 5_000, STARTED) in found and ("a_total", 2.0, 10_000, STARTED) in found
+    assert scraper.outcomes == {"ok": 2, "held": 1}

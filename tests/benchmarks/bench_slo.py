@@ -93,16 +93,16 @@ def fill(load: Load, days: int, clock: list[int]) -> None:
     load.store.keep()
 
 
-def measured(evaluator: Evaluator, load: Load, clock: list[int], rounds: int) -> list[float]:
-    """Milliseconds of each of so many evaluations, with new samples before each; ascending."""
+def measured(evaluator: Evaluator, load: Load, clock: list[int], rounds: int) -> list[tuple[float, float]]:
+    """Milliseconds of each of so many evaluations, and of its CPU, with new samples before each."""
     found = []
     for _ in range(rounds):
         clock[0] += ROUND_MS
         load.tell([clock[0]])
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         evaluator.tick()
-        found.append((time.perf_counter() - began) * 1000)
-    return sorted(found)
+        found.append(((time.perf_counter() - began) * 1000, (time.process_time() - cpu) * 1000))
+    return found
 
 
 def taken_out(now_ms: int) -> list[tuple[str, Adjustment]]:
@@ -123,9 +123,12 @@ def taken_out(now_ms: int) -> list[tuple[str, Adjustment]]:
     ]
 
 
-def say(what: str, ms: list[float]) -> None:
+def say(what: str, found: list[tuple[float, float]]) -> None:
     """One line of figures."""
-    print(f"{what}: median {statistics.median(ms):.0f} ms, most {ms[-1]:.0f} ms, least {ms[0]:.0f} ms")
+    told = []
+    for name, its in zip(("time", "CPU"), zip(*found, strict=True), strict=True):
+        told.append(f"{name} median {statistics.median(its):.0f} ms, most {max(its):.0f}, least {min(its):.0f}")
+    print(f"{what}: {'; '.join(told)}")
 
 
 def opened(folder: Path, number: int, days: int, clock: list[int]) -> Load:
@@ -168,6 +171,9 @@ def main() -> None:
         profile = cProfile.Profile()
         profile.runcall(measured, evaluator, load, clock, 12)
         pstats.Stats(profile).sort_stats(sys.argv[4]).print_stats(45)
+    load.mean = np.tile([30.0, 0.8], number)
+    say("each while all burn and their tails are read", measured(evaluator, load, clock, 20))
+    say("each while all burn and these are there", measured(evaluator, load, clock, 12))
     load.mean = np.tile([30.0, 1e6], number)
     say("that in which all begin to fail", measured(evaluator, load, clock, 1))
     say("each with all failing", measured(evaluator, load, clock, 12))

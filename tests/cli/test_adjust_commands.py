@@ -18,7 +18,7 @@ HOUR = 3_600_000
     ("said", "since_ms", "until_ms"),
     [
         (Said("-2h", "now"), NOW_MS - 2 * HOUR, NOW_MS),
-        (Said(length="2h"), None, NOW_MS + 2 * HOUR),
+        (Said(length="2h"), NOW_MS, NOW_MS + 2 * HOUR),
         (Said("-1h", length="2h"), NOW_MS - HOUR, NOW_MS + HOUR),
         (Said("2027-01-15T08:00:00Z", "2027-01-15T09:00:00+01:00"), NOW_MS, NOW_MS),
     ],

@@ -65,3 +65,35 @@ def test_sound_files_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "midwatch.yaml").write_text("")
     assert check([tmp_path / "a.yaml", tmp_path / "midwatch.yaml"], {}) == 0
     assert capsys.readouterr().out == "2 files, no fault\n"
+
+
+def test_a_configuration_tells_of_burn_rows_that_can_not_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "midwatch.yaml").write_text("service:\n  burn: {table: sloth-7d}\n")
+    assert check([tmp_path / "midwatch.yaml"], {}) == 0
+    told = capsys.readouterr().out
+    assert "the built-in objective node-disk: row ticket-3d fires at 0.98x" in told
+    assert "the built-in objective build-time: row slow can never fire: 15x" in told
+    (tmp_path / "midwatch.yaml").write_text("service: {}\n")
+    assert check([tmp_path / "midwatch.yaml"], {}) == 0
+    assert capsys.readouterr().out == "1 file, no fault\n"
+
+
+def test_labels_of_objectives_are_checked_with_their_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = """\
+services:
+  web:
+    image: nginx
+    labels:
+      midwatch.slo.cold-start.threshold: soon
+      midwatch.slo.container-up.target: 80 %
+"""
+    (tmp_path / "compose.yaml").write_text(text)
+    assert check([tmp_path / "compose.yaml"], {}) == 1
+    told = [it.removeprefix(f"{tmp_path}/") for it in capsys.readouterr().out.splitlines()]
+    assert told[0] == (
+        "compose.yaml:5: services.web.labels: midwatch.slo.cold-start.threshold = 'soon': "
+        "not a duration above 0, such as 500ms, 2s or 5m"
+    )
+    assert told[1].startswith("compose.yaml:6: services.web.labels: warning: container-up: row fast can never fire")

@@ -168,6 +168,20 @@ def test_export_as_rules_tells_what_is_left_out_by_its_exit_code(tmp_path: Path)
     assert "midwatch_slo:burn:rate1h" in ran.stdout
 
 
+def test_the_query_of_an_indicator_that_no_slo_names_is_looked_into_and_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faulty = SLI.replace("query: ", "query: 1 / / ", 1)
+    assert faulty != SLI
+    (tmp_path / "sli.yml").write_text(faulty)
+    code, told = _check(capsys, tmp_path / "sli.yml")
+    assert code == 1
+    (tmp_path / "slo.yaml").write_text(NAMED)
+    both = _check(capsys, tmp_path)[1]
+    assert [it for it in both if "can't be asked" in it] == [it for it in told if "can't be asked" in it]
+    assert len([it for it in told if "can't be asked" in it]) == 1
+
+
 @pytest.mark.parametrize("said", [[], ["a.yaml", "--format", "prometheus", "--builtin"], ["--builtin"]])
 def test_export_is_of_files_or_of_the_service(said: list[str]) -> None:
     assert CliRunner().invoke(app, ["export", *said]).exit_code == 2

@@ -199,11 +199,11 @@ class FakeSource:
     def silences(self, now_ms: int) -> Sequence[Silence]:
         return [it for it in self.active_silences if it.ends_ms > now_ms]
 
-    def about(self, service: str) -> str:
-        return self.abouts.get(service, "")
-
     def adjustments(self) -> Sequence[Adjustment]:
         return self.made_adjustments
+
+    def about(self, service: str) -> str:
+        return self.abouts.get(service, "")
 
     def services(self, now_ms: int) -> Sequence[ServiceRow]:
         return self.service_rows

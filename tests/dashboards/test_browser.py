@@ -287,3 +287,22 @@ def test_nothing_sent_yet_is_drawn_without_a_fault(browser: Browser, empty: Fake
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         assert faults == []
         context.close()
+
+
+def test_a_page_of_objectives_renews_itself_while_somebody_looks(browser: Browser, site: Site) -> None:
+    context = browser.new_context(viewport=DESK)
+    context.clock.install()
+    page = context.new_page()
+    faults: list[Error] = []
+    page.on("pageerror", lambda fault: faults.append(fault))
+    page.goto(f"{site.url}/slo/shop/api?slo=request-availability")
+    # frames are of the installed clock too
+    page.clock.run_for(1000)
+    page.wait_for_selector("html[data-ready]", state="attached")
+    before = page.locator("#asof time").get_attribute("datetime")
+    site.now = lambda: NOW + 60_000
+    page.clock.run_for(61_000)
+    expect(page.locator("#asof time")).not_to_have_attribute("datetime", before or "")
+    expect(page.locator("svg.plot")).to_be_visible()
+    assert faults == []
+    context.close()

@@ -139,6 +139,11 @@ def test_every_name_of_a_service_comes_back_from_its_address(name: str) -> None:
     assert "/../" not in service_href(name) and not service_href(name).endswith("/..")
 
 
+def test_a_service_of_another_pages_name_has_an_address_of_its_own() -> None:
+    assert service_href("backtest") == "/slo?service=backtest"
+    assert service_href("backtests") == "/slo/backtests"
+
+
 STATES = ["ok", "burning", "exhausted", "unmeasured", "learning", "no-traffic"]
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from dashboards import pages
+from dashboards.slo_views import ObjectiveView
 from slo.adjust import Adjustment, Revoked
 from slo.model import Counts, Judgement, Objective, TakenOut
 from tests.dashboards.fake import FakeSource
@@ -70,6 +71,18 @@ def test_a_row_tells_how_much_why_and_who(adjusted: FakeSource) -> None:
     assert HOSTILE not in text
 
 
+def test_the_list_of_objectives_marks_it(adjusted: FakeSource) -> None:
+    text = pages.render(pages.slo(adjusted, pages.parse("slo", {}, NOW), NOW))
+    assert text.count(">2 h 30 min taken out</a>") == 1
+
+
+def test_the_page_of_the_objective_tells_it(adjusted: FakeSource) -> None:
+    view = pages.slo(adjusted, pages.parse("slo", API, NOW), NOW)
+    assert isinstance(view, pages.ObjectiveView)
+    assert dict(view.facts)["costs no budget"].startswith("2 h taken out, 12 bad of 3 456: new disks")
+    assert 'href="/adjustments"' in pages.render(view)
+
+
 def test_a_report_tells_what_was_taken_out_of_its_period(adjusted: FakeSource) -> None:
     asked = pages.parse("reports", {**API, "range": "7d"}, NOW)
     view = pages.report(adjusted, asked, NOW)
@@ -83,3 +96,19 @@ def test_a_report_tells_what_was_taken_out_of_its_period(adjusted: FakeSource) -
 def test_a_report_without_any_says_nothing_of_it(source: FakeSource) -> None:
     view = pages.report(source, pages.parse("reports", {**API, "range": "7d"}, NOW), NOW)
     assert "taken out" not in view.note
+
+
+def test_the_page_of_an_objective_tells_each_of_them(adjusted: FakeSource) -> None:
+    view = pages.slo(adjusted, pages.parse("slo", API, NOW), NOW)
+    assert isinstance(view, ObjectiveView)
+    assert [tuple(it) for it in view.taken] == [
+        (MADE.reason, "ann", "2 h", "12 bad of 3 456"), ("a drill", "bob", "30 min", "1 bad of 2"),
+    ]  # fmt: skip
+    assert HOSTILE not in pages.render(view)
+    row = next(
+        it
+        for group in pages.slo(adjusted, pages.parse("slo", {"service": "shop/api"}, NOW), NOW).groups  # type: ignore[union-attr]
+        for it in group.rows
+        if it.taken_out
+    )
+    assert (row.slo, row.taken_out) == ("request-availability", "2 h 30 min taken out")

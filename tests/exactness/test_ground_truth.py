@@ -27,6 +27,8 @@ REQUESTS = int(os.environ.get("MIDWATCH_TEST_REQUESTS", "20000"))
 """`make ground-truth` asks for 100,000."""
 REPLICAS = 3
 AWAY_SECONDS = 6.0
+LAG_MS = 500
+"""An answer may be read so long after its process ended."""
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(int((240 + REQUESTS / 100) * PATIENCE))]
 
 SLO = """\
@@ -139,8 +141,13 @@ def _kill_agent(stack: Stack) -> None:
 def _kill(shop: TestProject, which: int) -> None:
     """The main process is killed as by a fault: the engine starts it again."""
     container = _containers(shop)[which]
-    container.reload()
-    os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
+
+    def pid() -> int:
+        container.reload()
+        return int(container.attrs["State"]["Pid"])
+
+    # 0 while it is between two lives, and to signal that would be to signal ourselves
+    os.kill(until(pid, 60.0, what="a main process"), signal.SIGKILL)
 
 
 def _anew(shop: TestProject, which: int) -> None:
@@ -252,3 +259,25 @@ def test_latency_is_counted_up_to_each_last_scrape(ran: Ran) -> None:
     total = sum(it.total for it in scraped)
     assert (found["total"], found["bad"]) == (total, total - sum(it.within for it in scraped))
     assert found["bad"] > 0
+
+
+@pytest.mark.parametrize("slo", ["request-availability", "answers"])
+def test_what_nobody_could_scrape_is_told_as_time_and_as_what_it_may_hide(ran: Ran, slo: str) -> None:
+    """What was answered after a process's last scrape was answered within the time that is told."""
+    hidden, ms = 0, 0
+    for life, its in ran.lives.items():
+        last = ran.last.get(life, Last(0, 0, 0, 0))
+        late = its.after(last.total)
+        hidden += len(late)
+        since_ms = last.at_ms or min((it.at_ms for it in late), default=0)
+        ms += max(0, max((it.at_ms for it in late), default=since_ms) - since_ms - LAG_MS)
+    found = ran.judged[slo]
+    counted, answered = found["total"], sum(len(it.answers) for it in ran.lives.values())
+    print(
+        f"\n{slo}: {answered} answers by {len(ran.lives)} processes, {counted} counted, {found['bad']} of them bad; "
+        f"{hidden} after the last scrapes, in {ms} ms; told of: {found['unscraped_ms']} ms, "
+        f"which may hide {found['unscraped_events']}; {ran.customers.failed} requests without an answer"
+    )
+    assert hidden > 0
+    assert ms <= found["unscraped_ms"]
+    assert hidden <= 2 * found["unscraped_events"]

@@ -46,7 +46,7 @@ class Naive:
         for ts, (value, start) in sorted(self.samples[series].items()):
             if before is None:
                 known = start is not None and 0 <= ts - start <= FRESH_MS
-                found.append((ts, exact(value) if known else Fraction(0), not known))
+                found.append((ts, exact(value) if known else Fraction(0), not known and value != 0))
             elif value < before[0] or (start is not None and before[1] is not None and start > before[1]):
                 found.append((ts, exact(value), False))
             else:
@@ -61,7 +61,12 @@ class Naive:
         start = self.samples[series][times[0]][1] if series in self.counters else None
         fresh = start is not None and 0 <= times[0] - start <= GAP_MS
         found = [(start if fresh and start is not None else times[0], times[0])]
-        return found + [(a, b) for a, b in pairwise(times) if b - a <= GAP_MS]
+        for a, b in pairwise(times):
+            old, new = (self.samples[series][at][1] if series in self.counters else None for at in (a, b))
+            reborn = old is not None and new is not None and new > max(a, old)
+            begin = new if reborn and new is not None else a
+            found += [(begin, b)] if 0 <= b - begin <= GAP_MS else []
+        return found
 
     def risen(self, chosen: set[Series], since: int, until: int) -> Fraction:
         return sum((n for it in chosen for ts, n, _ in self.rises(it) if since < ts <= until), Fraction(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -37,11 +38,13 @@ def adjustment(number: int, since_ms: int, until_ms: int, **more: object) -> Adj
     return Adjustment(**fields)  # type: ignore[arg-type]
 
 
-def objectives(days: int) -> list[Objective]:
-    return [
+def objectives(days: int, passed_ms: int | None = None) -> list[Objective]:
+    """Objectives over so many days; with `passed` of a calendar's period of that length."""
+    found = [
         Objective(f"o{at}", "api", (), it, Fraction(1, 1000), "99.9 %", days * DAY, "An objective")
         for at, it in enumerate(INDICATORS)
     ]
+    return found if passed_ms is None else [replace(it, window_ms=passed_ms, whole_ms=days * DAY) for it in found]
 
 
 class Timeline:
@@ -118,9 +121,9 @@ told = st.lists(steady() | st.lists(counter_points | gauge_points, max_size=12),
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(told, told, times, st.sampled_from([1, 30]))
+@given(told, told, times, st.sampled_from([(1, None), (30, None), (30, 2 * HOUR + 500)]))
 def test_counts_are_those_of_a_second_implementation(
-    first: list[list[Point]], late: list[list[Point]], taken: list[tuple[int, int]], days: int
+    first: list[list[Point]], late: list[list[Point]], taken: list[tuple[int, int]], of: tuple[int, int | None]
 ) -> None:
     adjustments = [adjustment(at, since, since + length) for at, (since, length) in enumerate(taken)]
     with TemporaryDirectory() as folder:
@@ -129,14 +132,14 @@ def test_counts_are_those_of_a_second_implementation(
         for points in first:
             store.append(batch(points))
             naive.append(batch(points))
-        agree(naive, judging.judged(objectives(days), NOW, tuple(adjustments)), adjustments)
+        agree(naive, judging.judged(objectives(*of), NOW, tuple(adjustments)), adjustments)
         for points in late:  # what comes late is in what was counted already
             store.append(batch(points))
             naive.append(batch(points))
-        agree(naive, judging.judged(objectives(days), NOW, tuple(adjustments)), adjustments)
-        agree(naive, judging.judged(objectives(days), NOW, tuple(adjustments[1:])), adjustments[1:])
-        whole = judging.judged(objectives(days), NOW)
-        assert whole == Judging(store).judged(objectives(days), NOW), "what is revoked was never there"
+        agree(naive, judging.judged(objectives(*of), NOW, tuple(adjustments)), adjustments)
+        agree(naive, judging.judged(objectives(*of), NOW, tuple(adjustments[1:])), adjustments[1:])
+        whole = judging.judged(objectives(*of), NOW)
+        assert whole == Judging(store).judged(objectives(*of), NOW), "what is revoked was never there"
         agree(naive, whole, [])
         store.close()
 

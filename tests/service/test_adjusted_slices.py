@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -163,6 +164,21 @@ def test_slices_of_queries_shrink_the_whole_by_what_is_taken_out(world: World) -
     assert judging.judged([of], NOW) == (before,)
 
 
+def test_of_a_calendars_period_the_slices_that_are_still_to_be_taken_out_count_from_the_start(world: World) -> None:
+    of = replace(objective(RULES[0]), window_ms=5 * HOUR, whole_ms=DAY)
+    past, ahead = adjustment(1, T0 + HOUR, T0 + 2 * HOUR), adjustment(2, NOW + HOUR, NOW + 3 * HOUR)
+    beyond = adjustment(3, NOW - 5 * HOUR + DAY, NOW + DAY)
+    judging = Judging(world.store)
+    totals = [
+        judging.judged([of], NOW, it)[0].counts.total for it in ((), (past,), (past, ahead), (past, ahead, beyond))
+    ]
+    assert totals[0] == 1440
+    taken = [a - b for a, b in pairwise(totals)]
+    assert [abs(it - minutes) <= 1 for it, minutes in zip(taken, (60, 120, 0), strict=True)] == [True] * 3
+    (found,) = judging.judged([of], NOW, (past, ahead))
+    assert [it.id for it in found.taken_out] == ["a1"], "what is still to come has taken out nothing yet"
+
+
 def test_a_composite_leaves_out_what_its_members_do_and_pauses_with_them(world: World) -> None:
     weights = (("both-a", Fraction(1)), ("both-b", Fraction(1)))
     members = [replace(objective(None), slo=name, part_of="both") for name, _ in weights]
@@ -178,6 +194,31 @@ def test_a_composite_leaves_out_what_its_members_do_and_pauses_with_them(world: 
     assert (first.state, found.state, found.reason) == ("unmeasured", "unmeasured", first.reason)
     assert second.state != "unmeasured"
     assert not any(it.measured for it in found.rows)
+
+
+def test_a_composite_of_slices_unites_those_that_count(world: World) -> None:
+    rules = [Timeslices(Fraction(9, 10), MINUTE), Timeslices(Fraction(99, 100), MINUTE)]
+    members = [replace(objective(it), slo=f"both-{at}", part_of="both") for at, it in enumerate(rules)]
+    both = replace(objective(rules[0]), slo="both", members=tuple((it.slo, Fraction(1)) for it in members))
+    adjustments = (
+        adjustment(1, T0 + HOUR + 5, T0 + 2 * HOUR, slos=("both",)),
+        adjustment(2, T0 + 3 * HOUR, T0 + 4 * HOUR, slos=("both-1",)),
+    )
+    *_, found = Judging(world.store).judged([*members, both], NOW, adjustments)
+    told = [of_store(world, it) for it in rules]
+    last = NOW // MINUTE * MINUTE
+
+    def taken(end: int, *which: int) -> bool:
+        mine = [adjustments[at] for at in which]
+        return any(it.until_ms and it.since_ms < end and it.until_ms > end - MINUTE for it in mine)
+
+    def bad(ends: Sequence[int]) -> int:
+        return sum(told[0](it).bad or (not taken(it, 1) and told[1](it).bad) for it in ends)
+
+    kept = [it for it in range(last, last - DAY, -MINUTE) if not taken(it, 0)]
+    assert found.counts.missed == Fraction(bad(kept), len(kept))
+    for row in found.rows:
+        assert row.long_counts.missed == Fraction(bad(kept[: row.row.long_ms // MINUTE]), row.row.long_ms // MINUTE)
 
 
 @pytest.mark.parametrize("rule", [None, *RULES])

@@ -193,6 +193,8 @@ def test_commands_say_what_the_api_says(app: FastAPI) -> None:
     assert any(it.startswith("  page   fast       quiet: 1 h 0.33x, 5 min 0.33x; fires above 14.4x") for it in told)
     assert any("burns" in it and "fires where gte 2x" in it for it in told)
     assert list(table([])) == ["No such objective."]
+    found = ask(app, "GET", "/api/slo/objective?slo=api&service=shop").json()
+    assert any("runs out already spent" in it for it in lines(found | {"budget_remaining": -2.0}))
 
 
 def test_a_backtest_answers_what_it_publishes(app: FastAPI, document: dict[str, Any], parts: Parts) -> None:
@@ -223,3 +225,41 @@ def test_burn_tables_are_those_that_judging_uses(app: FastAPI) -> None:
     (workbook,) = [it for it in found["tables"] if it["name"] == found["table"] == "workbook"]
     assert [it["factor"] for it in workbook["rows"]] == [14.4, 6.0, 3.0, 1.0]
     assert ask(app, "GET", "/api/slo/burn?period_ms=1").status_code == 400
+
+
+def test_what_is_taken_out_is_told_by_api_metrics_and_pages_and_comes_back(app: FastAPI, parts: Parts) -> None:
+    def told() -> dict[str, Any]:
+        parts.evaluator.tick()
+        found: dict[str, Any] = ask(app, "GET", "/api/slo/objective?slo=api&service=shop").json()
+        return found
+
+    before, now = told(), parts.clock()
+    asked = {
+        "services": ["shop"], "reason": "new disks", "created_by": "ann", "since_ms": now - 5_400_000,
+        "until_ms": now - 3_600_000,
+    }  # fmt: skip
+    made = ask(
+        app, "POST", "/api/slo/adjustments", {"content-type": "application/json"}, json.dumps(asked).encode()
+    ).json()
+    after = told()
+    (taken,) = after["taken_out"]
+    assert (taken["id"], taken["kind"], taken["reason"], taken["by"], taken["ms"], taken["now"]) == (
+        made["id"], "maintenance", "new disks", "ann", 1_800_000, False,
+    )  # fmt: skip
+    assert (after["bad"] + taken["bad"], after["total"] + taken["total"]) == (before["bad"], before["total"])
+    assert 0 < taken["bad"] < taken["total"]
+    series_told = 'midwatch_slo_taken_out_seconds{node="",node_id="",registry="",service="shop",slo="api"} 1800.0'
+    assert series_told in ask(app, "GET", "/metrics").text
+    for path in ("/oncall", "/slo?slo=api&service=shop", "/adjustments"):
+        assert "new disks" in ask(app, "GET", path).text, path
+    gone = {"by": "bob", "why": "it was ours"}
+    ask(
+        app,
+        "POST",
+        f"/api/slo/adjustments/{made['id']}/revoke",
+        {"content-type": "application/json"},
+        json.dumps(gone).encode(),
+    )
+    again = told()
+    assert again["taken_out"] == []
+    assert (again["bad"], again["total"], again["sli_exact"]) == (before["bad"], before["total"], before["sli_exact"])

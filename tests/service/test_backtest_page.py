@@ -13,13 +13,16 @@ from urllib.parse import urlencode
 import pytest
 from fastapi import FastAPI
 
+from cli.backtest import lines
 from dashboards.text import percent
+from service import adjustments
 from service.app import create_app
 from service.main import running, system_clock
 from service.parts import Parts
 from service.settings import Settings
 from service.slo_backtest import objectives_in
 from service.slo_prefill import EXAMPLE, text_of
+from slo.adjust import Adjustment
 from slo.builtin import builtin
 from slo.indicators import Catalogue, NodeName, ServiceFacts
 from slo.openslo.written import builtin_text
@@ -108,6 +111,19 @@ def test_what_the_form_can_not_mean_is_told(app: FastAPI, form: dict[str, str]) 
     status, page = _post(app, **{"text": GOOD, "since": "30d", "table": "workbook", **form})
     assert (status, "The target is no share in percent" in page) == (200, True)
     assert "<b>" not in page.partition("</form>")[2].partition('name="target"')[2].partition(">")[0]
+
+
+def test_what_adjustments_take_out_is_said(app: FastAPI, parts: Parts) -> None:
+    now = parts.clock()
+    made = Adjustment("a1", "maintenance", ("api",), (), (), now - 3_600_000, now - 1_800_000, "disks", "me", now)
+    parts.store.database.write(lambda cursor: adjustments.add(cursor, made))
+    parts.evaluator.tick()
+    page = _post(app, text=GOOD, since="7d", table="workbook")[1]
+    assert "Without what 1 budget adjustment took out." in page
+    body = json.dumps({"files": {"a": GOOD}, "since_ms": now - 7 * DAY}).encode()
+    answer = ask(app, "POST", "/api/slo/backtest", content=body).json()
+    assert answer["objectives"][0]["adjustments"] == 1
+    assert any("without what 1 budget adjustment took out" in line for line in lines(answer))
 
 
 def test_hostile_texts_are_text(app: FastAPI) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dashboards import pages
+from service import main
 from service.desk import Receiver
 from service.digest import Digest, Digests
 from service.digest_times import last_due, schedule
@@ -28,6 +29,7 @@ from service.store_db import Database
 from tests.dashboards.fake import FakeSource
 from tests.dashboards.rich import HOSTILE, NOW, rich
 from tests.service.stores import Clock
+from tests.support.waiting import until
 from tests.support.webhook import receiver
 
 BERLIN = "Europe/Berlin"
@@ -213,3 +215,23 @@ def test_it_is_delivered_signed_and_once(world: World) -> None:
     assert headers["webhook-id"] == "digest-week-2026-W48-chat"
     assert headers["webhook-signature"].startswith("v1,")
     assert got.json["kind"] == "digest"
+
+
+def test_the_service_sends_what_was_missed_while_it_was_down_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "DIGEST_SECONDS", 0.1)
+    clock = Clock(ms("2026-11-25T10:00"))
+    with receiver() as hook:
+        settings = Settings.model_validate(
+            {"receivers": [{"name": "chat", "url": hook.url, "roads": []}], "digests": [{"receiver": "chat"}]}
+        )
+        with main.running(settings, tmp_path, clock) as parts:
+            until(lambda: rows_of(parts.store.database, "SELECT period FROM digests") == [("2026-W47",)], 30)
+        clock.now_ms = ms("2026-12-01T12:00")
+        for _ in range(2):
+            with main.running(settings, tmp_path, clock) as parts:
+                until(lambda: hook.received, 30)
+                until(lambda: rows_of(parts.store.database, "SELECT delivered_ms FROM outbox")[0][0] is not None, 30)
+    (got,) = hook.received
+    assert (got.json["kind"], got.json["period"]) == ("digest", "2026-W48")

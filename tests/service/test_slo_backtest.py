@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.judging import Judging
 from service.promql.model import Answer, Matrix
 from service.remote_api import RemoteApi
 from service.remote_send import poster
@@ -29,7 +30,8 @@ from slo.compare import Tried
 from slo.model import Allowance, EventRatio, Matcher, Objective, QueryIndicator, Selector
 from slo.rows import WORKBOOK
 from slo.slices import Timeslices
-from slo.stepped import History, Windows
+from slo.stepped import Windows
+from slo.stepped_history import History
 from tests.service.stores import T0, Clock, Point, batch, select, series
 from tests.service.test_store_counts import Step, steps
 from tests.slo.openslo.support import GOOD, with_line
@@ -45,8 +47,8 @@ def tried(
     return tried_over(Histories(store), Question(asked, in_force, since_ms, until_ms, **more))
 
 
-def objective(indicator: EventRatio = BAD, window_ms: int = 2 * HOUR) -> Objective:
-    return Objective("x", "s", (), indicator, Fraction(1, 100), "99 %", window_ms, "X")
+def objective(indicator: EventRatio = BAD, window_ms: int = 2 * HOUR, budget: Fraction = Fraction(1, 100)) -> Objective:
+    return Objective("x", "s", (), indicator, budget, "99 %", window_ms, "X")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -168,6 +170,35 @@ def test_history_that_is_kept_in_five_minutes_is_tried_at_those(tmp_path: Path) 
     assert told.asked is not None
     assert (told.asked.bad * 10, told.asked.total) == (told.asked.total, 3 * 14_400)
     assert {it.opened_ms % (5 * MINUTE) for it in told.asked.alerts} == {0}
+    found.close()
+
+
+def test_slices_whose_samples_are_gone_are_those_that_were_judged(tmp_path: Path) -> None:
+    clock, rule = Clock(T0), Timeslices(Fraction(99, 100), MINUTE)
+    found = Store(tmp_path / "old.duckdb", clock, Bounds(raw_ms=DAY, rollup_ms=40 * DAY))
+    of = replace(objective(window_ms=4 * DAY, budget=Fraction(1, 2)), slices=rule)
+    judging = Judging(found)
+    for day in range(3):
+        begin = T0 + day * DAY
+        clock.now_ms = begin + DAY
+        found.append(
+            batch(
+                Point(series("requests_total", code=code), begin + step * 60_000, float(day * 1440 + step), T0)
+                for step in range(1, 1441)
+                for code in ("200", "500")
+            )
+        )
+        judging.judged([of], clock.now_ms)
+        found.database.write(lambda cursor: judging.kept.written(judging.kept.write(cursor, clock.now_ms)))
+        found.keep()
+    oldest_ms = found.memory.layout.oldest_raw_ms()
+    assert oldest_ms is not None
+    assert oldest_ms > T0 + DAY
+    (told,) = tried(found, [of], [], T0, T0 + 3 * DAY)
+    last = Judging(found).judged([of], T0 + 3 * DAY)[0]
+    assert told.asked is not None
+    assert told.asked.budget_left == last.budget_remaining
+    assert told.asked.bad == last.counts.bad > 2 * 1440
     found.close()
 
 

@@ -23,6 +23,7 @@ from service.slo_backtest import Question, tried
 from service.slo_histories import Histories
 from service.store import Store
 from service.store_samples import StoreSamples
+from slo.adjust import Adjustment
 from slo.burn import Policy
 from slo.judge import placed
 from slo.model import (
@@ -35,6 +36,7 @@ from slo.model import (
     Objective,
     QueryIndicator,
     Selector,
+    Telling,
 )
 from slo.periods import CalendarPeriods
 from slo.slices import RatioTimeslices, Timeslices
@@ -50,10 +52,20 @@ STEAL = MinuteSlices("counter", select("good_seconds_total"), select("seconds_to
 QUERY = QueryIndicator("bad", 'sum(rate(requests_total{code="500"}[2m]))', "sum(rate(requests_total[2m]))")
 FREE = QueryIndicator("threshold", "free_bytes", op="gt", value=Fraction(30))
 RAW = QueryIndicator("raw-good", "avg(free_bytes) / 100")
+LATE = Telling((), True, True)
+SILENT = (
+    BurnRow("quiet", 10 * MINUTE, 10 * MINUTE, Fraction(0), Fraction(2), "page", "gt", 0, Telling((), False, True)),
+    BurnRow(
+        "late", 5 * MINUTE, 5 * MINUTE, Fraction(0), Fraction(1), "ticket", "gt", 4 * MINUTE, Telling((), True, True)
+    ),
+)
 CONDITIONS = (
     BurnRow("quick", 10 * MINUTE, 10 * MINUTE, Fraction(0), Fraction(2), "page", "gte", 3 * MINUTE),
     BurnRow("slow", 5 * MINUTE, 5 * MINUTE, Fraction(0), Fraction(1), "ticket", "lt"),
 )
+FIVE = Timeslices(Fraction(9, 10), 5 * MINUTE)
+BEGIN = T0 - 10 * MINUTE
+"""When the evaluator begins, before the first sample."""
 DAILY = CalendarPeriods(datetime(2025, 10, 1, 11, 0), "Europe/Berlin", 1, "d")
 """A period begins 43 minutes after T0."""
 
@@ -68,7 +80,8 @@ def objective(of: object = BAD, window_ms: int = DAY, budget: Fraction = Fractio
 def composite(*parts: Objective) -> list[Objective]:
     members = [replace(it, slo=f"x-{at}", part_of="x") for at, it in enumerate(parts)]
     names = tuple((it.slo, Fraction(at, 2)) for at, it in enumerate(members, 1))
-    return [objective(EventRatio(()), budget=Fraction(1), members=names), *members]
+    of = {"slices": parts[0].slices, "calendar": parts[0].calendar}
+    return [objective(EventRatio(()), budget=Fraction(1), members=names, **of), *members]
 
 
 KINDS: dict[str, list[Objective]] = {
@@ -88,9 +101,16 @@ KINDS: dict[str, list[Objective]] = {
     "a calendar": [objective(calendar=DAILY)],
     "a calendar in slices": [objective(calendar=DAILY, slices=Timeslices(Fraction(9, 10), 5 * MINUTE))],
     "conditions": [objective(conditions=CONDITIONS, window_ms=30 * DAY)],
+    "conditions of no data": [objective(conditions=SILENT)],
     "windows of no whole minutes": [objective(window_ms=13 * DAY, budget=Fraction(1, 1000))],
     "a composite": composite(objective(), objective(GOOD, budget=Fraction(1, 2)), objective(QUERY)),
-    "a composite in slices": composite(objective(slices=RatioTimeslices(5 * MINUTE)), objective(QUERY)),
+    "a composite of ratio slices": composite(objective(slices=RatioTimeslices(5 * MINUTE)), objective(QUERY)),
+    "a composite of slices": composite(
+        objective(slices=FIVE), objective(GOOD, slices=FIVE, budget=Fraction(1, 3)), objective(QUERY, slices=FIVE)
+    ),
+    "a composite of slices by the calendar": composite(
+        objective(slices=FIVE, calendar=DAILY), objective(DISK, slices=FIVE, calendar=DAILY)
+    ),
 }
 Stretch = tuple[int, int, int, str]
 """Minutes, bad and good events a minute, and what happens."""
@@ -126,14 +146,19 @@ def points(stretches: Sequence[Stretch]) -> list[Point]:
 
 
 def evaluated(
-    store: Store, engine: Engine, every: Sequence[Objective], minutes: Sequence[int], policy: Policy
+    store: Store,
+    engine: Engine,
+    every: Sequence[Objective],
+    minutes: Sequence[int],
+    policy: Policy,
+    taken: tuple[Adjustment, ...],
 ) -> tuple[Judgement, set[tuple[str, int, int | None]]]:
     """The first objective's last judgement and all incidents, judged and stepped at each of the minutes."""
     judging, book = Judging(store, engine, policy), AlertBook()
     found: dict[str, tuple[str, int, int | None]] = {}
     last = None
     for now_ms in minutes:
-        judged = judging.judged([placed(it, now_ms) for it in every], now_ms)
+        judged = judging.judged([placed(it, now_ms) for it in every], now_ms, taken)
         last = next(it for it in judged if it.objective.slo == every[0].slo)
         findings = [it for one in judged for it in of_judgement(one, LIMITS, now_ms)]
         book, changes = step(book, findings, (), now_ms)
@@ -143,7 +168,9 @@ def evaluated(
     return last, set(found.values())
 
 
-def twins(every: list[Objective], stretches: Sequence[Stretch], policy: Policy) -> None:
+def twins(
+    every: list[Objective], stretches: Sequence[Stretch], policy: Policy, taken: tuple[Adjustment, ...] = ()
+) -> None:
     with TemporaryDirectory() as folder:
         store = Store(Path(folder) / "x.duckdb", Clock(T0 + DAY))
         try:
@@ -152,8 +179,8 @@ def twins(every: list[Objective], stretches: Sequence[Stretch], policy: Policy) 
                 store.append(batch(told))
             engine = Engine(StoreSamples(store))
             until = T0 + (sum(it[0] for it in stretches) + 3) * MINUTE
-            last, incidents = evaluated(store, engine, every, range(T0 + MINUTE, until + 1, MINUTE), policy)
-            question = Question(every, [], T0, until, policy, policy, LIMITS.hold_ms)
+            last, incidents = evaluated(store, engine, every, range(BEGIN + MINUTE, until + 1, MINUTE), policy, taken)
+            question = Question(every, [], BEGIN, until, policy, policy, LIMITS.hold_ms, (), taken)
             for _ in range(2):  # the second time from what was kept
                 histories = Histories(store, engine)
                 found = next(it for it in tried(histories, question) if it.objective == every[0])
@@ -183,3 +210,14 @@ def test_an_outage_opens_and_resolves_as_the_evaluator_does(kind: str) -> None:
         (40, 0, 100, ""),
     ]
     twins(KINDS[kind], stretches, Policy())
+
+
+@pytest.mark.parametrize("kind", [it for it in KINDS if "composite of slices" not in it])
+def test_what_adjustments_take_out_is_taken_out_of_a_try(kind: str) -> None:
+    stretches = [(40, 0, 100, ""), (15, 60, 3, ""), (9, 0, 100, ""), (20, 100, 3, ""), (50, 0, 100, "")]
+    times = [(T0 + 45 * MINUTE, T0 + 52 * MINUTE), (T0 + 70 * MINUTE, T0 + 95 * MINUTE)]
+    taken = tuple(
+        Adjustment(f"a{at}", "maintenance", (), (), (), since, until, "why", "who", 0)
+        for at, (since, until) in enumerate(times)
+    )
+    twins(KINDS[kind], stretches, Policy(), taken)

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from fastapi import FastAPI
 
@@ -19,9 +20,12 @@ from service.main import running
 from service.parts import Parts
 from service.settings import Settings
 from service.slo_fine import FIVE_MS, MINUTE_MS, MOST_STEPS, fine_edges
+from service.slo_history import trim, write_history
+from service.store_arrow import stream
 from tests.service.asgi import ask
 from tests.service.stores import Clock, Point, batch, series
 from tests.service.test_outbox import _incident
+from tests.service.test_slo_service import COMPOSITE, MEMBER
 from tests.slo.openslo.support import GOOD, with_line
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -211,3 +215,44 @@ def test_the_finest_steps_are_minutes_where_there_are_samples_and_bounded(world:
     (only,) = fine_edges(objective, 0, 366 * DAY, 0)
     assert len(only) <= MOST_STEPS
     assert fine_edges(objective, 10, 20, None) == []
+
+
+def test_a_composite_spends_what_its_members_spend(world: World) -> None:
+    text = COMPOSITE + "".join(MEMBER % (name, weight, name, name, name) for name, weight in (("x", 1), ("y", 0.5)))
+    rises = (("x", "0", 19), ("x", "1", 1), ("y", "0", 9), ("y", "1", 1))
+    world.parts.store.append(
+        batch(
+            Point(series("both_total", of=of, bad=bad), NOW - HOUR + step * MINUTE_MS, float(step * rise), NOW - HOUR)
+            for step in range(1, 61)
+            for of, bad, rise in rises
+        )
+    )
+    world.file.write_text(f"{GOOD}---\n{text}")
+    world.parts.clock.now_ms += MINUTE_MS  # type: ignore[attr-defined]
+    world.parts.evaluator.tick()
+    found = world.get("/api/slo/report?slo=both&service=shop&period=today")["objective"]
+    assert isinstance(found, dict)
+    assert found["counted"]["budget_spent_exact"] == "1"  # 1/2 of x and half of all of y
+    assert (found["attained"], found["counted"]["sli"], found["worst"]) == (True, None, [])
+    every = world.get("/api/slo/report?service=shop&period=today")["objectives"]
+    assert isinstance(every, list)
+    assert {it["slo"]: it["counted"]["budget_spent_exact"] for it in every if it["slo"] != "api"} == {
+        "both": "1", "both-x": "1/2", "both-y": "1",
+    }  # fmt: skip
+    page = ask(world.app, "GET", "/slo/shop?slo=both").text
+    assert "a composite counts nothing itself" in page.lower()
+    history = world.get("/api/slo/history?slo=both&service=shop")["points"]
+    assert isinstance(history, list)
+    assert [(it["bad"], it["remaining"]) for it in history] == [(None, 0.0)]
+
+
+def test_an_export_holds_minutes_and_hours_of_history(world: World) -> None:
+    store, day = world.parts.store, NOW // DAY * DAY
+    (judged,) = [it for it in world.parts.source.judgements() if it.objective.slo == "api"]
+    for at in range(day - 10 * DAY, day - 10 * DAY + HOUR, MINUTE_MS):
+        store.database.write(lambda cursor, at=at: write_history(cursor, [judged], at))
+    trim(store.database.write, NOW, 8 * DAY, 400 * DAY, 10**6)
+    table = pa.ipc.open_stream(b"".join(stream(store, "judgements", 0, NOW + DAY))).read_all().to_pandas()
+    mine = table[table["slo"] == "api"]
+    assert sorted(mine["at_ms"] // DAY)[:2] == [day // DAY - 10] * 2
+    assert (mine["at_ms"] > day).any()

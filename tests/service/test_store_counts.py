@@ -112,3 +112,9 @@ def agree(store: Store, naive: Naive, until: int) -> None:
 def begin(since_ms: int) -> int:
     """Where a window may begin that is told as `since_ms`: before the first day with samples at a bucket's begin."""
     return since_ms if since_ms >= T0 // 86_400_000 * 86_400_000 else since_ms // 300_000
+
+
+def test_nothing_asked_is_nothing_counted(tmp_path: Path) -> None:
+    store = Store(tmp_path / "x.duckdb", Clock(T0))
+    assert store.counts_of([], [], T0) == []
+    store.close()

@@ -17,7 +17,8 @@ from slo.judge import judge, windows
 from slo.model import BurnRow, Counts, Judgement, Objective
 from slo.rows import WORKBOOK, burn_rows
 from slo.slices import Timeslices
-from slo.stepped import History, sliced
+from slo.stepped_history import History
+from slo.stepped_slices import sliced
 from tests.slo.support import DAY, HOUR, MINUTE, RATIO, objective
 
 T0 = 1_760_000_040_000

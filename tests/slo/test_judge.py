@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
-from slo.judge import judge, present_burn, windows
+from slo.ending import present_burn
+from slo.judge import judge, windows
 from slo.model import Allowance, Counts, Selector
 from tests.slo.support import DAY, HOUR, MINUTE, NOW, counts, objective, steady
 
@@ -151,3 +153,23 @@ def test_history_begins_at_the_first_sample() -> None:
     found = judge(GOOD, steady(GOOD, history_ms=3 * HOUR), NOW)
     assert found.since_ms == NOW - 3 * HOUR
     assert found.coverage == 1
+
+
+def test_while_the_present_is_taken_out_nothing_can_be_told() -> None:
+    of = objective()
+    found = judge(of, steady(of, 50_000), NOW, paused="Taken out of the budget: new disks (ann).")
+    assert (found.state, found.reason) == ("unmeasured", "Taken out of the budget: new disks (ann).")
+    assert not any(it.fired or it.measured or it.guarded for it in found.rows)
+    assert (found.exhausted_at_ms, found.projected_gone) == (None, False)
+    assert found.sli == Fraction(95, 100), "what counted before is still known"
+
+
+def test_a_budget_of_a_window_of_which_some_is_taken_out_lasts_as_long_as_what_is_left() -> None:
+    """R x (P - taken) / burn: the budget is that of the time that counts."""
+    of = objective(Fraction(1, 1000))
+    history = steady(of, 2_000, per_hour=12_000_000)
+    own, taken = history[of.window_ms], 10 * DAY
+    kept = replace(own, bad=10, total=20_000, observed_ms=20 * DAY, expected_ms=20 * DAY, taken_ms=taken)
+    found = judge(of, {**history, of.window_ms: kept}, NOW)
+    assert found.budget_remaining == Fraction(1, 2)
+    assert found.exhausted_at_ms == NOW + 20 * DAY // 2 // 2

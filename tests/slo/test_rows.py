@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Literal
 
 import pytest
 
 from slo.model import Allowance, BurnRow, Selector
-from slo.rows import TABLES, WORKBOOK, budget_share, burn_rows, lint, projection_lint
+from slo.rows import TABLES, WORKBOOK, budget_share, burn_rows, condition_lint, lint, projection_lint
 from tests.slo.support import DAY, HOUR, MINUTE
 
 
@@ -117,3 +118,17 @@ def test_a_page_for_a_budget_gone_in_two_hours_needs_99_72_percent() -> None:
     told = projection_lint(30 * DAY, Fraction(1, 1000) * 5)
     assert told is not None
     assert "a whole budget lasts 3 h 36 min" in told
+
+
+def test_a_condition_that_asks_for_more_than_everything_can_never_hold() -> None:
+    budget = Fraction(1, 10)
+
+    def condition(op: Literal["lt", "lte", "gt", "gte"], factor: int) -> BurnRow:
+        return BurnRow("hot", HOUR, HOUR, Fraction(0), Fraction(factor), "page", op)
+
+    every = [condition(op, factor) for op in ("gt", "gte", "lt") for factor in (9, 10, 11)]  # type: ignore[arg-type]
+    told = condition_lint(every, budget)
+    assert [it.partition("x of")[0] for it in told] == [
+        "row hot can never fire: 10", "row hot can never fire: 11", "row hot can never fire: 11",
+    ]  # fmt: skip
+    assert condition_lint(every, budget, Allowance((), ())) == []

@@ -1,5 +1,5 @@
 // The page comes whole from the server; this adds graphs, live updates, keys and search.
-import {$} from './util.js';
+import {$, $$} from './util.js';
 import {localise} from './format.js';
 import {panels} from './panels.js';
 import {follow, stream} from './live.js';
@@ -55,6 +55,22 @@ $('#live')?.addEventListener('click', () => {
   else go({from: null, to: null});
 });
 if (boot.live) live.want(true);
+
+// --- pages without a stream are fetched anew while somebody looks, and what is fresh takes its place
+async function renew() {
+  if (document.hidden) return;
+  const answer = await fetch(location.href, {headers: {accept: 'text/html'}}).catch(() => null);
+  $('#lost').hidden = Boolean(answer);
+  if (!answer?.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  for (const part of $$('[data-fresh]')) {
+    const fresh = page.getElementById(part.id);
+    if (!fresh || part.contains(document.activeElement)) continue;
+    part.replaceWith(fresh);
+    localise(fresh);
+  }
+}
+if ($('[data-renew]')) setInterval(renew, 60_000);
 
 // --- forms: those that act send themselves and wait for the stream to show what changed
 document.addEventListener('submit', async event => {

@@ -33,16 +33,20 @@ def every_kind() -> list[Objective]:
     """One of each kind, by name."""
     disk = MinuteSlices("gauge", Selector("avail"), Selector("size"), Fraction(7, 10), complement=True)
     steal = MinuteSlices("counter", Selector("cpu", (Matcher("mode", "=", "steal"),)), Selector("cpu"), Fraction(1, 20))
+    deaths = Allowance((BAD,), (Selector("up_seconds"),))
     condition = BurnRow("hot", HOUR, HOUR, Fraction(0), Fraction(2), "page", "gte", 5 * MINUTE)
     return [
         objective("bad"),
         objective("good", indicator=EventRatio((ALL,), good=(GOOD,), scale=1000)),
         objective("several", indicator=EventRatio((ALL, Selector("more_total")), bad=(BAD,))),
-        objective("allowance", indicator=Allowance((BAD,), (Selector("up_seconds"),)), budget=Fraction(1, 36_000_000)),
+        objective("allowance", indicator=deaths, budget=Fraction(1, 36_000_000)),
         objective("disk", indicator=disk, scope=(("node", "n1"),)),
         objective("steal", indicator=steal, window_ms=7 * DAY),
         objective("slices", slices=Timeslices(Fraction(95, 100), MINUTE)),
         objective("ratios", slices=RatioTimeslices(5 * MINUTE)),
+        objective("kills", indicator=deaths, slices=Timeslices(Fraction(9, 10), HOUR)),
+        objective("deaths", indicator=deaths, slices=RatioTimeslices(HOUR)),
+        objective("disks", indicator=disk, slices=Timeslices(Fraction(9, 10), 5 * MINUTE)),
         objective("query-good", query=QueryIndicator("good", "sum(rate(g[{{.window}}])) # g", "rate(t[5m])")),
         objective("query-bad", query=QueryIndicator("bad", "rate(b[{{.window}}])", "rate(t[{{.window}}])")),
         objective("raw-good", query=QueryIndicator("raw-good", "share")),
@@ -52,6 +56,9 @@ def every_kind() -> list[Objective]:
         objective("month", calendar=CalendarPeriods(datetime(2026, 1, 1), "UTC", 1, "M")),
         objective("both", budget=Fraction(1), members=(("bad", Fraction(1)), ("member", Fraction(1, 2)))),
         objective("member", part_of="both"),
+        objective("union", budget=Fraction(1), slices=Timeslices(Fraction(95, 100), MINUTE),
+                  members=(("slices", Fraction(1)), ("part", Fraction(1, 2)))),
+        objective("part", slices=Timeslices(Fraction(1, 2), MINUTE), part_of="union", budget=Fraction(1, 100)),
         objective("foreign", unmeasurable="Midwatch does not read sources of type Datadog."),
     ]  # fmt: skip
 

@@ -17,6 +17,7 @@ from slo.prometheus.export import exported
 from slo.rows import TABLES
 from tests.slo.prometheus.support import every_kind, objective, rules
 from tests.support.prometheus import needs_prometheus
+from tests.test_wire import every_objective
 
 HOSTILE = 'a{{ query "up" }}"\n  - x: [#'
 
@@ -41,6 +42,18 @@ def test_promtool_takes_the_rules_of_every_kind_and_table(table: Any, tmp_path: 
     assert ran.returncode == 0, ran.stderr
     assert "rules found" in ran.stdout
     assert "duplicate" not in ran.stdout + ran.stderr
+
+
+@needs_prometheus
+def test_promtool_takes_the_rules_of_every_built_in_objective(tmp_path: Path) -> None:
+    text, left_out = rules(every_objective())
+    assert [it.partition(" left out")[0] for it in left_out] == ["platform vulnerabilities: everything"]
+    (tmp_path / "rules.yml").write_text(text)
+    promtool = shutil.which("promtool")
+    assert promtool is not None
+    subprocess.run([promtool, "check", "rules", str(tmp_path / "rules.yml")], check=True, capture_output=True)
+    assert 'midwatch_registry_request_duration_seconds_bucket{service="platform"' in text
+    assert 'le=~"300([.]0+)?"' in text.replace("\\", "")
 
 
 def test_our_own_rule_engine_takes_them_too() -> None:

@@ -30,8 +30,9 @@ def _counter(rises: Sequence[int]) -> str:
 
 
 def _steps(values: Sequence[float]) -> str:
-    """A gauge that holds each value for a minute; the one at its end is the minute's."""
-    return " ".join(str(value) for value in values for _ in range(4))
+    """A gauge that holds each value for a minute, and ends with the last one's first sample."""
+    held = [str(value) for value in values for _ in range(4)]
+    return " ".join([*held[:-3], "stale"])
 
 
 BAD = [0] * 4 + [400, 400] + [0] * 3 + [200] + [0] * 10
@@ -48,14 +49,17 @@ SERIES = {
 
 
 def _promtool(folder: Path, objectives: Sequence[Objective], asked: dict[str, int | None]) -> str:
-    """What promtool says where expressions have not these values, in millionths, after the twentieth minute."""
+    """What promtool says where expressions have not these values, in millionths, two minutes after the last slice.
+
+    promtool evaluates groups in any order, and in another one each time, if it is not told.
+    """
     text = rules(objectives)[0]
     (folder / "rules.yml").write_text(text)
-    order = [it["name"] for it in yaml.safe_load(text)["groups"]]  # else promtool takes them in any order
+    order = [it["name"] for it in yaml.safe_load(text)["groups"]]
     tests: list[dict[str, Any]] = [
         {
             "expr": f"round(1e6 * sum({expr}))",
-            "eval_time": "20m30s",
+            "eval_time": "22m30s",
             "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
         }
         for expr, value in asked.items()
@@ -95,16 +99,16 @@ WHOLE_WEEK = 7 * 24 * 60
     [
         (objective("x", slices=Timeslices(Fraction(95, 100), MINUTE)), 1, 14, 3 / WHOLE_WEEK),
         (objective("x", slices=Timeslices(Fraction(1, 2), MINUTE)), 0, 14, 2 / WHOLE_WEEK),
-        (objective("x", slices=RatioTimeslices(MINUTE)), 0.5, 14, 2.5 / 20),
-        (objective("x", query=QueryIndicator("threshold", "lag", op="lt", value=Fraction(1, 2))), 2, 14, 2 / 21),
-        (objective("x", query=QueryIndicator("threshold", "lag", op="lte", value=Fraction(1, 2))), 1, 14, 1 / 21),
-        (objective("x", query=QueryIndicator("raw-bad", "lag")), 2.3, 14, 2.9 / 21),
+        (objective("x", slices=RatioTimeslices(MINUTE)), 0.5, 12, 2.5 / 20),
+        (objective("x", query=QueryIndicator("threshold", "lag", op="lt", value=Fraction(1, 2))), 2, 12, 2 / 21),
+        (objective("x", query=QueryIndicator("threshold", "lag", op="lte", value=Fraction(1, 2))), 1, 12, 1 / 21),
+        (objective("x", query=QueryIndicator("raw-bad", "lag")), 2.1, 12, 2.9 / 21),
         (
             objective(
                 "x",
                 indicator=MinuteSlices("gauge", Selector("avail"), Selector("size"), Fraction(7, 10), complement=True),
             ),
-            2, 14, 3 / 21,
+            2, 12, 3 / 21,
         ),
     ],
     ids=["timeslices", "half", "ratios", "threshold", "threshold-lte", "raw", "disk"],
@@ -121,5 +125,32 @@ def test_slices_are_summed_over_each_window(of: Any, bad: float, total: int, who
             _at("burn:rate14m", "x"): round(bad / total * 10**9),
             _at("sli_error:ratio_rate7d", "x"): round(whole * 10**6),
         },
+    )
+    assert said == ""
+
+
+@needs_prometheus
+def test_a_slice_of_a_composite_is_bad_once_and_the_dearest_member_pays(tmp_path: Path) -> None:
+    def member(name: str, target: Fraction, budget: Fraction) -> Objective:
+        return objective(
+            name, indicator=RATIO, slices=Timeslices(target, MINUTE), budget=budget, part_of="both", window_ms=WEEK
+        )
+
+    strict, loose = (
+        member("strict", Fraction(95, 100), Fraction(1, 50)),
+        member("loose", Fraction(1, 2), Fraction(1, 10)),
+    )
+    both = objective(
+        "both",
+        budget=Fraction(1),
+        slices=strict.slices,
+        window_ms=WEEK,
+        members=(("strict", Fraction(1)), ("loose", Fraction(10))),
+    )
+    said = _promtool(
+        tmp_path,
+        [strict, loose, both],
+        # two minutes are bad for both, and cost 10 / 0.1; one is bad for the first alone, and costs 1 / 0.02
+        {'midwatch_slo:burn:rate7d{slo="both"}': round((2 * 100 + 50) / WHOLE_WEEK * 10**6)},
     )
     assert said == ""
