@@ -34,6 +34,8 @@ DEFAULT_WINDOW = Duration(30, "d")
 """The window where a file names none."""
 SHORTEST_MS, LONGEST_MS = HOUR_MS, 366 * DAY_MS
 """Windows that are judged; shorter ones hold too little, longer ones more than is kept."""
+MOST_TITLE, MOST_SLUG = 160, 63
+"""Characters of a title and of the part of a name that is made from a display name."""
 SHORTEST_SLICE_MS = 60_000
 """Slices that are judged; OpenSLO has no shorter ones."""
 PAGING = frozenset({"page", "critical", "crit", "high", "error", "fatal", "emergency", "sev1", "p1"})
@@ -164,7 +166,7 @@ def _plans(slo: Slo, report: Report, receivers: Collection[str] | None) -> list[
             Plan(
                 name,
                 slo.meta.name,
-                objective.display_name or slo.meta.display_name or slo.meta.name,
+                _short(objective.display_name or slo.meta.display_name or slo.meta.name),
                 slo.service,
                 how,
                 _method(slo, objective),
@@ -224,12 +226,17 @@ def _condition(name: str, spec: ConditionSpec, telling: Telling) -> BurnRow:
 
 
 def _names(slo: Slo) -> list[str]:
-    """The objectives' names, no two alike."""
+    """The objectives' names, no two alike; by number where a display name is no name or too long for one."""
     if len(slo.objectives) == 1:
         return [slo.meta.name]
     slugs = [re.sub(r"[^a-z0-9]+", "-", (it.display_name or "").lower()).strip("-") for it in slo.objectives]
-    alike = len(set(slugs)) < len(slugs) or not all(slugs)
+    alike = len(set(slugs)) < len(slugs) or not all(0 < len(it) <= MOST_SLUG for it in slugs)
     return [f"{slo.meta.name}-{index if alike else slug}" for index, slug in enumerate(slugs)]
+
+
+def _short(title: str) -> str:
+    """A title that has room on a page and in a message."""
+    return title if len(title) <= MOST_TITLE else f"{title[: MOST_TITLE - 1]}…"
 
 
 def _period(window: TimeWindow | None) -> tuple[Period, int]:

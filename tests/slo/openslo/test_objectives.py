@@ -30,6 +30,15 @@ API = ServiceFacts("shop/api", 2, {}, True, ("n1",))
 WEB = ServiceFacts("shop/web", 1, {"midwatch.slo.container-up.target": "90 %"}, True, ("n1",))
 
 
+def test_a_title_has_room_on_a_page_and_a_long_one_names_no_objective() -> None:
+    long = "a" * 8000
+    text = GOOD.replace("  objectives:\n", f"  objectives:\n    - {{displayName: {long}, target: 0.9}}\n")
+    assert text != GOOD
+    found = {it.slo: it.title for it in _files(text).objectives}
+    assert list(found) == ["api-0", "api-1"]
+    assert found["api-0"] == "a" * 159 + "…"
+
+
 def _files(*texts: str) -> FromFiles:
     found = loaded(*texts)
     assert found.faults == ()
