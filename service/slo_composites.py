@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.slo_faults import Faults
 from slo.burn import DEFAULT, Policy
 from slo.composite import Paid, costs, judge_composite, paid, payers, spread, union_counts
 from slo.judge import judge, windows
@@ -25,8 +27,9 @@ Taken = Callable[[Objective], Sequence[Slots]]
 class Composites:
     """Judges composites after their members; to be used by one thread at a time."""
 
-    def __init__(self, marks: Marks, taken: Taken, policy: Policy = DEFAULT) -> None:
+    def __init__(self, marks: Marks, taken: Taken, policy: Policy = DEFAULT, faults: Faults | None = None) -> None:
         self._marks, self._taken, self._policy = marks, taken, policy
+        self._faults = faults or Faults()
         self._members: dict[tuple[str, str], list[Objective]] = {}
 
     def judged(
@@ -51,7 +54,13 @@ class Composites:
             for it, members in whole
             if len(members) == len(it.members)
         }
-        return [self._judged(it, members, now_ms, paused) for it, members in whole]
+        return [
+            self._faults.guarded(it, partial(self._judged, it, members, now_ms, paused), partial(self._blind, now_ms))
+            for it, members in whole
+        ]
+
+    def _blind(self, now_ms: int, composite: Objective) -> Judgement:
+        return judge(composite, {}, now_ms, self._policy)
 
     def members(self, composite: Objective) -> list[Objective]:
         """Its members, as they were judged last; none where it could not be."""
