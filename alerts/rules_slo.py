@@ -55,7 +55,6 @@ def _no_data(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> list[
     """What conditions say whose policy asks to be told where there is no burn rate: which of both it is, always."""
     found = []
     missing = dict(judgement.no_data)
-    measured = {it.row.name for it in judgement.rows if it.measured}
     subject, labels = identity(judgement.objective)
     for it in judgement.objective.conditions:
         if it.telling.no_data:
@@ -63,7 +62,7 @@ def _no_data(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> list[
             summary = f"{subject.service}: {judgement.objective.slo} has no data" + (f", {why}" if why else "")
             evidence = (Evidence(f"condition {it.name} has no burn rate", why),) if why else ()
             road: Road = "ticket" if judgement.objective.slo in WATCHED_BY_A_RULE else it.road
-            firing = True if why else False if it.name in measured else None
+            firing = True if why else None if judgement.paused else False
             plain = Finding(NO_DATA, subject, labels, road, firing, now_ms, summary, evidence,
                             hold_ms=thresholds.hold_ms)  # fmt: skip
             found.append(_told(plain, judgement.objective, it))

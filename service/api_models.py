@@ -125,6 +125,8 @@ class AlertModel(Model):
     evidence: list[tuple[str, str]] = Field(description="Lines of proof, as pairs of label and text.")
     frozen: bool = Field(description="Its condition can't be known now: it neither fires anew nor resolves.")
     gone_since_ms: int | None = Field(description="Since when its condition is known to be gone; null where it is not.")
+    receivers: list[str] = Field(description="Names of those whom its policy tells; empty: all whose road it is on.")
+    end_told: bool = Field(description="False where its policy asks that its end be told to nobody.")
 
 
 class IncidentModel(Model):
@@ -140,6 +142,7 @@ class IncidentModel(Model):
     alerts: list[AlertModel] = Field(description="What fired.")
     acknowledged_ms: int | None = Field(description="When someone took it; null where nobody has.")
     acknowledged_by: str | None = Field(description="Who took it; null where nobody has.")
+    told: list[str] = Field(description="Receivers that were told of it; `*`: all whose road it is on.")
 
 
 class SilenceStatus(Model):

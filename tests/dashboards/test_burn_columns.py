@@ -18,7 +18,7 @@ def _judged(table: RowTable, days: int) -> Judgement:
     return judge(of, dict.fromkeys(windows(of, policy), one), NOW, policy)
 
 
-@pytest.mark.parametrize(("table", "last"), zip(TABLES, ("3 d", "3 d", "4 d"), strict=True))
+@pytest.mark.parametrize(("table", "last"), list(zip(TABLES, ("3 d", "3 d", "4 d"), strict=True)))
 def test_every_row_of_a_table_has_its_column(table: RowTable, last: str) -> None:
     found = burn_columns([_judged(table, 7), _judged(table, 30)])
     assert [name for name, _ in found] == [it.name for it in table.rows]

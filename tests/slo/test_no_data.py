@@ -64,7 +64,7 @@ def test_no_traffic_and_unmeasured_are_told_apart(counts: object, why: str | Non
 def test_what_nothing_can_measure_has_no_data_either() -> None:
     of, held = replace(asking(), unmeasurable="Its query fails."), HeldConditions()
     found = [held.of(judge(of, {}, NOW + at)) for at in (0, NO_DATA_MS - 1, NO_DATA_MS)]
-    assert [told(it)[0].firing for it in found] == [None, None, True]
+    assert [told(it)[0].firing for it in found] == [False, False, True]
     assert found[-1].no_data == (("mine", "unmeasured: Its query fails."),)
 
 
