@@ -242,16 +242,15 @@ class Judging:
         """The slices that are taken out of an objective."""
         return slots_of(self._planner.times(objective), grain_ms(objective))
 
-    def _marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
-        """Bad slices that count."""
+    def _marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_] | None:
+        """Bad slices that count; None where they are not known."""
         if objective.query is None:
             found = self._sliced.marks(objective, first, until)
-        elif self._queried is None:
-            return np.zeros(until - first, np.bool_)
         else:
-            found = self._queried.marks(objective, first, until)
-        for it in overlap(self._slots(objective), first, until):
-            found[it.first - first : it.until - first] = False
+            found = None if self._queried is None else self._queried.marks(objective, first, until)
+        if found is not None:
+            for it in overlap(self._slots(objective), first, until):
+                found[it.first - first : it.until - first] = False
         return found
 
     def _asked(self, objective: Objective, now_ms: int) -> _Counted:

@@ -182,12 +182,10 @@ class QueriedCounts:
             for it, (since, until) in zip(counts, pairwise(edges_ms), strict=True)
         ]
 
-    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
-        """Which slices `first` to `until` (not among them) are bad, as they were asked last."""
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_] | None:
+        """Which slices `first` to `until` (not among them) are bad, as they were asked last; None where not known."""
         book = self._books.get((objective.query, objective.slices))
-        if book is None:
-            return np.zeros(until - first, np.bool_)
-        return marks((book.slots.bad > 0).astype(np.bool_), book.first, first, until)
+        return None if book is None else marks((book.slots.bad > 0).astype(np.bool_), book.first, first, until)
 
     def _book_or_fault(self, objective: Objective, slot_ms: int, first: int, until: int, now_ms: int) -> _Book | str:
         """The book, or why there is none; a query that failed is not asked again for a minute."""

@@ -24,8 +24,8 @@ from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
 from slo.stepped_slices import part_of
 from slo.taken import Slots, counting, overlap, reaching, size_of
 
-MOST_BOOKS: Final = 200
-"""Objectives whose slices are kept in memory."""
+MOST_KEPT: Final = 20_000_000
+"""Slices of all objectives that are kept in memory, 16 bytes each."""
 MOST_SLICES: Final = 600_000
 """Slices of one objective: a year of minutes."""
 SECONDS: Final = 5.0
@@ -96,7 +96,7 @@ class SlicedCounts:
         self._store, self._revisions, self._policy = store, revisions, policy
         self._seconds, self._clock = seconds, clock
         self._ends = math.inf
-        self._evaluation = 0
+        self._evaluation, self._size = 0, 0
         self._books: OrderedDict[tuple[Indicator, Rule], _Book] = OrderedDict()
         self._unknown: dict[tuple[Indicator, Rule], int] = {}
         """The newest slice that neither samples nor what is kept tell of."""
@@ -180,10 +180,10 @@ class SlicedCounts:
             for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
 
-    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
-        """Which slices `first` to `until` (not among them) are bad, as they were judged last."""
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_] | None:
+        """Which slices `first` to `until` (not among them) are bad, as they were judged last; None where not known."""
         book = None if objective.slices is None else self._books.get((objective.indicator, objective.slices))
-        return np.zeros(until - first, np.bool_) if book is None else book.marks(first, until)
+        return None if book is None else book.marks(first, until)
 
     def _book(self, indicator: Indicator, rule: Rule, first: int, until: int) -> _Book:
         """The slices from `first` to the last that is over, and before it those that others ask for."""
@@ -201,11 +201,14 @@ class SlicedCounts:
         book = _Book(
             first, np.concatenate([book.bad[old], bad]), np.concatenate([book.busy[old], busy]), revision, reach
         )
+        before = self._books.get((indicator, rule))
+        self._size += len(book.bad) - (0 if before is None else len(before.bad))
         self._books[indicator, rule] = book
         self._keep(indicator, rule, book, good)
         self._books.move_to_end((indicator, rule))
-        while len(self._books) > MOST_BOOKS:
-            gone, _ = self._books.popitem(last=False)
+        while self._size > MOST_KEPT and len(self._books) > 1:
+            gone, least = self._books.popitem(last=False)
+            self._size -= len(least.bad)
             self._kept.forget(self._key(*gone))
             self._unknown.pop(gone, None)
         return book

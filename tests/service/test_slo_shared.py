@@ -102,3 +102,20 @@ def test_who_asks_for_less_knows_nothing_of_what_was_before(store: Store) -> Non
         found = queried.of(of, windows(of), T0 + 180 * MINUTE)
         assert isinstance(found, list)
         assert found[-1].first_ms == first
+
+
+def test_a_composite_whose_members_slices_are_not_kept_is_not_healthy(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [objective("m", 4 * HOUR, part_of="c"), objective("n", 4 * HOUR, part_of="c")]
+    members[1] = replace(members[1], slices=Timeslices(Fraction(1, 2), MINUTE))
+    whole = objective("c", 4 * HOUR, members=(("m", Fraction(1)), ("n", Fraction(1))), budget=Fraction(1))
+    judging = Judging(store)
+    assert judging.judged([*members, whole], NOW)[-1].state == "exhausted"
+    monkeypatch.setattr("service.slo_slices.MOST_KEPT", 300)
+    *singles, found = judging.judged([*members, whole], NOW)
+    assert [it.state for it in singles] == ["exhausted", "exhausted"]
+    assert (found.state, found.reason) == ("unmeasured", "Slices of its members are more than are kept in memory.")
+    assert judging.steps([whole], [NOW - HOUR, NOW]) == [[]]
+    monkeypatch.setattr("service.slo_slices.MOST_KEPT", 480)
+    assert judging.judged([*members, whole], NOW)[-1].state == "exhausted"
