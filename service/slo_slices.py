@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from service.ports import Readings
 from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
+from service.slo_reach import NOBODY, Reach
 from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
@@ -23,8 +24,8 @@ from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
 from slo.stepped_slices import part_of
 from slo.taken import Slots, counting, overlap, reaching, size_of
 
-MOST_BOOKS: Final = 200
-"""Objectives whose slices are kept in memory."""
+MOST_KEPT: Final = 20_000_000
+"""Slices of all objectives that are kept in memory, 16 bytes each."""
 MOST_SLICES: Final = 600_000
 """Slices of one objective: a year of minutes."""
 SECONDS: Final = 5.0
@@ -56,6 +57,7 @@ class _Book:
     bad: NDArray[np.int64]
     busy: NDArray[np.int64]
     revision: Revision | None
+    reach: Reach = NOBODY
 
     @property
     def until(self) -> int:
@@ -94,6 +96,7 @@ class SlicedCounts:
         self._store, self._revisions, self._policy = store, revisions, policy
         self._seconds, self._clock = seconds, clock
         self._ends = math.inf
+        self._evaluation, self._size = 0, 0
         self._books: OrderedDict[tuple[Indicator, Rule], _Book] = OrderedDict()
         self._unknown: dict[tuple[Indicator, Rule], int] = {}
         """The newest slice that neither samples nor what is kept tell of."""
@@ -101,6 +104,7 @@ class SlicedCounts:
     def begin(self) -> None:
         """An evaluation begins, and with it the time for counting many slices anew."""
         self._ends = self._clock() + self._seconds
+        self._evaluation += 1
 
     def ready(self, objective: Objective, windows_ms: Sequence[int], until_ms: int) -> bool:
         """False where so many slices are to be counted that it has to wait for the next evaluation."""
@@ -108,8 +112,9 @@ class SlicedCounts:
         if rule is None or self._clock() < self._ends:
             return True
         book, until = self._books.get((indicator, rule)), until_ms // rule.slice_ms + 1
-        if book is None:
-            return max(windows_ms, default=0) // rule.slice_ms <= FEW
+        size = max(windows_ms, default=0) // rule.slice_ms
+        if book is None or until - size < book.first:
+            return size <= FEW
         kept = valid_ms(book.revision, self._revisions(indicator))
         return until - (book.until if kept is None else min(book.until, kept // rule.slice_ms + 1)) <= FEW
 
@@ -175,16 +180,17 @@ class SlicedCounts:
             for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
 
-    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
-        """Which slices `first` to `until` (not among them) are bad, as they were judged last."""
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_] | None:
+        """Which slices `first` to `until` (not among them) are bad, as they were judged last; None where not known."""
         book = None if objective.slices is None else self._books.get((objective.indicator, objective.slices))
-        return np.zeros(until - first, np.bool_) if book is None else book.marks(first, until)
+        return None if book is None else book.marks(first, until)
 
     def _book(self, indicator: Indicator, rule: Rule, first: int, until: int) -> _Book:
-        """The slices from `first` to the last that is over."""
+        """The slices from `first` to the last that is over, and before it those that others ask for."""
         revision = self._revisions(indicator)
-        first = max(first, until - MOST_SLICES)
         book = self._books.get((indicator, rule))
+        reach = (NOBODY if book is None else book.reach).asked(self._evaluation, min(until - first, MOST_SLICES))
+        first = until - reach.slices
         if book is None or first < book.first or revision is None:
             book = _Book(first, *_nothing(), None)
         kept = valid_ms(book.revision, revision)
@@ -192,12 +198,17 @@ class SlicedCounts:
         good = max(good, first)
         old = slice(first - book.first, good - book.first)
         bad, busy = self._judged(indicator, rule, good, until)
-        book = _Book(first, np.concatenate([book.bad[old], bad]), np.concatenate([book.busy[old], busy]), revision)
+        book = _Book(
+            first, np.concatenate([book.bad[old], bad]), np.concatenate([book.busy[old], busy]), revision, reach
+        )
+        before = self._books.get((indicator, rule))
+        self._size += len(book.bad) - (0 if before is None else len(before.bad))
         self._books[indicator, rule] = book
         self._keep(indicator, rule, book, good)
         self._books.move_to_end((indicator, rule))
-        while len(self._books) > MOST_BOOKS:
-            gone, _ = self._books.popitem(last=False)
+        while self._size > MOST_KEPT and len(self._books) > 1:
+            gone, least = self._books.popitem(last=False)
+            self._size -= len(least.bad)
             self._kept.forget(self._key(*gone))
             self._unknown.pop(gone, None)
         return book
