@@ -128,7 +128,7 @@ def findings_of(files: Sequence[Path], strict: bool, policy: Policy = DEFAULT) -
 
     texts = read_texts([str(it) for it in files])
     found = load(texts.texts, strict)
-    own = indicators(found.documents, strict, why_not)
+    own = indicators(found, strict, why_not)
     findings = (*texts.faults, *found.findings, *own, *plan(found.slos, strict, why_not, policy=policy).findings)
     return tuple(sorted(dict.fromkeys(findings), key=lambda it: (it.at.file, it.at.line)))
 

@@ -27,7 +27,7 @@ from service.slo_promql import why_not
 from slo.burn import DEFAULT, Policy
 from slo.model import Counts, Judgement, Objective, RowResult
 from slo.openslo.faults import Finding
-from slo.openslo.plans import plan
+from slo.openslo.plans import indicators, plan
 from slo.openslo.resolve import load
 from slo.periods import CalendarPeriods
 from slo.rows import TABLES, RowTable, burn_rows
@@ -208,7 +208,8 @@ def checked(texts: Sequence[tuple[str, str]], strict: bool, policy: Policy = DEF
     """What there is to say of texts."""
     loaded = load(texts, strict)
     planned = plan(loaded.slos, strict, why_not, policy=policy)
-    found = sorted((*loaded.findings, *planned.findings), key=lambda it: (it.at.file, it.at.line))
+    told = dict.fromkeys((*loaded.findings, *indicators(loaded, strict, why_not), *planned.findings))
+    found = sorted(told, key=lambda it: (it.at.file, it.at.line))
     wrong = [finding(it) for it in found if it.level == "error"]
     return Checked(
         good=not wrong,

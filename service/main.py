@@ -31,6 +31,7 @@ from service.selfmetrics import Own, ServiceCollector, gauges, registry
 from service.settings import Settings
 from service.slo_book import SloBook
 from service.slo_changes import drop_changes
+from service.slo_good import GoodFiles
 from service.slo_history import Trimmed, trim
 from service.source import StoreSource
 from service.store import Store
@@ -107,7 +108,7 @@ def _assemble(
     courier = Courier(store.database, receivers, client, clock)
     ours = [settings.base_url, settings.remote_url or ""]
     names = [it.name for it in receivers]
-    slos = SloBook(settings.slos, settings.slos_strict, names, ours, settings.burn.policy())
+    slos = SloBook(settings.slos, settings.slos_strict, names, ours, settings.burn.policy(), GoodFiles(store.database))
     queries = queries_of(settings, store, clock)
     evaluator = Evaluator(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.slo_files import fingerprint, read_texts
+from service.slo_good import Good, Nowhere
 from service.slo_promql import why_not
 from slo.burn import DEFAULT, Policy
 from slo.openslo.faults import Finding
@@ -49,9 +50,13 @@ class SloBook:
         receivers: Collection[str] | None = None,
         own: Collection[str] | None = None,
         policy: Policy = DEFAULT,
+        kept: Good | None = None,
     ) -> None:
-        """`receivers` are the names that alert policies may tell, `own` addresses of this service and its store."""
-        self._receivers, self._own, self._policy = receivers, own, policy
+        """`receivers` are the names that alert policies may tell, `own` addresses of this service and its store.
+
+        `kept` holds what was good before the service was started.
+        """
+        self._receivers, self._own, self._policy, self._kept = receivers, own, policy, kept or Nowhere()
         self._paths, self._strict = tuple(paths), strict
         self.shelf = Shelf()
         self._seen: object = None
@@ -78,6 +83,8 @@ class SloBook:
         seen = fingerprint(self._paths)
         if seen == self._seen:
             return
+        if self._seen is None:
+            self._good = self._kept.read()
         self._seen = seen
         found = read_texts(self._paths)
         texts = dict(found.texts)
@@ -90,15 +97,32 @@ class SloBook:
         files = tuple(sorted({*texts, *(it.at.file for it in self.faults)}))
         self.shelf = self.shelf._replace(files=files, faults=self.faults, warnings=told)
         if self.faults:
-            texts = self._mended(texts)
-            planned, loaded, findings = self._planned(texts)
-            if any(it.level == "error" for it in findings):
+            for way in self._ways(texts):
+                planned, loaded, findings = self._planned(way)
+                if not any(it.level == "error" for it in findings):
+                    texts = way
+                    break
+            else:
                 return
+        if texts != self._good:
+            self._kept.write(texts)
         self._good = texts
         self.in_force = objectives_of(planned.plans, self._policy)
         self.shelf = self.shelf._replace(
             good=tuple(sorted(texts)), plans=planned.plans, documents=loaded.documents, slos=loaded.slos
         )
+
+    def _ways(self, texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
+        """What may be in force where files are faulty, the best first; after a start also all as it was, or the rest.
+
+        What was kept may itself be faulty to another version than the one that kept it.
+        """
+        yield self._mended(texts)
+        if self.in_force is NOTHING:
+            if self._good:
+                yield dict(self._good)
+            faulty = {it.at.file for it in self.faults}
+            yield {file: text for file, text in texts.items() if file not in faulty}
 
     def _mended(self, texts: Mapping[str, str]) -> dict[str, str]:
         """The texts, with each faulty file as it was when it was good last; one that never was is left out."""

@@ -319,8 +319,13 @@ def _raw(good: bool, values: Sequence[float]) -> Point:
 
 
 def _shared(kind: str, part: Sequence[float], total: Sequence[float]) -> Point:
-    """The sums over series of both answers; no answer of errors beside a total is none, no total is not measured."""
+    """The sums over series of both answers; no answer of errors beside a total is none, no total is not measured.
+
+    Nor is a total measured beside what is no number: nobody knows how many of it were bad.
+    """
     whole = sum(_exact(it) for it in total if math.isfinite(it))
+    if whole > 0 and not all(map(math.isfinite, part)):
+        return Point(0, 0, measured=False)
     mine = min(max(0, sum(_exact(it) for it in part if math.isfinite(it))), max(whole, 0))
     return Point(whole - mine if kind == "good" else mine, max(whole, 0), bool(total))
 

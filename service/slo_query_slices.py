@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.flat import Floats, Ints
 from service.increments import NANO, split
@@ -25,11 +26,12 @@ class Columns(NamedTuple):
 
 
 class _Values(NamedTuple):
-    """Numbers by slice, and which slices had any answer at all."""
+    """Numbers by slice, which slices had any answer at all, and which one that is no number."""
 
     slot: Ints
     value: Floats
     told: Ints
+    odd: NDArray[np.bool_]
 
 
 def columns(
@@ -47,15 +49,18 @@ def columns(
     found, whole = _summed(mine, slots), _summed(theirs, slots)
     if found is None or whole is None:
         return None
+    known = (whole == 0) | ~mine.odd
+    whole = np.where(known, whole, 0)
     least = np.minimum(found, whole)
-    return Columns(whole - least if query.kind == "good" else least, whole, theirs.told)
+    return Columns(whole - least if query.kind == "good" else least, whole, theirs.told * known)
 
 
 def _values(found: Matrix, begin_ms: int, slot_ms: int, slots: int) -> _Values:
     slot = (found.ts_ms - begin_ms) // slot_ms
     finite = np.isfinite(found.values)
     told = (np.bincount(slot, minlength=slots) > 0).astype(np.int64)
-    return _Values(slot[finite], found.values[finite], told)
+    odd = np.bincount(slot[~finite], minlength=slots) > 0
+    return _Values(slot[finite], found.values[finite], told, odd)
 
 
 def _summed(found: _Values, slots: int) -> Ints | None:

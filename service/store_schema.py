@@ -55,6 +55,8 @@ TABLES: Final = (
     "kept_slices(key VARCHAR, day INTEGER, data BLOB)",
     # since when conditions of alert policies hold, by what names them
     "held_conditions(key VARCHAR, since_ms BIGINT)",
+    # OpenSLO files as they were good last
+    "good_files(file VARCHAR, text VARCHAR)",
     "alert_book(at_ms BIGINT, book VARCHAR)",
     "incidents(id VARCHAR, opened_ms BIGINT, resolved_ms BIGINT, incident VARCHAR)",
     "silences(id VARCHAR, starts_ms BIGINT, ends_ms BIGINT, silence VARCHAR)",

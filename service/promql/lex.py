@@ -39,8 +39,8 @@ _UNITS: Final = {
     "y": 31_536_000_000,
 }
 _UNIT: Final = re.compile(r"([0-9]+)(ms|[smhdwy])")
-LONGEST_MS: Final = 1000 * _UNITS["y"]
-"""No duration is longer, so that sums of moments stay far from the bounds of 64 bits."""
+LONGEST_MS: Final = 292 * _UNITS["y"]
+"""No duration is longer: a Prometheus holds nanoseconds in 64 bits, and sums of moments stay far from our bounds."""
 _BORDERS: Final = ("start", "end")
 
 
@@ -102,7 +102,7 @@ def _check_durations(tokens: list[Token]) -> None:
     brackets, shifts = 0, False
     for it in tokens:
         if it.kind == "number" and (brackets or shifts) and not seconds_of(it.text) * 1000 <= LONGEST_MS:
-            raise BadQuery(f"the duration {it.text} is longer than 1000 years: shorten it")
+            raise BadQuery(f"the duration {it.text} is longer than 292 years: shorten it")
         brackets += (it.text == "[") - (it.text == "]")
         shifts = it.text.lower() == "offset" or (shifts and it.text in ("+", "-"))
 

@@ -34,6 +34,7 @@ from service.promql.tree import (
 from service.samples import NAME, Matcher, Op
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_LATEST_MS: Final = 34 * LONGEST_MS
 _OPS: Final[dict[str, Op]] = {
     "MatchOp.Equal": "=",
     "MatchOp.NotEqual": "!=",
@@ -93,7 +94,7 @@ def _moment(text: str) -> int:
     """Milliseconds of a number or duration after `@`."""
     sign = -1 if text[0] == "-" else 1
     seconds = seconds_of(text.lstrip("+-")) * sign
-    if not math.isfinite(seconds) or abs(seconds) * 1000 > LONGEST_MS * 10:
+    if not math.isfinite(seconds) or abs(seconds) * 1000 > _LATEST_MS:
         raise BadQuery(f"the moment after @, {text}, is out of range")
     return math.floor(seconds * 1000 + 0.5)
 
@@ -184,5 +185,5 @@ def _matching(op: str, modifier: Any) -> Matching:
 def _duration(given: timedelta) -> int:
     found = given // _MILLISECOND
     if abs(found) > LONGEST_MS:
-        raise BadQuery("a duration of more than 1000 years: shorten it")
+        raise BadQuery("a duration of more than 292 years: shorten it")
     return found

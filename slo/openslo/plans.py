@@ -17,13 +17,13 @@ from slo.openslo.model import (
     AlertNotificationTarget,
     AlertPolicy,
     ConditionSpec,
-    Document,
     ObjectiveSpec,
     Ref,
     Sli,
     Slo,
     TimeWindow,
 )
+from slo.openslo.resolve import Loaded
 from slo.openslo.values import Duration
 from slo.periods import CalendarPeriods, Period, Rolling, Unit
 from slo.rows import DAY_MS, HOUR_MS, condition_lint, lint, projection_lint
@@ -98,14 +98,20 @@ def plan(
     return Planned(tuple(plans), tuple(dict.fromkeys(findings)))
 
 
-def indicators(documents: Sequence[Document], strict: bool, promql: Promql) -> tuple[Finding, ...]:
-    """What there is to say of the queries of indicators that are documents of their own, named by an SLO or not."""
+def indicators(loaded: Loaded, strict: bool, promql: Promql) -> tuple[Finding, ...]:
+    """What there is to say of the queries of indicators that no plan tells of.
+
+    Those are documents of their own, named by an SLO or not, and those of documents that have other faults.
+    """
+    own = [it for it in (*loaded.documents, *loaded.faulty) if isinstance(it, Sli)]
+    for slo in loaded.faulty:
+        if isinstance(slo, Slo):
+            own += [it for it in (slo.indicator, *(one.indicator for one in slo.objectives)) if it is not None]
     found: list[Finding] = []
-    for it in documents:
-        if isinstance(it, Sli):
-            report = Report(it.at.file, strict, promql=promql)
-            look_into(it.spec, report)
-            found += report.findings
+    for it in own:
+        report = Report(it.at.file, strict, promql=promql)
+        look_into(it.spec, report)
+        found += report.findings
     return tuple(found)
 
 

@@ -22,6 +22,8 @@ class Read(NamedTuple):
 
     documents: tuple[Document, ...]
     findings: tuple[Finding, ...]
+    faulty: tuple[Document, ...] = ()
+    """Documents with a fault, as far as they were read: their queries can still be looked into."""
 
     @property
     def faults(self) -> tuple[Finding, ...]:
@@ -32,18 +34,19 @@ class Read(NamedTuple):
 def read(texts: Sequence[tuple[str, str]], strict: bool = False) -> Read:
     """The documents of (file name, text) pairs, each judged by itself; what names another is not looked up."""
     documents: list[Document] = []
+    faulty: list[Document] = []
     findings: list[Finding] = []
     for file, text in texts:
         report = Report(file, strict)
-        documents += _file(file, text, report)
+        documents += _file(file, text, report, faulty)
         if report.left_out:
             at = At(file, 1, "")
             report.findings.append(Finding(at, f"{report.left_out} more faults", "correct those above first"))
         findings += report.findings
-    return Read(tuple(documents), tuple(findings))
+    return Read(tuple(documents), tuple(findings), tuple(faulty))
 
 
-def _file(file: str, text: str, report: Report) -> Iterator[Document]:
+def _file(file: str, text: str, report: Report, faulty: list[Document]) -> Iterator[Document]:
     nodes, faults = parse(text)
     for fault in faults:
         report.error(At(file, fault.line, fault.path), fault.what, fault.remedy)
@@ -54,6 +57,8 @@ def _file(file: str, text: str, report: Report) -> Iterator[Document]:
         found = list(_document(node, At(file, node.line, path), report))
         if report.errors == before:
             yield from found
+        else:
+            faulty += found
     if not faults and not any(True for node, _ in _roots(nodes) if not (isinstance(node, Scalar) and node.null)):
         report.warn(At(file, 1, ""), "holds no document", "write one with apiVersion, kind, metadata and spec")
 

@@ -39,6 +39,8 @@ class Loaded(NamedTuple):
     documents: tuple[Document, ...]
     """All documents without a fault, as written."""
     findings: tuple[Finding, ...]
+    faulty: tuple[Document, ...] = ()
+    """Documents with a fault, as far as they were read."""
 
     @property
     def faults(self) -> tuple[Finding, ...]:
@@ -59,7 +61,7 @@ def load(texts: Sequence[tuple[str, str]], strict: bool = False, own: Collection
     for document in found.documents:
         if isinstance(document, AlertPolicy):
             _policy(document, names)
-    return Loaded(slos, found.documents, (*found.findings, *_once(names.findings)))
+    return Loaded(slos, found.documents, (*found.findings, *_once(names.findings)), found.faulty)
 
 
 def _once(findings: Sequence[Finding]) -> list[Finding]:

@@ -182,6 +182,19 @@ def test_the_query_of_an_indicator_that_no_slo_names_is_looked_into_and_told_onc
     assert len([it for it in told if "can't be asked" in it]) == 1
 
 
+def test_queries_of_a_document_with_other_faults_are_looked_into_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = with_line('http_requests_total{code!~"5.."}', "sum(rate(good[{{.window}}])")
+    (tmp_path / "a.yaml").write_text(text.replace("Occurrences", "Occurences"))
+    code, told = _check(capsys, tmp_path / "a.yaml")
+    assert code == 1
+    assert [("can't be asked" in it, "did you mean Occurrences" in it) for it in told[:-1]] == [
+        (True, False),
+        (False, True),
+    ]
+
+
 @pytest.mark.parametrize("said", [[], ["a.yaml", "--format", "prometheus", "--builtin"], ["--builtin"]])
 def test_export_is_of_files_or_of_the_service(said: list[str]) -> None:
     assert CliRunner().invoke(app, ["export", *said]).exit_code == 2

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from service.slo_book import LOOK_MS, SloBook
+from service.slo_good import GoodFiles
+from service.store import Store
 from tests.slo.openslo.support import GOOD, with_line
 from tests.slo.openslo.test_resolve import NAMED, SLI
 
@@ -110,3 +114,50 @@ def test_strict_files_are_refused_for_what_their_examples_do(tmp_path: Path) -> 
 
 def test_without_paths_there_is_nothing() -> None:
     assert SloBook().look(0).objectives == ()
+
+
+def test_a_file_that_is_faulty_at_the_start_is_judged_as_it_was_good_before(tmp_path: Path) -> None:
+    """Else a restart would end the pages of its objectives."""
+    files = Folder(tmp_path / "slos")
+    files.path.mkdir()
+    files.write("a.yaml", _target("0.99"))
+    files.write("b.yaml", _target("0.5", "other"))
+
+    def targets_of_a_start() -> list[str]:
+        with closing(Store(tmp_path / "m.duckdb", lambda: 0)) as store:
+            files.book = SloBook([str(files.path)], kept=GoodFiles(store.database))
+            return files.targets()
+
+    assert targets_of_a_start() == ["99 %", "50 %"]
+    files.write("a.yaml", _target("1"))
+    assert targets_of_a_start() == ["99 %", "50 %"]
+    assert len(files.book.faults) == 1
+    assert targets_of_a_start() == ["99 %", "50 %"]
+    files.write("a.yaml", _target("0.9"))
+    assert targets_of_a_start() == ["90 %", "50 %"]
+    (files.path / "a.yaml").unlink()
+    assert targets_of_a_start() == ["50 %"]
+
+
+class Remembered:
+    """Files that another version found good."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.texts = texts
+
+    def read(self) -> dict[str, str]:
+        """All of them."""
+        return dict(self.texts)
+
+    def write(self, texts: Mapping[str, str]) -> None:
+        """Keep others."""
+        self.texts = dict(texts)
+
+
+def test_what_was_kept_and_is_no_longer_good_takes_nothing_else_with_it(folder: Folder) -> None:
+    folder.write("a.yaml", _target("1"))
+    folder.write("b.yaml", _target("0.5", "other"))
+    kept = Remembered({str(folder.path / "a.yaml"): "of another version"})
+    folder.book = SloBook([str(folder.path)], kept=kept)
+    assert folder.targets() == ["50 %"]
+    assert list(kept.texts) == [str(folder.path / "b.yaml")]

@@ -73,6 +73,14 @@ def test_an_empty_total_is_unmeasured_a_zero_or_no_number_no_traffic() -> None:
     assert (found.observed_ms, found.expected_ms) == (3 * MINUTE, 4 * MINUTE)
 
 
+def test_errors_that_are_no_number_leave_a_total_unmeasured_and_never_good() -> None:
+    nothing, endless = float("nan"), float("inf")
+    answers = Answers({"bad": at([1.0], [nothing], [endless], [nothing]), "all": at([10.0], [10.0], [10.0], [0.0])})
+    found = counts(answers, objective(QueryIndicator("bad", "bad", "all")))
+    assert (found.bad, found.total) == (UNIT, 10 * UNIT)
+    assert (found.observed_ms, found.expected_ms) == (2 * MINUTE, 4 * MINUTE)
+
+
 def test_each_series_of_a_threshold_counts_and_raw_shares_are_slices() -> None:
     answers = Answers({"lag": at([1.0, 3.0], [2.0, 2.0], [float("inf")], [0.0])})
     found = counts(answers, objective(QueryIndicator("threshold", "lag", op="lte", value=Fraction(2))))
