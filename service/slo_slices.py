@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -14,9 +14,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.increments import DEFAULT as RULES
 from service.ports import Readings
 from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
 from service.slo_reach import NOBODY, Reach
+from service.store_running import Changes
 from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
@@ -32,6 +34,8 @@ SECONDS: Final = 5.0
 """Time of one evaluation in which many slices are counted anew."""
 FEW: Final = 1_000
 """So many slices of an objective are counted whatever the time."""
+REACH_MS: Final = RULES.first_ms
+"""How far before its own time a sample may change what was observed: no further than a counter's start."""
 _CHUNK: Final = 20_000
 Rule = Timeslices | RatioTimeslices
 
@@ -43,6 +47,9 @@ class Revision(NamedTuple):
     numbers: Ids
     first_ms: NDArray[np.int64]
     last_ms: NDArray[np.int64]
+    version: int = 0
+    changes: Changes | None = None
+    """Tells how early anything came since another version; without it late samples may be of any time."""
 
 
 Revisions = Callable[[Indicator], Revision | None]
@@ -293,11 +300,22 @@ def _summed(book: _Book, slots: Iterable[Slots]) -> tuple[int, int]:
 
 def valid_ms(before: Revision | None, now: Revision | None) -> int | None:
     """Up to when what was counted before still holds; None where all does."""
-    if before is None or now is None or before.late != now.late:
+    if before is None or now is None:
         return 0
-    known = dict(zip(before.numbers.tolist(), before.last_ms.tolist(), strict=True))
-    rows = zip(now.numbers.tolist(), now.first_ms.tolist(), now.last_ms.tolist(), strict=True)
-    return min((known.get(number, first) for number, first, last in rows if known.get(number) != last), default=None)
+    known = {n: (first, last) for n, first, last in _rows(before)}
+    found = [
+        first if n not in known else known[n][1] if first == known[n][0] else min(first, known[n][0], known[n][1])
+        for n, first, last in _rows(now)
+        if known.get(n) != (first, last)
+    ]
+    if before.late != now.late:
+        earliest_ms = 0 if now.changes is None else now.changes.since(before.version, now.version)
+        found.append(max(0, earliest_ms - 1 - REACH_MS))
+    return min(found, default=None)
+
+
+def _rows(of: Revision) -> Iterator[tuple[int, int, int]]:
+    return zip(of.numbers.tolist(), of.first_ms.tolist(), of.last_ms.tolist(), strict=True)
 
 
 def _nothing() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -318,8 +336,9 @@ def revisions_of(store: Readings) -> Revisions:
             numbers = _union(local.directory.select(it) for it in selectors_of(indicator))
             columns = local.state.columns
             return Revision(
-                local.sample_counts["late"], numbers, columns.first_from_ms[numbers], columns.last_ms[numbers]
-            )
+                local.sample_counts["late"], numbers, columns.first_from_ms[numbers], columns.last_ms[numbers],
+                local.memory.changes.version, local.memory.changes,
+            )  # fmt: skip
 
     return told
 
