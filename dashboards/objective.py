@@ -40,6 +40,9 @@ from slo.slices import Timeslices
 
 COLUMNS: Final = 180
 MOST_POINTS: Final = 50_000
+MINUTE_MS: Final = 60_000
+JUDGED_MS: Final = 2 * MINUTE_MS
+"""Judgements are stored each minute."""
 MOST_INCIDENTS: Final = 20
 MOST_TAKEN: Final = 20
 
@@ -124,7 +127,8 @@ def _plot(desk: Desk, judgement: Judgement, begin_ms: int) -> tuple[Plot | None,
     if found.members and not isinstance(found.slices, Timeslices):
         points, note = _judged_points(desk, found, begin_ms), "As it was judged: a composite counts nothing itself."
     else:
-        edges = [begin_ms + (now_ms - begin_ms) * it // COLUMNS for it in range(COLUMNS + 1)]
+        columns = _columns(begin_ms, now_ms, MINUTE_MS if found.slices is None else found.slices.slice_ms)
+        edges = [begin_ms + (now_ms - begin_ms) * it // columns for it in range(columns + 1)]
         whole = judgement.counts.total if isinstance(found.slices, Timeslices) else None
         points, note = burn_down(desk.source.steps([found], edges)[0], found.budget, total=whole).points, ""
     if not any(it.remaining is not None for it in points):
@@ -135,14 +139,19 @@ def _plot(desk: Desk, judgement: Judgement, begin_ms: int) -> tuple[Plot | None,
 
 
 def _judged_points(desk: Desk, objective: Objective, since_ms: int) -> tuple[BurnDownPoint, ...]:
-    """What was left at the last judgement of each column."""
-    step = max(1, (desk.now_ms - since_ms) // COLUMNS)
+    """What was left at the last judgement of each column; nothing is known of a column without one."""
+    columns = _columns(since_ms, desk.now_ms, JUDGED_MS)
+    span = max(1, desk.now_ms - since_ms)
     last: dict[int, Fraction | None] = {}
     for it in desk.source.points(key_of(objective), since_ms, desk.now_ms, MOST_POINTS):
         known = it.remaining is not None and it.state not in ("unmeasured", "learning")
-        last[(it.at_ms - since_ms - 1) // step] = Fraction(it.remaining or 0) if known else None
-    first = min(last, default=COLUMNS)
-    return tuple(BurnDownPoint(since_ms + (at + 1) * step, last.get(at)) for at in range(first, COLUMNS))
+        last[(it.at_ms - since_ms - 1) * columns // span] = Fraction(it.remaining or 0) if known else None
+    return tuple(BurnDownPoint(since_ms + (at + 1) * span // columns, last.get(at)) for at in range(-1, columns))
+
+
+def _columns(since_ms: int, until_ms: int, least_ms: int) -> int:
+    """How many columns a picture has, each at least so long that something is counted or judged in it."""
+    return max(1, min(COLUMNS, (until_ms - since_ms) // least_ms))
 
 
 def _links(desk: Desk, objective: Objective) -> tuple[Link, ...]:
@@ -168,16 +177,22 @@ def _tiles(judgement: Judgement) -> tuple[Tile, ...]:
     coverage = judgement.coverage
     covered = NO_DATA if coverage is None else mark("ok" if coverage >= Fraction(9, 10) else "unmeasured", "in part")
     left, unit = _left(judgement, state)
-    total = judgement.counts.total > 0
     return (
         _sli_tile(judgement, calm),
         Tile("left", calm, "Budget left", left, unit, _spent(judgement), "#burndown"),
         *_burn_tiles(judgement, state),
         Tile("covered", covered, "Observed", *percent_split(coverage, 1),
              f"of {duration(judgement.counts.expected_ms)}", "#states"),
-        Tile("bad", calm, "Bad of all", counted(judgement.counts.bad, it) if total else "no data",
-             "", f"of {exposure(judgement.counts.total, it)}" if total else "nothing counted", "#worst"),
+        *(_bad_tile(judgement, calm) if not it.members or isinstance(it.slices, Timeslices) else ()),
     )  # fmt: skip
+
+
+def _bad_tile(judgement: Judgement, calm: Mark) -> tuple[Tile]:
+    """What was counted; a composite counts nothing of its own but bad slices."""
+    it, counts = judgement.objective, judgement.counts
+    if counts.total <= 0:
+        return (Tile("bad", calm, "Bad of all", "no data", "", "nothing counted", "#worst"),)
+    return (Tile("bad", calm, "Bad of all", counted(counts.bad, it), "", f"of {exposure(counts.total, it)}", "#worst"),)
 
 
 def _burn_tiles(judgement: Judgement, state: Mark) -> tuple[Tile, Tile]:

@@ -163,6 +163,8 @@ def parse(page: PageName, given: Mapping[str, str], now_ms: int) -> PageRequest:
         contains=_text(given, "contains") or "",
     )
     since, until = request.span(now_ms)
+    if since < 0:
+        raise RequestFault("The period begins before 1970: choose a later one.")
     if not MIN_SPAN_MS <= until - since <= MAX_SPAN_MS:
         raise RequestFault("The period must end after it begins, be in the past, and last from a minute to a year.")
     return request

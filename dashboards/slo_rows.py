@@ -177,8 +177,10 @@ def drill(desk: Desk, objective: Objective) -> str:
 
 
 def sli_text(judgement: Judgement) -> str:
-    """The SLI, or for an allowance the rate per instance-hour; `no data` where there is none."""
+    """The SLI, or for an allowance the rate per instance-hour; `no data` where there is none to be had."""
     counts = judgement.counts
+    if judgement.objective.members and judgement.sli is None and judgement.budget_remaining is not None:
+        return "no SLI"
     if judgement.objective.allowance:
         return f"{_three(Fraction(counts.bad * HOUR_MS, counts.total))} / h" if counts.total > 0 else "no data"
     return " ".join(percent_split(judgement.sli)).strip()
@@ -200,10 +202,10 @@ def _left_text(left: Fraction | None, state: Mark) -> str:
 
 
 def short_target(objective: Objective) -> str:
-    """The target, short: an allowance as its number alone."""
+    """The target, short: an allowance as its number alone, a composite without the names of its members."""
     if objective.allowance:
         return number(objective.budget * HOUR_MS, 3)
-    return objective.target_text
+    return "its members" if objective.members else objective.target_text
 
 
 def budget_mark(left: Fraction | None, state: Mark) -> Mark:

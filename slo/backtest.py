@@ -144,7 +144,7 @@ def backtest(
     if found is None or found.moments[-1] <= since_ms:
         return Backtest(objective, since_ms, until_ms, 0, 0, None, None, None, None, None, (), (), None)
     found = _cut(found, since_ms)
-    bad, total, coverage = _counted(objective, histories, since_ms, found.moments[-1:], policy)
+    bad, total, coverage = _counted(objective, histories, since_ms, found.moments[-1:])
     worst = _worst(found.own)
     ratio = total > 0 and not objective.members and not objective.allowance
     alerts = () if objective.part_of is not None else alerts_of(found, hold_ms, no_page)
@@ -178,19 +178,17 @@ def _cut(found: Rows, since_ms: int) -> Rows:
     return Rows(found.moments[at:], rows, found.own.after(at), found.projected[at:], found.projection_known[at:])
 
 
-def _counted(
-    objective: Objective, histories: Histories, since_ms: int, last: Ints, policy: Policy
-) -> tuple[int, int, Fraction | None]:
+def _counted(objective: Objective, histories: Histories, since_ms: int, last: Ints) -> tuple[int, int, Fraction | None]:
     """Bad, total and coverage of all the time."""
-    seen = [_whole(it, history, since_ms, last, policy) for it, history in histories]
+    seen = [_whole(it, history, since_ms, last) for it, history in histories]
     covers = [Fraction(int(it.observed[0]), int(it.expected[0])) for _, _, it in seen if it.expected[0] > 0]
     coverage = min(covers, default=None)
     return (0, 0, coverage) if objective.members else (*seen[0][:2], coverage)
 
 
-def _whole(objective: Objective, history: History, since_ms: int, last: Ints, policy: Policy) -> tuple[int, int, Seen]:
-    windows: Windows = windows_of(objective, history, last, policy)
+def _whole(objective: Objective, history: History, since_ms: int, last: Ints) -> tuple[int, int, Seen]:
     begins = np.full(1, max(since_ms, history.since_ms))
+    windows = Windows(objective, history, last, max(0, int(last[0] - begins[0])))
     bad, total = windows.counts(begins)
     return int(bad[0]), int(total[0]), windows.since(begins)
 

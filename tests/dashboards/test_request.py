@@ -87,3 +87,9 @@ def test_columns_stand_still_cover_the_range_and_are_about_as_many_as_asked(name
     assert window.until_ms >= until
     assert len(window.edges_ms) == window.steps + 1
     assert window.steps <= most + 2 or window.step_ms == 86_400_000
+
+
+@pytest.mark.parametrize("period", ["0001-01", "1969-W02", "1969", "1970-W01"])
+def test_a_report_begins_no_earlier_than_time_does(period: str) -> None:
+    with pytest.raises(RequestFault, match="before 1970"):
+        parse("reports", {"period": period}, NOW)

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from dashboards import pages
+from dashboards.slo_views import ObjectivesView, ObjectiveView
 from service.app import create_app
 from service.main import running, system_clock
 from service.parts import Parts
 from service.settings import Settings
+from slo.history import Point as Judged
 from tests.service.asgi import ask
 from tests.service.stores import Point, batch, series
 
@@ -119,6 +122,49 @@ def test_a_composite_is_drawn_and_reported(parts: Parts, method: str) -> None:
         assert ask(app, "GET", path).status_code == 200, path
     report = json.loads(ask(app, "GET", f"/api/slo/report?slo={name}&service=shop&from=7d").text)
     assert "Infinity" not in json.dumps(report) and "NaN" not in json.dumps(report)  # sloth #749
+
+
+def _page(parts: Parts, name: str) -> ObjectiveView:
+    now = parts.clock()
+    view = pages.slo(parts.source, pages.parse("slo", {"slo": name, "service": "shop"}, now), now)
+    assert isinstance(view, ObjectiveView)
+    return view
+
+
+def test_what_was_never_judged_of_a_composite_is_hatched_and_no_line(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was judged once, just now: no budget of before is known, not even a whole one."""
+
+    def once(key: object, since_ms: int, until_ms: int, limit: int) -> list[Judged]:
+        return [Judged(until_ms, "ok", 1.0, 0.5, *([None] * 7))]
+
+    monkeypatch.setattr(parts.source, "points", once)
+    plot = _page(parts, "of-occurrences").plot
+    assert plot is not None
+    assert sum(width for _, width in plot.gaps) > 70
+    assert all(float(it.split()[0].strip("ML")) > plot.width * 0.7 for it in plot.line.split("L"))
+
+
+def test_the_columns_of_a_young_query_are_no_shorter_than_its_minutes(parts: Parts) -> None:
+    """Two hours in 180 columns would leave every third without a minute, as if it were not measured."""
+    plot = _page(parts, "of-occurrences-asked").plot
+    assert plot is not None
+    assert sum(width for _, width in plot.gaps) < 5
+
+
+def test_a_composite_shows_no_units_of_its_burn_as_events(parts: Parts) -> None:
+    assert [it.key for it in _page(parts, "of-occurrences").tiles if it.key == "bad"] == []
+    (bad,) = [it for it in _page(parts, "of-timeslices").tiles if it.key == "bad"]
+    assert bad.detail == "of 1 440"
+    rows = {it.slo: it for group in _listed(parts).groups for it in group.rows}
+    assert (rows["of-occurrences"].sli, rows["of-occurrences"].target) == ("no SLI", "its members")
+
+
+def _listed(parts: Parts) -> ObjectivesView:
+    view = pages.slo(parts.source, pages.parse("slo", {}, parts.clock()), parts.clock())
+    assert isinstance(view, ObjectivesView)
+    return view
 
 
 def test_what_a_composite_has_left_is_the_end_of_its_burn_down(parts: Parts) -> None:

@@ -126,6 +126,16 @@ def test_an_outage_of_ten_minutes_is_one_page_with_its_times() -> None:
     assert (found.line[0].left, found.line[-1].left) == (1, found.budget_left)
 
 
+def test_of_a_query_no_more_is_observed_than_there_was() -> None:
+    """What was asked stands behind windows alone; all of history is more than one of them."""
+    told = history([(0, 1, 60)] * (3 * 24 * 60))
+    flags = (np.zeros(len(told.bad), np.int64), np.ones(len(told.bad), np.int64))
+    asked = replace(told, events=1, flags=flags)
+    assert tried(objective(days=1), asked).coverage == 1
+    half = replace(asked, observed_ms=np.where(np.arange(len(told.bad)) % 2 == 0, told.observed_ms, 0))
+    assert tried(objective(days=1), half).coverage == Fraction(1, 2)
+
+
 def test_what_was_before_is_in_the_windows_and_not_in_what_is_told() -> None:
     told = history([(100, 0, 60)] * 30 + [(0, 100, 60)] * 300)
     since = T0 + 200 * MINUTE
