@@ -289,7 +289,7 @@ class Evaluator:
             self._wake()
 
     def _beside(self, write: Callable[[], T]) -> T | None:
-        """What is written beside the alerts; where it fails these go out all the same, but for a database that fails."""
+        """What is written beside the alerts; where it fails these go out all the same, unless the database fails."""
         try:
             return write()
         except (StoreFault, duckdb.Error):
