@@ -78,6 +78,7 @@ class Judging:
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged; a composite's are its members' together."""
+        self._sliced.allow()
         single = [it for of in objectives for it in (self._composites.members(of) if of.members else [of])]
         found = self._steps_of(list(dict.fromkeys(single)), edges_ms)
         return [found[it] if not it.members else self._composites.steps(it, edges_ms, found) for it in objectives]

@@ -103,6 +103,7 @@ class SlicedCounts:
         self._store, self._revisions, self._policy = store, revisions, policy
         self._seconds, self._clock = seconds, clock
         self._ends = math.inf
+        self._steps_end = math.inf
         self._evaluation, self._size = 0, 0
         self._books: OrderedDict[tuple[Indicator, Rule], _Book] = OrderedDict()
         self._unknown: dict[tuple[Indicator, Rule], int] = {}
@@ -175,17 +176,36 @@ class SlicedCounts:
     ) -> list[Counts]:
         """Counts of events of contiguous steps as counts of the slices that end in them, as they were judged last.
 
-        Of time before the objective's window nothing is known here. `taken` slices are in none.
+        Those before the objective's window are judged now, as far as time allows; what is not known was not observed.
+        `taken` slices are in none.
         """
-        rule, indicator = objective.slices, objective.indicator
-        book = self._books.get((indicator, rule)) if rule else None
-        if rule is None or book is None:
-            return [replace(it, bad=0, total=0) for it in counts]
+        rule = objective.slices
+        if rule is None:
+            return list(counts)
         ends = [edge // rule.slice_ms + 1 for edge in edges_ms]
+        book = self._reaching(objective.indicator, rule, ends, counts)
         return [
-            _around(rule, it, book, begin, end, end - begin, taken)
+            replace(it, bad=0, total=0, observed_ms=0)
+            if book is None or (begin < book.first and _tells(it, book.first * rule.slice_ms))
+            else _around(rule, it, book, begin, end, end - begin, taken)
             for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
+
+    def allow(self) -> None:
+        """Steps are asked for, and with them begins the time for judging what was before the windows."""
+        self._steps_end = self._clock() + self._seconds
+
+    def _reaching(
+        self, indicator: Indicator, rule: Rule, ends: Sequence[int], counts: Sequence[Counts]
+    ) -> _Book | None:
+        """The slices from the first of these on, or from the first sight on; those that are kept where time is up."""
+        book = self._books.get((indicator, rule))
+        seen = min((it.first_ms for it in counts if it.first_ms is not None), default=None)
+        if seen is None or self._clock() >= self._steps_end:
+            return book
+        first, until = max(ends[0], seen // rule.slice_ms), ends[-1] if book is None else book.until
+        known = first >= until if book is None else first >= book.first
+        return book if known else self._book(indicator, rule, first, until)
 
     def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_] | None:
         """Which slices `first` to `until` (not among them) are bad, as they were judged last; None where not known."""
@@ -275,6 +295,11 @@ def marks(bad: NDArray[np.bool_], begins: int, first: int, until: int) -> NDArra
     if low < high:
         found[low - first : high - first] = bad[low - begins : high - begins]
     return found
+
+
+def _tells(counts: Counts, until_ms: int) -> bool:
+    """True where anything of a step up to a moment was seen."""
+    return counts.first_ms is not None and counts.first_ms < min(counts.until_ms, until_ms)
 
 
 def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) -> Counts:

@@ -116,6 +116,24 @@ def test_a_composite_whose_members_slices_are_not_kept_is_not_healthy(
     *singles, found = judging.judged([*members, whole], NOW)
     assert [it.state for it in singles] == ["exhausted", "exhausted"]
     assert (found.state, found.reason) == ("unmeasured", "Slices of its members are more than are kept in memory.")
-    assert judging.steps([whole], [NOW - HOUR, NOW]) == [[]]
     monkeypatch.setattr("service.slo_slices.MOST_KEPT", 480)
     assert judging.judged([*members, whole], NOW)[-1].state == "exhausted"
+
+
+def test_steps_before_the_window_are_judged_too_and_what_is_not_known_was_not_observed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging, of = Judging(store), objective("a", HOUR)
+    before = judging.judged([of], NOW)
+    edges = [T0 - HOUR, T0, T0 + HOUR, T0 + 2 * HOUR, NOW]
+    steps = judging.steps([of], edges)[0]
+    assert [(it.bad, it.total) for it in steps] == [(0, 0), (30, 60), (0, 60), (0, 120)]
+    assert judging.judged([of], NOW) == before
+    judging = Judging(store)
+    judging.judged([of], NOW)
+    monkeypatch.setattr(judging._sliced, "_seconds", -1.0)
+    steps = judging.steps([of], edges)[0]
+    assert [(it.bad, it.total) for it in steps[:3]] == [(0, 0)] * 3
+    assert [it.observed_ms for it in steps] == [0, 0, 0, 0]
+    assert [it.expected_ms for it in steps] == [0, HOUR, HOUR, 2 * HOUR]
+    assert judging.steps([of], [NOW - HOUR, NOW])[0][0].observed_ms == HOUR
