@@ -153,8 +153,11 @@ class SlicedCounts:
         ]
         book = self._book(objective.indicator, rule, least, until)
         own = max(1, objective.period_ms // rule.slice_ms)
+        blind_ms = self._blind_ms(objective.indicator, rule)
         return [
-            _around(rule, it, book, first, until, own if window == objective.window_ms else size, taken)
+            _seen(
+                _around(rule, it, book, first, until, own if window == objective.window_ms else size, taken), blind_ms
+            )
             for it, first, window, size in zip(counts, firsts, windows_ms, sizes, strict=True)
         ]
 
@@ -184,10 +187,11 @@ class SlicedCounts:
             return list(counts)
         ends = [edge // rule.slice_ms + 1 for edge in edges_ms]
         book = self._reaching(objective.indicator, rule, ends, counts)
+        blind_ms = self._blind_ms(objective.indicator, rule)
         return [
             replace(it, bad=0, total=0, observed_ms=0)
             if book is None or (begin < book.first and _tells(it, book.first * rule.slice_ms))
-            else _around(rule, it, book, begin, end, end - begin, taken)
+            else _seen(_around(rule, it, book, begin, end, end - begin, taken), blind_ms)
             for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
         ]
 
@@ -239,6 +243,10 @@ class SlicedCounts:
             self._kept.forget(self._key(*gone))
             self._unknown.pop(gone, None)
         return book
+
+    def _blind_ms(self, indicator: Indicator, rule: Rule) -> int:
+        """Up to when neither samples nor what is kept tell of every slice."""
+        return self._unknown.get((indicator, rule), 0) * rule.slice_ms
 
     def _key(self, indicator: Indicator, rule: Rule) -> str:
         return key_of(indicator, rule, self._policy.coverage_floor)
@@ -295,6 +303,14 @@ def marks(bad: NDArray[np.bool_], begins: int, first: int, until: int) -> NDArra
     if low < high:
         found[low - first : high - first] = bad[low - begins : high - begins]
     return found
+
+
+def _seen(counts: Counts, blind_ms: int) -> Counts:
+    """What was observed of a window is no more than what its slices are known of: the others are not good for that."""
+    if counts.first_ms is None or blind_ms <= max(counts.since_ms, counts.first_ms):
+        return counts
+    unknown_ms = min(blind_ms, counts.until_ms) - max(counts.since_ms, counts.first_ms)
+    return replace(counts, observed_ms=max(0, counts.observed_ms - unknown_ms))
 
 
 def _tells(counts: Counts, until_ms: int) -> bool:
