@@ -188,16 +188,22 @@ class SlicedCounts:
         ends = [edge // rule.slice_ms + 1 for edge in edges_ms]
         book = self._reaching(objective.indicator, rule, ends, counts)
         blind_ms = self._blind_ms(objective.indicator, rule)
+        if book is None:
+            return [replace(it, bad=0, total=0, observed_ms=0) for it in counts]
+        begins_ms = book.first * rule.slice_ms
+        known = [begin >= book.first or not _tells(it, begins_ms) for it, begin in zip(counts, ends, strict=False)]
         return [
-            replace(it, bad=0, total=0, observed_ms=0)
-            if book is None or (begin < book.first and _tells(it, book.first * rule.slice_ms))
-            else _seen(_around(rule, it, book, begin, end, end - begin, taken), blind_ms)
-            for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
+            _seen(_around(rule, it, book, begin, end, end - begin, taken), blind_ms if all_of_it else it.until_ms)
+            for it, all_of_it, (begin, end) in zip(counts, known, pairwise(ends), strict=True)
         ]
 
     def allow(self) -> None:
         """Steps are asked for, and with them begins the time for judging what was before the windows."""
         self._steps_end = self._clock() + self._seconds
+
+    def refuse(self) -> None:
+        """From now on steps are told of what is kept alone."""
+        self._steps_end = -math.inf
 
     def _reaching(
         self, indicator: Indicator, rule: Rule, ends: Sequence[int], counts: Sequence[Counts]

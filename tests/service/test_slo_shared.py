@@ -137,3 +137,18 @@ def test_steps_before_the_window_are_judged_too_and_what_is_not_known_was_not_ob
     assert [it.observed_ms for it in steps] == [0, 0, 0, 0]
     assert [it.expected_ms for it in steps] == [0, HOUR, HOUR, 2 * HOUR]
     assert judging.steps([of], [NOW - HOUR, NOW])[0][0].observed_ms == HOUR
+
+
+def test_the_tail_of_a_window_makes_nothing_be_counted_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, real = list[int](), store.slices
+
+    def slices(indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> list[list[Counts]]:
+        counted.append(len(edges_ms) - 1)
+        return real(indicators, edges_ms)
+
+    judging, of = Judging(store), objective("a", HOUR)
+    judging.judged([of], NOW)
+    monkeypatch.setattr(store, "slices", slices)
+    found = judging._tail_steps([of], [NOW - 2 * HOUR, NOW - HOUR // 2, NOW])[0]
+    assert sum(counted) == 2, "the steps' own events alone"
+    assert [it.total for it in found] == [90, 30]
