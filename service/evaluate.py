@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import duckdb
 
 from alerts.facts import Facts, ServerState
 from alerts.model import AlertBook, Change, Finding, Subject
@@ -40,6 +42,7 @@ from slo.judge import placed
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced
 
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 KEEP_SLICES_MS = 600_000
 """How often days of judged slices are stored."""
@@ -129,7 +132,7 @@ class Evaluator:
         with self._lock:
             try:
                 found = self._evaluate(self._clock())
-            except StoreFault:
+            except Exception:  # that nothing is judged is told whatever the reason
                 self._without_samples(self._clock())
                 raise
             self.last = found
@@ -268,9 +271,9 @@ class Evaluator:
             ended = [it.incident for it in changes if it.incident.status == "resolved"]
             desk.write_incidents(cursor, ended)
             posted = desk.post(cursor, changes, self._receivers, self._base_url, now_ms)
-            if due:
-                write_history(cursor, judgements, now_ms)
-            return changes, posted, kept, self._promises.write(cursor, asked, now_ms) if judgements else None
+            self._beside(lambda: write_history(cursor, judgements, now_ms) if due else None)
+            promised = self._beside(lambda: self._promises.write(cursor, asked, now_ms) if judgements else None)
+            return changes, posted, kept, promised
 
         changes, posted, kept, promised = self._store.database.write(run)
         self._book.keep(kept)
@@ -284,6 +287,17 @@ class Evaluator:
         self._tell(changes)
         if posted:
             self._wake()
+
+    def _beside(self, write: Callable[[], T]) -> T | None:
+        """What is written beside the alerts; where it fails these go out all the same, unless the database fails."""
+        try:
+            return write()
+        except (StoreFault, duckdb.Error):
+            raise
+        except Exception as fault:  # noqa: BLE001 - no reason to tell nobody of what burns
+            self._judging.faults.count += 1
+            _LOG.error("what was judged can't be stored", exc_info=fault)
+            return None
 
     def _tell(self, changes: Sequence[Change]) -> None:
         """Count and log what was decided."""

@@ -78,6 +78,10 @@ class Judging:
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged; a composite's are its members' together."""
+        self._sliced.allow()
+        return self._all_steps(objectives, edges_ms)
+
+    def _all_steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         single = [it for of in objectives for it in (self._composites.members(of) if of.members else [of])]
         found = self._steps_of(list(dict.fromkeys(single)), edges_ms)
         return [found[it] if not it.members else self._composites.steps(it, edges_ms, found) for it in objectives]
@@ -104,6 +108,7 @@ class Judging:
         What fails of an objective makes that one unmeasured, and no other.
         """
         self.faults.begin(now_ms)
+        self._sliced.refuse()  # the tails of windows are within them
         single = [self.faults.without(it) for it in objectives if not it.members]
         self._planner.begin(adjustments, single, now_ms)
         counted = [it for it in single if it.unmeasurable is None and it.query is None]
@@ -134,7 +139,7 @@ class Judging:
 
     def _tail_steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Of one objective; no steps where these can't be counted."""
-        run = partial(self.steps, objectives, edges_ms)
+        run = partial(self._all_steps, objectives, edges_ms)
         return self.faults.guarded(objectives[0], run, lambda it: [[]])
 
     def _one(self, objective: Objective, now_ms: int) -> _Counted:

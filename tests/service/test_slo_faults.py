@@ -196,3 +196,44 @@ def test_pages_of_the_others_go_out(store: Store, monkeypatch: pytest.MonkeyPatc
     assert told_of >= 1
     ((told_of,),) = rows_of(store.database, "SELECT count(*) FROM judgements")
     assert told_of == 2
+
+
+@pytest.mark.parametrize("where", ["write_history", "promises"])
+def test_pages_go_out_though_what_was_judged_can_not_be_stored(
+    store: Store, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def broken(*rest: object) -> None:
+        raise ArithmeticError("what nobody thought of")
+
+    receivers = [Receiver("hook", "http://127.0.0.1:1/", ("page", "ticket"))]
+    evaluator = Evaluator(store, receivers, "http://midwatch", LIMITS, lambda: NOW, lambda: None)
+    monkeypatch.setattr(evaluator, "_wanted", lambda *rest: [objective("good")])
+    if where == "promises":
+        monkeypatch.setattr(evaluator._promises, "write", broken)
+    else:
+        monkeypatch.setattr("service.evaluate.write_history", broken)
+    evaluator.tick()
+    assert evaluator.failures == 1
+    ((posted, stored),) = rows_of(
+        store.database, "SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM judgements)"
+    )
+    assert posted >= 1
+    assert stored == (0 if where == "write_history" else 1)
+
+
+def test_that_nothing_is_judged_is_told_whatever_the_reason(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [NOW]
+    receivers = [Receiver("hook", "http://127.0.0.1:1/", ("page", "ticket"))]
+    evaluator = Evaluator(store, receivers, "http://midwatch", LIMITS, lambda: now[0], lambda: None)
+    evaluator.tick()
+
+    def broken(*rest: object) -> None:
+        raise ArithmeticError("what nobody thought of")
+
+    monkeypatch.setattr("service.evaluate.gather", broken)
+    for minutes in (1, 10):
+        now[0] = NOW + minutes * MINUTE
+        with pytest.raises(ArithmeticError):
+            evaluator.tick()
+    ((posted,),) = rows_of(store.database, "SELECT count(*) FROM outbox WHERE payload LIKE '%evaluation-late%'")
+    assert posted == 1

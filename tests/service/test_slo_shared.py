@@ -116,6 +116,39 @@ def test_a_composite_whose_members_slices_are_not_kept_is_not_healthy(
     *singles, found = judging.judged([*members, whole], NOW)
     assert [it.state for it in singles] == ["exhausted", "exhausted"]
     assert (found.state, found.reason) == ("unmeasured", "Slices of its members are more than are kept in memory.")
-    assert judging.steps([whole], [NOW - HOUR, NOW]) == [[]]
     monkeypatch.setattr("service.slo_slices.MOST_KEPT", 480)
     assert judging.judged([*members, whole], NOW)[-1].state == "exhausted"
+
+
+def test_steps_before_the_window_are_judged_too_and_what_is_not_known_was_not_observed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging, of = Judging(store), objective("a", HOUR)
+    before = judging.judged([of], NOW)
+    edges = [T0 - HOUR, T0, T0 + HOUR, T0 + 2 * HOUR, NOW]
+    steps = judging.steps([of], edges)[0]
+    assert [(it.bad, it.total) for it in steps] == [(0, 0), (30, 60), (0, 60), (0, 120)]
+    assert judging.judged([of], NOW) == before
+    judging = Judging(store)
+    judging.judged([of], NOW)
+    monkeypatch.setattr(judging._sliced, "_seconds", -1.0)
+    steps = judging.steps([of], edges)[0]
+    assert [(it.bad, it.total) for it in steps[:3]] == [(0, 0)] * 3
+    assert [it.observed_ms for it in steps] == [0, 0, 0, 0]
+    assert [it.expected_ms for it in steps] == [0, HOUR, HOUR, 2 * HOUR]
+    assert judging.steps([of], [NOW - HOUR, NOW])[0][0].observed_ms == HOUR
+
+
+def test_the_tail_of_a_window_makes_nothing_be_counted_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, real = list[int](), store.slices
+
+    def slices(indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> list[list[Counts]]:
+        counted.append(len(edges_ms) - 1)
+        return real(indicators, edges_ms)
+
+    judging, of = Judging(store), objective("a", HOUR)
+    judging.judged([of], NOW)
+    monkeypatch.setattr(store, "slices", slices)
+    found = judging._tail_steps([of], [NOW - 2 * HOUR, NOW - HOUR // 2, NOW])[0]
+    assert sum(counted) == 2, "the steps' own events alone"
+    assert [it.total for it in found] == [90, 30]
