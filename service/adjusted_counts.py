@@ -34,6 +34,8 @@ class Part(NamedTuple):
     observed_ms: int = 0
     expected_ms: int = 0
     unknown_starts: int = 0
+    unscraped_ms: int = 0
+    unscraped_events: int = 0
 
 
 _NOTHING: Final = Part()
@@ -41,13 +43,15 @@ _NOTHING: Final = Part()
 
 def _sum(one: Part, other: Part) -> Part:
     """Field by field; written out, for it is done thousands of times an evaluation."""
-    bad, total, observed_ms, expected_ms, unknown_starts = one
+    bad, total, observed_ms, expected_ms, unknown_starts, unscraped_ms, unscraped_events = one
     return Part(
         bad + other.bad,
         total + other.total,
         observed_ms + other.observed_ms,
         expected_ms + other.expected_ms,
         unknown_starts + other.unknown_starts,
+        unscraped_ms + other.unscraped_ms,
+        unscraped_events + other.unscraped_events,
     )
 
 
@@ -189,7 +193,15 @@ def _tidy(book: _Book, asked: Iterable[Interval]) -> None:
 
 def part_of(counts: Counts) -> Part:
     """What was counted, as a part of something."""
-    return Part(counts.bad, counts.total, counts.observed_ms, counts.expected_ms, counts.unknown_starts)
+    return Part(
+        counts.bad,
+        counts.total,
+        counts.observed_ms,
+        counts.expected_ms,
+        counts.unknown_starts,
+        counts.unscraped_ms,
+        counts.unscraped_events,
+    )
 
 
 def _wanted(plan: Plan) -> list[Interval]:
@@ -230,6 +242,8 @@ def _without(whole: Counts, taken: Part) -> Counts:
         unknown_starts=max(0, whole.unknown_starts - taken.unknown_starts),
         first_ms=whole.first_ms,
         taken_ms=taken.expected_ms,
+        unscraped_ms=max(0, whole.unscraped_ms - taken.unscraped_ms),
+        unscraped_events=max(0, whole.unscraped_events - taken.unscraped_events),
     )
 
 

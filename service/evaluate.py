@@ -6,11 +6,15 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import duckdb
 
 from alerts.facts import Facts, ServerState
 from alerts.model import AlertBook, Change, Finding, Subject
 from alerts.rules import findings, vanished
+from alerts.rules_slo import of_judgement
 from alerts.step import acknowledge, step
 from alerts.thresholds import Thresholds
 from service import adjusted_silences, catalogue, desk, roster
@@ -38,6 +42,7 @@ from slo.judge import placed
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import FromFiles, refused, replaced
 
+T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 KEEP_SLICES_MS = 600_000
 """How often days of judged slices are stored."""
@@ -127,11 +132,16 @@ class Evaluator:
         with self._lock:
             try:
                 found = self._evaluate(self._clock())
-            except StoreFault:
+            except Exception:  # that nothing is judged is told whatever the reason
                 self._without_samples(self._clock())
                 raise
             self.last = found
             return found
+
+    @property
+    def failures(self) -> int:
+        """Judgements of single objectives that failed, since the start."""
+        return self._judging.faults.count
 
     @property
     def left_off(self) -> int:
@@ -184,8 +194,9 @@ class Evaluator:
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
         asked = self._wanted(rows, ended, heard, files, now_ms)
-        objectives = [placed(it, now_ms) for it in asked]
-        self._linted.look(objectives)
+        objectives = [
+            self._judging.faults.guarded(it, partial(self._placed, it, now_ms), lambda of: of) for it in asked
+        ]
         judgements = self._judging.judged(objectives, now_ms, adjustments)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)
@@ -193,10 +204,37 @@ class Evaluator:
             self._up_since_ms, age, state.oldest_ms, state.waiting, state.detail, used, self._most_bytes
         )
         facts = gather(self._store, rows, heard, server, self._thresholds, now_ms)
-        found = tuple(findings(facts, judgements, self._thresholds, now_ms))
+        judgements, found = self._findings(facts, judgements, now_ms)
         present = _Present.of(rows, heard, files)
         self._settle(lambda book: present.gone(book) | vanished(book, judgements), judgements, found, now_ms, asked)
         return Evaluated(now_ms, (self._clock() - now_ms) / 1000, judgements, found)
+
+    def _findings(
+        self, facts: Facts, judgements: tuple[Judgement, ...], now_ms: int
+    ) -> tuple[tuple[Judgement, ...], tuple[Finding, ...]]:
+        """What all rules say; where they fail over a judgement, it is one that could not be made."""
+        try:
+            return judgements, tuple(findings(facts, judgements, self._thresholds, now_ms))
+        except Exception:  # noqa: BLE001 - one judgement's fault is none of the others'
+            judgements = tuple(self._tellable(it, now_ms) for it in judgements)
+            return judgements, tuple(findings(facts, judgements, self._thresholds, now_ms))
+
+    def _tellable(self, it: Judgement, now_ms: int) -> Judgement:
+        def told() -> Judgement:
+            of_judgement(it, self._thresholds, now_ms)
+            return it
+
+        return self._judging.guarded(it.objective, told, now_ms)
+
+    def _placed(self, objective: Objective, now_ms: int) -> Objective:
+        """The objective in its present period; one that can't be put there can't be measured."""
+
+        def found() -> Objective:
+            mine = placed(objective, now_ms)
+            self._linted.look([mine])
+            return mine
+
+        return self._judging.faults.guarded(objective, found, lambda it: it)
 
     def _without_samples(self, now_ms: int) -> None:
         """What can be told while samples can't be read: that nothing is judged. All other alerts stay as they are."""
@@ -233,9 +271,9 @@ class Evaluator:
             ended = [it.incident for it in changes if it.incident.status == "resolved"]
             desk.write_incidents(cursor, ended)
             posted = desk.post(cursor, changes, self._receivers, self._base_url, now_ms)
-            if due:
-                write_history(cursor, judgements, now_ms)
-            return changes, posted, kept, self._promises.write(cursor, asked, now_ms) if judgements else None
+            self._beside(lambda: write_history(cursor, judgements, now_ms) if due else None)
+            promised = self._beside(lambda: self._promises.write(cursor, asked, now_ms) if judgements else None)
+            return changes, posted, kept, promised
 
         changes, posted, kept, promised = self._store.database.write(run)
         self._book.keep(kept)
@@ -249,6 +287,17 @@ class Evaluator:
         self._tell(changes)
         if posted:
             self._wake()
+
+    def _beside(self, write: Callable[[], T]) -> T | None:
+        """What is written beside the alerts; where it fails these go out all the same, unless the database fails."""
+        try:
+            return write()
+        except (StoreFault, duckdb.Error):
+            raise
+        except Exception as fault:  # noqa: BLE001 - no reason to tell nobody of what burns
+            self._judging.faults.count += 1
+            _LOG.error("what was judged can't be stored", exc_info=fault)
+            return None
 
     def _tell(self, changes: Sequence[Change]) -> None:
         """Count and log what was decided."""

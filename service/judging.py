@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 
 from service.adjusted_counts import Asked, Left, TakenCounts, part_of, taken_out
 from service.adjusted_plans import Plan, Planner, grain_ms
+from service.errors import StoreFault
 from service.ports import Readings
 from service.slo_composites import Composites
+from service.slo_faults import Faults
 from service.slo_kept import KeptSlices
 from service.slo_queries import Engine, QueriedCounts
 from service.slo_slices import SlicedCounts, revisions_of
@@ -22,6 +25,7 @@ from slo.burn import DEFAULT, Policy
 from slo.held import HeldConditions
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, Objective, TakenOut
+from slo.tail import Leaving
 from slo.taken import Slots, overlap, slots_of
 
 
@@ -32,6 +36,19 @@ class _Counted(NamedTuple):
     counts: dict[int, Counts]
     taken_out: tuple[TakenOut, ...] = ()
     paused: str | None = None
+
+
+class _Wanted(NamedTuple):
+    """An objective that is counted in the store, its windows, and what is taken out of them."""
+
+    objective: Objective
+    spans: tuple[int, ...]
+    plan: Plan | None
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """How far back its windows reach."""
+        return self.spans if self.plan is None else self.plan.asked
 
 
 class Judging:
@@ -50,8 +67,10 @@ class Judging:
         self.kept = KeptSlices(store.database)
         self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept)
         self._sliced = SlicedCounts(store, revisions_of(store), policy, kept=self.kept)
-        self._composites = Composites(self._marks, self._slots, policy)
-        self._tails = Tails(self.steps)
+        self.faults = Faults()
+        """What of objectives failed."""
+        self._composites = Composites(self._marks, self._slots, policy, self.faults)
+        self._tails = Tails(self._tail_steps)
         self._planner = Planner(store.moved)
         self._taken = TakenCounts(store, revisions_of(store))
         self.left_off = 0
@@ -59,6 +78,10 @@ class Judging:
 
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged; a composite's are its members' together."""
+        self._sliced.allow()
+        return self._all_steps(objectives, edges_ms)
+
+    def _all_steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         single = [it for of in objectives for it in (self._composites.members(of) if of.members else [of])]
         found = self._steps_of(list(dict.fromkeys(single)), edges_ms)
         return [found[it] if not it.members else self._composites.steps(it, edges_ms, found) for it in objectives]
@@ -80,49 +103,109 @@ class Judging:
     def judged(
         self, objectives: Sequence[Objective], now_ms: int, adjustments: tuple[Adjustment, ...] = ()
     ) -> tuple[Judgement, ...]:
-        """All judgements; those of what is counted from counts of one reading, without what adjustments take out."""
-        single = [it for it in objectives if not it.members]
+        """All judgements; those of what is counted from counts of one reading, without what adjustments take out.
+
+        What fails of an objective makes that one unmeasured, and no other.
+        """
+        self.faults.begin(now_ms)
+        self._sliced.refuse()  # the tails of windows are within them
+        single = [self.faults.without(it) for it in objectives if not it.members]
         self._planner.begin(adjustments, single, now_ms)
         counted = [it for it in single if it.unmeasurable is None and it.query is None]
         rows = iter(self._counted(counted, now_ms))
         if self._queried is not None:
             self._queried.begin()
-        judged, counted_by = list[Judgement](), list[dict[int, Counts]]()
-        paused = dict[tuple[str, str], str]()
-        for it in single:
-            found = _Counted(it, {})
-            if it.query is None and it.unmeasurable is None:
-                found = next(rows)
-            elif it.unmeasurable is None:
-                found = self._asked(it, now_ms)
-            made = judge(found.objective, found.counts, now_ms, self._policy, found.paused)
-            judged.append(replace(made, taken_out=found.taken_out) if found.taken_out else made)
-            counted_by.append(found.counts)
-            if found.paused is not None:
-                paused[it.slo, it.service] = found.paused
+        found = [self._one(it, now_ms) if it.query or it.unmeasurable else next(rows) for it in single]
+        judged = [self.guarded(it.objective, partial(self._of, it, now_ms), now_ms) for it in found]
         for index, tail in self._tails.of(judged).items():
-            of = judged[index]
-            made = judge(of.objective, counted_by[index], now_ms, self._policy, tail=tail)
-            judged[index] = replace(made, taken_out=of.taken_out)
+            it = found[index]
+            judged[index] = self.guarded(it.objective, partial(self._of, it, now_ms, tail), now_ms)
+        paused = {(it.objective.slo, it.objective.service): it.paused for it in found if it.paused is not None}
         judged += self._composites.judged([it for it in objectives if it.members], judged, now_ms, paused)
-        told = tuple(self.held.of(it) if it.objective.conditions else it for it in judged)
+        told = tuple(self._held(it, now_ms) if it.objective.conditions else it for it in judged)
         self.held.settle()
         return told
 
+    def guarded(self, objective: Objective, run: Callable[[], Judgement], now_ms: int) -> Judgement:
+        """The judgement that `run` makes; where it fails, one that says so."""
+        return self.faults.guarded(objective, run, lambda it: judge(it, {}, now_ms, self._policy))
+
+    def _of(self, it: _Counted, now_ms: int, tail: Sequence[Leaving] | None = None) -> Judgement:
+        made = judge(it.objective, it.counts, now_ms, self._policy, it.paused, tail)
+        return replace(made, taken_out=it.taken_out) if it.taken_out else made
+
+    def _held(self, it: Judgement, now_ms: int) -> Judgement:
+        return self.guarded(it.objective, partial(self.held.of, it), now_ms)
+
+    def _tail_steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
+        """Of one objective; no steps where these can't be counted."""
+        run = partial(self._all_steps, objectives, edges_ms)
+        return self.faults.guarded(objectives[0], run, lambda it: [[]])
+
+    def _one(self, objective: Objective, now_ms: int) -> _Counted:
+        """What is not counted in the store."""
+        if objective.unmeasurable is not None:
+            return _Counted(objective, {})
+        return self.faults.guarded(objective, partial(self._asked, objective, now_ms), lambda it: _Counted(it, {}))
+
     def _counted(self, objectives: Sequence[Objective], now_ms: int) -> list[_Counted]:
         """Counts of what is counted in the store."""
-        spans = [windows(it, self._policy) for it in objectives]
-        plans = [self._planner.plan(it, mine) for it, mine in zip(objectives, spans, strict=True)]
-        wanted = [mine if plan is None else plan.asked for plan, mine in zip(plans, spans, strict=True)]
-        found = self._store.counts_of([it.indicator for it in objectives], wanted, now_ms)
-        asked = [Asked(it.indicator, plan, row) for it, plan, row in zip(objectives, plans, found, strict=True) if plan]
-        self.left_off = sum(plan.left_off for plan in plans if plan)
-        left = iter(self._taken.left(asked) if asked else ())
+        wanted = [self.faults.guarded(it, partial(self._wanted, it), lambda of: of) for it in objectives]
+        able = [it for it in wanted if isinstance(it, _Wanted)]
+        self.left_off = sum(it.plan.left_off for it in able if it.plan)
+        rows = self._rows(able, now_ms)
+        whole = [(it, row) for it, row in zip(able, rows, strict=True) if not isinstance(row, Objective)]
+        left = iter(self._left([(it, row) for it, row in whole if it.plan]))
         self._sliced.begin()
-        return [
-            self._in_slices(it, mine, row, now_ms) if plan is None else self._around(it, mine, plan, next(left), now_ms)
-            for it, mine, plan, row in zip(objectives, spans, plans, found, strict=True)
-        ]
+        found, at = list[_Counted](), iter(rows)
+        for it in wanted:
+            if isinstance(it, Objective):
+                found.append(_Counted(it, {}))
+                continue
+            row = next(at)
+            if isinstance(row, Objective):
+                found.append(_Counted(row, {}))
+                continue
+            run = partial(self._filled, it, row, next(left) if it.plan else None, now_ms)
+            found.append(self.faults.guarded(it.objective, run, lambda of: _Counted(of, {})))
+        return found
+
+    def _wanted(self, objective: Objective) -> _Wanted | Objective:
+        spans = windows(objective, self._policy)
+        return _Wanted(objective, spans, self._planner.plan(objective, spans))
+
+    def _rows(self, wanted: Sequence[_Wanted], now_ms: int) -> list[list[Counts] | Objective]:
+        """Counts of the windows of each, at once; where that fails, in halves, until it is known whose fault it is."""
+        indicators, spans = [it.objective.indicator for it in wanted], [it.asked for it in wanted]
+        try:
+            return [*self._store.counts_of(indicators, spans, now_ms)]
+        except StoreFault:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is no reason to judge nothing else
+            if len(wanted) == 1:
+                return [self.faults.leave_out(wanted[0].objective, fault)]
+        half = len(wanted) // 2
+        return [*self._rows(wanted[:half], now_ms), *self._rows(wanted[half:], now_ms)]
+
+    def _left(self, rows: Sequence[tuple[_Wanted, list[Counts]]]) -> list[Left | Objective | None]:
+        """What counts of those of whose budget something is taken out; at once, or each alone where that fails."""
+        asked = [Asked(it.objective.indicator, it.plan, row) for it, row in rows if it.plan]
+        try:
+            return [*self._taken.left(asked)] if asked else []
+        except StoreFault:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is no reason to judge nothing else
+            if len(rows) == 1:
+                return [self.faults.failed(rows[0][0].objective, fault)]
+        return [found for it in rows for found in self._left([it])]
+
+    def _filled(self, it: _Wanted, row: list[Counts], left: Left | Objective | None, now_ms: int) -> _Counted:
+        """An objective with its counts by window."""
+        if isinstance(left, Objective):
+            return _Counted(left, {})
+        if it.plan is None:
+            return self._in_slices(it.objective, it.spans, row, now_ms)
+        return self._around(it.objective, it.spans, it.plan, left, now_ms)
 
     def _around(
         self, objective: Objective, spans: tuple[int, ...], plan: Plan, left: Left | None, now_ms: int
@@ -164,16 +247,15 @@ class Judging:
         """The slices that are taken out of an objective."""
         return slots_of(self._planner.times(objective), grain_ms(objective))
 
-    def _marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
-        """Bad slices that count."""
+    def _marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_] | None:
+        """Bad slices that count; None where they are not known."""
         if objective.query is None:
             found = self._sliced.marks(objective, first, until)
-        elif self._queried is None:
-            return np.zeros(until - first, np.bool_)
         else:
-            found = self._queried.marks(objective, first, until)
-        for it in overlap(self._slots(objective), first, until):
-            found[it.first - first : it.until - first] = False
+            found = None if self._queried is None else self._queried.marks(objective, first, until)
+        if found is not None:
+            for it in overlap(self._slots(objective), first, until):
+                found[it.first - first : it.until - first] = False
         return found
 
     def _asked(self, objective: Objective, now_ms: int) -> _Counted:

@@ -189,6 +189,7 @@ def _counted(
     dropped = {tuple(key.split(":")): float(n) for key, n in store.dropped.items()}
     return {
         **own.found,
+        "midwatch_server_objective_failures_total": {(): float(evaluator.failures)},
         "midwatch_server_kept_slices_dropped_total": {(): float(evaluator.slices_dropped)},
         "midwatch_server_samples_total": {(key,): float(store.sample_counts[key]) for key in ("stored", "late")},
         "midwatch_server_stream_gaps_total": {(key,): float(n) for key, n in store.streams.gaps.items()},

@@ -41,6 +41,10 @@ OWN_COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "midwatch_server_rule_evaluations_total": ("Rules evaluated, and evaluations of groups missed.", ("outcome",)),
     "midwatch_server_evaluation_failures_total": ("Evaluations that failed.", ()),
+    "midwatch_server_objective_failures_total": (
+        "Judgements of single objectives that failed: these are unmeasured then, and say why.",
+        (),
+    ),
     "midwatch_server_alert_changes_total": ("Incidents opened, joined, resolved, suppressed.", ("kind", "road")),
     "midwatch_server_deliveries_total": ("Attempts to deliver a message.", ("receiver", "outcome")),
     "midwatch_server_connections_ended_total": (

@@ -129,8 +129,6 @@ def _histories(objective: Objective, among: Sequence[Objective], found: Found) -
     """The objective with its history, of a composite its members with theirs; or why there is none."""
     if objective.unmeasurable is not None:
         return objective.unmeasurable
-    if objective.members and isinstance(objective.slices, Timeslices):
-        return "A slice that is bad for several members is bad once: its members are tried, it is not yet."
     every = _members(objective, among, ()) if objective.members else [objective]
     if len(every) < max(1, len(objective.members)):
         return "One of its members is no objective of its own."
@@ -140,6 +138,9 @@ def _histories(objective: Objective, among: Sequence[Objective], found: Found) -
         if isinstance(told, str):
             return told if it is objective else f"Its member {it.slo} is not tried: {told}"
         histories.append((it, told))
+    united = bool(objective.members) and isinstance(objective.slices, Timeslices)
+    if united and any(it.taken is not None for _, it in histories):
+        return "Of a composite of Timeslices what adjustments take out is not left out here; its members are tried."
     return histories
 
 

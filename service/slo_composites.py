@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.slo_faults import Faults
 from slo.burn import DEFAULT, Policy
 from slo.composite import Paid, costs, judge_composite, paid, payers, spread, union_counts
 from slo.judge import judge, windows
@@ -16,8 +18,8 @@ from slo.model import Counts, Judgement, Objective
 from slo.slices import Timeslices
 from slo.taken import Slots, reaching
 
-Marks = Callable[[Objective, int, int], NDArray[np.bool_]]
-"""Which slices `first` to `until` (not among them) are bad for an objective, as they were judged last."""
+Marks = Callable[[Objective, int, int], NDArray[np.bool_] | None]
+"""Which slices `first` to `until` (not among them) are bad for an objective, as judged last; None where not known."""
 Taken = Callable[[Objective], Sequence[Slots]]
 """Which slices are taken out of an objective's budget."""
 
@@ -25,8 +27,9 @@ Taken = Callable[[Objective], Sequence[Slots]]
 class Composites:
     """Judges composites after their members; to be used by one thread at a time."""
 
-    def __init__(self, marks: Marks, taken: Taken, policy: Policy = DEFAULT) -> None:
+    def __init__(self, marks: Marks, taken: Taken, policy: Policy = DEFAULT, faults: Faults | None = None) -> None:
         self._marks, self._taken, self._policy = marks, taken, policy
+        self._faults = faults or Faults()
         self._members: dict[tuple[str, str], list[Objective]] = {}
 
     def judged(
@@ -51,7 +54,13 @@ class Composites:
             for it, members in whole
             if len(members) == len(it.members)
         }
-        return [self._judged(it, members, now_ms, paused) for it, members in whole]
+        return [
+            self._faults.guarded(it, partial(self._judged, it, members, now_ms, paused), partial(self._blind, now_ms))
+            for it, members in whole
+        ]
+
+    def _blind(self, now_ms: int, composite: Objective) -> Judgement:
+        return judge(composite, {}, now_ms, self._policy)
 
     def members(self, composite: Objective) -> list[Objective]:
         """Its members, as they were judged last; none where it could not be."""
@@ -70,6 +79,8 @@ class Composites:
         ends = [edge // composite.slices.slice_ms + 1 for edge in edges_ms]
         prices = costs(members, [weight for _, weight in composite.members])
         who = self._payers(members, composite, ends[0], ends[-1])
+        if who is None:
+            return []
         return [
             union_counts(list(row), paid(who[begin - ends[0] : end - ends[0]], prices), prices)
             for row, (begin, end) in zip(zip(*rows, strict=True), pairwise(ends), strict=True)
@@ -87,6 +98,10 @@ class Composites:
         if composite.unmeasurable is not None:
             return judge(composite, {}, now_ms, self._policy)
         together = self._together(composite, members, now_ms)
+        if together is None and isinstance(composite.slices, Timeslices) and all(it.rows for it in members):
+            # what is not known is not good
+            composite = replace(composite, unmeasurable="Slices of its members are more than are kept in memory.")
+            return judge(composite, {}, now_ms, self._policy)
         keys = [(name, composite.service) for name, _ in composite.members]
         why = next((paused[key] for key in keys if key in paused), None)
         return judge_composite(composite, members, now_ms, self._policy, together, why)
@@ -102,12 +117,17 @@ class Composites:
         prices = costs(objectives, [weight for _, weight in composite.members])
         least = until - max(sizes.values())
         who, taken = self._payers(objectives, composite, least, until), self._taken(composite)
+        if who is None:
+            return None
         firsts = {
             ms: until - size if ms == composite.window_ms or not taken else reaching(until, size, taken, least)
             for ms, size in sizes.items()
         }
         return {ms: paid(who[first - least :], prices) for ms, first in firsts.items()}
 
-    def _payers(self, members: Sequence[Objective], composite: Objective, first: int, until: int) -> NDArray[np.int64]:
+    def _payers(
+        self, members: Sequence[Objective], composite: Objective, first: int, until: int
+    ) -> NDArray[np.int64] | None:
         prices = costs(members, [weight for _, weight in composite.members])
-        return payers([self._marks(it, first, until) for it in members], prices)
+        bad = [it for it in (self._marks(one, first, until) for one in members) if it is not None]
+        return payers(bad, prices) if len(bad) == len(members) else None

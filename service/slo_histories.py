@@ -143,8 +143,9 @@ class Histories:
 
     def _revision(self, its: Known) -> Revision:
         columns, numbers = self._store.state.columns, np.union1d(its.bad, its.total)
-        late = self._store.sample_counts["late"]
-        return Revision(late, numbers, columns.first_from_ms[numbers], columns.last_ms[numbers])
+        late, changes = self._store.sample_counts["late"], self._store.memory.changes
+        firsts, lasts = columns.first_from_ms[numbers], columns.last_ms[numbers]
+        return Revision(late, numbers, firsts, lasts, changes.version, changes)
 
     def _read(self, moment: Moment, span: Span, wanted: Mapping[Indicator, tuple[Known, Revision]]) -> None:
         """Keep every indicator over the span; what is kept already is read from where it may have changed."""

@@ -19,6 +19,7 @@ from service.promql.errors import QueryFault
 from service.promql.model import Answer, Matrix
 from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
 from service.slo_query_slices import Columns, columns
+from service.slo_reach import NOBODY, Reach
 from service.slo_slices import marks
 from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
@@ -88,10 +89,15 @@ class _Book:
     slots: _Slots
     late_ms: int
     """When the slices of the last hours were asked again."""
+    reach: Reach = NOBODY
 
     @property
     def until(self) -> int:
         return self.first + len(self.slots.bad)
+
+    def since(self, first: int) -> _Book:
+        """The slices from `first` on: who asks for few knows nothing of those that others ask for."""
+        return replace(self, first=first, slots=self.slots.cut(first - self.first, len(self.slots.bad)))
 
 
 class QueriedCounts:
@@ -111,11 +117,12 @@ class QueriedCounts:
         self._engine, self._seconds, self._clock = engine, seconds, clock
         self._books: OrderedDict[tuple[QueryIndicator | None, object], _Book] = OrderedDict()
         self._failed: dict[object, tuple[int, str]] = {}
-        self._ends = 0.0
+        self._ends, self._evaluation = 0.0, 0
 
     def begin(self) -> None:
         """An evaluation begins, and with it the time for its queries."""
         self._ends = self._clock() + self._seconds
+        self._evaluation += 1
 
     def of(
         self, objective: Objective, windows_ms: Sequence[int], until_ms: int, taken: Sequence[Slots] = ()
@@ -175,12 +182,10 @@ class QueriedCounts:
             for it, (since, until) in zip(counts, pairwise(edges_ms), strict=True)
         ]
 
-    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
-        """Which slices `first` to `until` (not among them) are bad, as they were asked last."""
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_] | None:
+        """Which slices `first` to `until` (not among them) are bad, as they were asked last; None where not known."""
         book = self._books.get((objective.query, objective.slices))
-        if book is None:
-            return np.zeros(until - first, np.bool_)
-        return marks((book.slots.bad > 0).astype(np.bool_), book.first, first, until)
+        return None if book is None else marks((book.slots.bad > 0).astype(np.bool_), book.first, first, until)
 
     def _book_or_fault(self, objective: Objective, slot_ms: int, first: int, until: int, now_ms: int) -> _Book | str:
         """The book, or why there is none; a query that failed is not asked again for a minute."""
@@ -202,8 +207,9 @@ class QueriedCounts:
         if objective.query is None:
             raise LookupError("the objective has no query")
         key = (objective.query, objective.slices)
-        first = max(first, until - MOST_SLICES)
         book = self._books.get(key)
+        reach = (NOBODY if book is None else book.reach).asked(self._evaluation, min(until - first, MOST_SLICES))
+        mine, first = max(first, until - MOST_SLICES), until - reach.slices
         if book is None or book.first > first:
             book = _Book(first, _slots([]), now_ms)
         late = not 0 <= now_ms - book.late_ms < AGAIN_MS
@@ -216,7 +222,7 @@ class QueriedCounts:
             end = min(end, at + MOST_POINTS) if kept is None else end
             more = kept or self._asked(objective, slot_ms, at, end)
             slots, at = slots.joined(more), end
-        book = _Book(first, slots, now_ms if late else book.late_ms)
+        book = _Book(first, slots, now_ms if late else book.late_ms, reach)
         self._keep(objective, slot_ms, book, until - AGAIN_LATE_MS // slot_ms - 1)
         self._books[key] = book
         self._books.move_to_end(key)
@@ -224,7 +230,7 @@ class QueriedCounts:
             gone, _ = self._books.popitem(last=False)
             self._kept.forget(key_of(*gone))
             self._kept_until.pop(key_of(*gone), None)
-        return book
+        return book.since(mine)
 
     def _known(self, objective: Objective, slot_ms: int, at: int, until: int) -> tuple[_Slots | None, int]:
         """What is kept of the day that begins with slice `at`, and its end; else where the next kept day begins."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -14,8 +14,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service.increments import DEFAULT as RULES
 from service.ports import Readings
 from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
+from service.slo_reach import NOBODY, Reach
+from service.store_running import Changes
 from service.store_series import Ids
 from slo.burn import DEFAULT, Policy
 from slo.model import Allowance, Counts, EventRatio, Indicator, MinuteSlices, Objective, Selector
@@ -23,14 +26,16 @@ from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
 from slo.stepped_slices import part_of
 from slo.taken import Slots, counting, overlap, reaching, size_of
 
-MOST_BOOKS: Final = 200
-"""Objectives whose slices are kept in memory."""
+MOST_KEPT: Final = 20_000_000
+"""Slices of all objectives that are kept in memory, 16 bytes each."""
 MOST_SLICES: Final = 600_000
 """Slices of one objective: a year of minutes."""
 SECONDS: Final = 5.0
 """Time of one evaluation in which many slices are counted anew."""
 FEW: Final = 1_000
 """So many slices of an objective are counted whatever the time."""
+REACH_MS: Final = RULES.first_ms
+"""How far before its own time a sample may change what was observed: no further than a counter's start."""
 _CHUNK: Final = 20_000
 Rule = Timeslices | RatioTimeslices
 
@@ -42,6 +47,9 @@ class Revision(NamedTuple):
     numbers: Ids
     first_ms: NDArray[np.int64]
     last_ms: NDArray[np.int64]
+    version: int = 0
+    changes: Changes | None = None
+    """Tells how early anything came since another version; without it late samples may be of any time."""
 
 
 Revisions = Callable[[Indicator], Revision | None]
@@ -56,6 +64,7 @@ class _Book:
     bad: NDArray[np.int64]
     busy: NDArray[np.int64]
     revision: Revision | None
+    reach: Reach = NOBODY
 
     @property
     def until(self) -> int:
@@ -94,6 +103,8 @@ class SlicedCounts:
         self._store, self._revisions, self._policy = store, revisions, policy
         self._seconds, self._clock = seconds, clock
         self._ends = math.inf
+        self._steps_end = math.inf
+        self._evaluation, self._size = 0, 0
         self._books: OrderedDict[tuple[Indicator, Rule], _Book] = OrderedDict()
         self._unknown: dict[tuple[Indicator, Rule], int] = {}
         """The newest slice that neither samples nor what is kept tell of."""
@@ -101,6 +112,7 @@ class SlicedCounts:
     def begin(self) -> None:
         """An evaluation begins, and with it the time for counting many slices anew."""
         self._ends = self._clock() + self._seconds
+        self._evaluation += 1
 
     def ready(self, objective: Objective, windows_ms: Sequence[int], until_ms: int) -> bool:
         """False where so many slices are to be counted that it has to wait for the next evaluation."""
@@ -108,8 +120,9 @@ class SlicedCounts:
         if rule is None or self._clock() < self._ends:
             return True
         book, until = self._books.get((indicator, rule)), until_ms // rule.slice_ms + 1
-        if book is None:
-            return max(windows_ms, default=0) // rule.slice_ms <= FEW
+        size = max(windows_ms, default=0) // rule.slice_ms
+        if book is None or until - size < book.first:
+            return size <= FEW
         kept = valid_ms(book.revision, self._revisions(indicator))
         return until - (book.until if kept is None else min(book.until, kept // rule.slice_ms + 1)) <= FEW
 
@@ -140,8 +153,11 @@ class SlicedCounts:
         ]
         book = self._book(objective.indicator, rule, least, until)
         own = max(1, objective.period_ms // rule.slice_ms)
+        blind_ms = self._blind_ms(objective.indicator, rule)
         return [
-            _around(rule, it, book, first, until, own if window == objective.window_ms else size, taken)
+            _seen(
+                _around(rule, it, book, first, until, own if window == objective.window_ms else size, taken), blind_ms
+            )
             for it, first, window, size in zip(counts, firsts, windows_ms, sizes, strict=True)
         ]
 
@@ -163,28 +179,55 @@ class SlicedCounts:
     ) -> list[Counts]:
         """Counts of events of contiguous steps as counts of the slices that end in them, as they were judged last.
 
-        Of time before the objective's window nothing is known here. `taken` slices are in none.
+        Those before the objective's window are judged now, as far as time allows; what is not known was not observed.
+        `taken` slices are in none.
         """
-        rule, indicator = objective.slices, objective.indicator
-        book = self._books.get((indicator, rule)) if rule else None
-        if rule is None or book is None:
-            return [replace(it, bad=0, total=0) for it in counts]
+        rule = objective.slices
+        if rule is None:
+            return list(counts)
         ends = [edge // rule.slice_ms + 1 for edge in edges_ms]
+        book = self._reaching(objective.indicator, rule, ends, counts)
+        blind_ms = self._blind_ms(objective.indicator, rule)
+        if book is None:
+            return [replace(it, bad=0, total=0, observed_ms=0) for it in counts]
+        begins_ms = book.first * rule.slice_ms
+        known = [begin >= book.first or not _tells(it, begins_ms) for it, begin in zip(counts, ends, strict=False)]
         return [
-            _around(rule, it, book, begin, end, end - begin, taken)
-            for it, (begin, end) in zip(counts, pairwise(ends), strict=True)
+            _seen(_around(rule, it, book, begin, end, end - begin, taken), blind_ms if all_of_it else it.until_ms)
+            for it, all_of_it, (begin, end) in zip(counts, known, pairwise(ends), strict=True)
         ]
 
-    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_]:
-        """Which slices `first` to `until` (not among them) are bad, as they were judged last."""
+    def allow(self) -> None:
+        """Steps are asked for, and with them begins the time for judging what was before the windows."""
+        self._steps_end = self._clock() + self._seconds
+
+    def refuse(self) -> None:
+        """From now on steps are told of what is kept alone."""
+        self._steps_end = -math.inf
+
+    def _reaching(
+        self, indicator: Indicator, rule: Rule, ends: Sequence[int], counts: Sequence[Counts]
+    ) -> _Book | None:
+        """The slices from the first of these on, or from the first sight on; those that are kept where time is up."""
+        book = self._books.get((indicator, rule))
+        seen = min((it.first_ms for it in counts if it.first_ms is not None), default=None)
+        if seen is None or self._clock() >= self._steps_end:
+            return book
+        first, until = max(ends[0], seen // rule.slice_ms), ends[-1] if book is None else book.until
+        known = first >= until if book is None else first >= book.first
+        return book if known else self._book(indicator, rule, first, until)
+
+    def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_] | None:
+        """Which slices `first` to `until` (not among them) are bad, as they were judged last; None where not known."""
         book = None if objective.slices is None else self._books.get((objective.indicator, objective.slices))
-        return np.zeros(until - first, np.bool_) if book is None else book.marks(first, until)
+        return None if book is None else book.marks(first, until)
 
     def _book(self, indicator: Indicator, rule: Rule, first: int, until: int) -> _Book:
-        """The slices from `first` to the last that is over."""
+        """The slices from `first` to the last that is over, and before it those that others ask for."""
         revision = self._revisions(indicator)
-        first = max(first, until - MOST_SLICES)
         book = self._books.get((indicator, rule))
+        reach = (NOBODY if book is None else book.reach).asked(self._evaluation, min(until - first, MOST_SLICES))
+        first = until - reach.slices
         if book is None or first < book.first or revision is None:
             book = _Book(first, *_nothing(), None)
         kept = valid_ms(book.revision, revision)
@@ -192,15 +235,24 @@ class SlicedCounts:
         good = max(good, first)
         old = slice(first - book.first, good - book.first)
         bad, busy = self._judged(indicator, rule, good, until)
-        book = _Book(first, np.concatenate([book.bad[old], bad]), np.concatenate([book.busy[old], busy]), revision)
+        book = _Book(
+            first, np.concatenate([book.bad[old], bad]), np.concatenate([book.busy[old], busy]), revision, reach
+        )
+        before = self._books.get((indicator, rule))
+        self._size += len(book.bad) - (0 if before is None else len(before.bad))
         self._books[indicator, rule] = book
         self._keep(indicator, rule, book, good)
         self._books.move_to_end((indicator, rule))
-        while len(self._books) > MOST_BOOKS:
-            gone, _ = self._books.popitem(last=False)
+        while self._size > MOST_KEPT and len(self._books) > 1:
+            gone, least = self._books.popitem(last=False)
+            self._size -= len(least.bad)
             self._kept.forget(self._key(*gone))
             self._unknown.pop(gone, None)
         return book
+
+    def _blind_ms(self, indicator: Indicator, rule: Rule) -> int:
+        """Up to when neither samples nor what is kept tell of every slice."""
+        return self._unknown.get((indicator, rule), 0) * rule.slice_ms
 
     def _key(self, indicator: Indicator, rule: Rule) -> str:
         return key_of(indicator, rule, self._policy.coverage_floor)
@@ -259,6 +311,19 @@ def marks(bad: NDArray[np.bool_], begins: int, first: int, until: int) -> NDArra
     return found
 
 
+def _seen(counts: Counts, blind_ms: int) -> Counts:
+    """What was observed of a window is no more than what its slices are known of: the others are not good for that."""
+    if counts.first_ms is None or blind_ms <= max(counts.since_ms, counts.first_ms):
+        return counts
+    unknown_ms = min(blind_ms, counts.until_ms) - max(counts.since_ms, counts.first_ms)
+    return replace(counts, observed_ms=max(0, counts.observed_ms - unknown_ms))
+
+
+def _tells(counts: Counts, until_ms: int) -> bool:
+    """True where anything of a step up to a moment was seen."""
+    return counts.first_ms is not None and counts.first_ms < min(counts.until_ms, until_ms)
+
+
 def _counted(rule: Rule, counts: Counts, found: tuple[int, int], slices: int) -> Counts:
     bad, busy = found
     total = busy * RATIO_UNIT if isinstance(rule, RatioTimeslices) else slices if busy else 0
@@ -282,11 +347,22 @@ def _summed(book: _Book, slots: Iterable[Slots]) -> tuple[int, int]:
 
 def valid_ms(before: Revision | None, now: Revision | None) -> int | None:
     """Up to when what was counted before still holds; None where all does."""
-    if before is None or now is None or before.late != now.late:
+    if before is None or now is None:
         return 0
-    known = dict(zip(before.numbers.tolist(), before.last_ms.tolist(), strict=True))
-    rows = zip(now.numbers.tolist(), now.first_ms.tolist(), now.last_ms.tolist(), strict=True)
-    return min((known.get(number, first) for number, first, last in rows if known.get(number) != last), default=None)
+    known = {n: (first, last) for n, first, last in _rows(before)}
+    found = [
+        first if n not in known else known[n][1] if first == known[n][0] else min(first, known[n][0], known[n][1])
+        for n, first, last in _rows(now)
+        if known.get(n) != (first, last)
+    ]
+    if before.late != now.late:
+        earliest_ms = 0 if now.changes is None else now.changes.since(before.version, now.version)
+        found.append(max(0, earliest_ms - 1 - REACH_MS))
+    return min(found, default=None)
+
+
+def _rows(of: Revision) -> Iterator[tuple[int, int, int]]:
+    return zip(of.numbers.tolist(), of.first_ms.tolist(), of.last_ms.tolist(), strict=True)
 
 
 def _nothing() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -307,8 +383,9 @@ def revisions_of(store: Readings) -> Revisions:
             numbers = _union(local.directory.select(it) for it in selectors_of(indicator))
             columns = local.state.columns
             return Revision(
-                local.sample_counts["late"], numbers, columns.first_from_ms[numbers], columns.last_ms[numbers]
-            )
+                local.sample_counts["late"], numbers, columns.first_from_ms[numbers], columns.last_ms[numbers],
+                local.memory.changes.version, local.memory.changes,
+            )  # fmt: skip
 
     return told
 

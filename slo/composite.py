@@ -199,6 +199,9 @@ def _common(counts: Sequence[Counts]) -> Counts:
         unknown_starts=sum(it.unknown_starts for it in counts),
         first_ms=None if None in firsts else max(it for it in firsts if it is not None),
         events=(sum(it.bad_events for it in counts), sum(it.all_events for it in counts)),
+        taken_ms=least.taken_ms,
+        unscraped_ms=sum(it.unscraped_ms for it in counts),
+        unscraped_events=sum(it.unscraped_events for it in counts),
     )
 
 

@@ -37,6 +37,8 @@ class HeldConditions:
 
     def of(self, judgement: Judgement) -> Judgement:
         """The judgement with conditions that have not held for long enough as not fired."""
+        # one that has no rows, for nothing can measure it now, has its conditions still
+        self._seen.update(_key(judgement, it, "holds") for it in judgement.objective.conditions if it.after_ms)
         rows = tuple(self._row(judgement, it) for it in judgement.rows)
         found = {it.row.name: it for it in judgement.rows if it.row.op is not None}
         missing = [
@@ -49,10 +51,9 @@ class HeldConditions:
     def _row(self, judgement: Judgement, result: RowResult) -> RowResult:
         if not result.row.after_ms:
             return result
-        key = _key(judgement, result.row, "holds")
-        self._seen.add(key)
         if not result.measured:
             return result
+        key = _key(judgement, result.row, "holds")
         held = self._for_long(key, result.fired, judgement.at_ms, result.row.after_ms)
         return result if held or not result.fired else replace(result, fired=False)
 

@@ -202,3 +202,17 @@ def test_counting_that_takes_long_waits_and_says_so(tmp_path: Path, monkeypatch:
     (found,) = judging.judged([objectives(30)[1]], NOW, made)
     assert found.taken_out[0].ms == HOUR
     store.close()
+
+
+def test_time_that_no_scrape_told_of_is_told_beside_what_is_taken_out(tmp_path: Path) -> None:
+    store, labels = Store(tmp_path / "x.duckdb", Clock(NOW)), {"service": "s", "node_id": "u1"}
+    hits = series("requests_total", code="500", container="s-1", **labels)
+    seen, lost = (series(f"midwatch_container_{what}_seconds_total", **labels) for what in ("scraped", "unscraped"))
+    for at in range(2881):
+        told, gone = 4.0 * at, 1.0 * at
+        points = [Point(hits, T0 + at * 5_000, 8.0 * at, T0 - 1), Point(seen, T0 + at * 5_000, told, T0 - 1)]
+        store.append(batch([*points, Point(lost, T0 + at * 5_000, gone, T0 - 1)]))
+    (found,) = Judging(store).judged([objectives(30)[1]], NOW, (adjustment(1, T0 + HOUR, T0 + 2 * HOUR),))
+    counts = found.counts
+    assert (counts.taken_ms, counts.unscraped_ms, counts.unscraped_events) == (HOUR, 3 * HOUR // 5, 8 * 2160 // 4)
+    store.close()

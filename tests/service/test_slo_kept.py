@@ -205,7 +205,10 @@ def test_over_a_real_store_a_restart_after_its_samples_are_gone_forgets_no_slice
     store = Store(tmp_path / "y.duckdb", clock, Bounds(raw_ms=DAY_MS))
     assert store.memory.layout.oldest_raw_ms() == begin + DAY_MS
     after = asked(Judging(store))
-    assert (after.bad, after.total) == (before.bad, before.total)
+    assert (after.bad, after.total, after.coverage) == (before.bad, before.total, before.coverage)
     store.database.write(lambda cursor: cursor.execute("DELETE FROM kept_slices"))
-    assert asked(Judging(store)).bad < before.bad  # without what is kept the day is not known
+    unknown = asked(Judging(store))
+    assert unknown.bad < before.bad  # without what is kept the day is not known
+    assert before.observed_ms - unknown.observed_ms > 10 * 3_600_000, "what is not known was not observed"
+    assert unknown.expected_ms >= before.expected_ms
     store.close()

@@ -148,6 +148,31 @@ def test_a_late_sample_moves_what_was_bad_into_the_minute_in_which_it_happened(s
     store.close()
 
 
+def test_a_late_sample_of_anything_makes_no_more_be_counted_anew_than_what_came_after_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes(store, {at: (at % 2, 10) for at in range(200)})
+    sliced, of = SlicedCounts(store, revisions_of(store)), objective(RULES[0])
+    before = ask(store, sliced, of, T0 + 200 * MINUTE, [200 * MINUTE])
+    counted, real = list[int](), store.slices
+
+    def slices(indicators: Sequence[Indicator], edges_ms: Sequence[int]) -> list[list[Counts]]:
+        counted.append(len(edges_ms) - 1)
+        return real(indicators, edges_ms)
+
+    monkeypatch.setattr(store, "slices", slices)
+    other = series("of_another_host_total")
+    for minute in (199, 198):
+        store.append(batch([Point(other, T0 + minute * MINUTE, 1.0, T0)]))
+    assert store.sample_counts["late"] == 1
+    assert ask(store, sliced, of, T0 + 200 * MINUTE, [200 * MINUTE]) == before
+    assert sum(counted) < 15
+    store.append(batch([Point(series("requests_total", code="500"), T0 + 100 * MINUTE + 30_001, 50.0, T0)]))
+    after = ask(store, sliced, of, T0 + 200 * MINUTE, [200 * MINUTE])
+    assert after == ask(store, SlicedCounts(store, revisions_of(store)), of, T0 + 200 * MINUTE, [200 * MINUTE])
+    store.close()
+
+
 def test_steps_add_up_to_what_is_judged(store: Store) -> None:
     minutes(store, {at: (1 if at % 7 == 0 else 0, 2) for at in range(62)})
     of, until = objective(RULES[0], window_ms=60 * MINUTE), T0 + 61 * MINUTE

@@ -112,3 +112,16 @@ def test_a_member_that_is_not_measured_leaves_the_composite_so_and_a_quiet_one_d
         assert (found.state, found.reason) == ("unmeasured", "Its member b is not measured: Its query fails.")
     else:
         assert (found.state, found.budget_remaining) == ("ok", 1)
+
+
+def test_what_is_taken_out_of_its_members_makes_a_composite_no_younger() -> None:
+    """Ten days of thirty are taken out: the budget of twenty ends when that of a member alone does."""
+    one = objective()
+    counts = steady(one, 2_000)
+    own = counts[one.window_ms]
+    left = replace(own, bad=own.total // 20_000, expected_ms=20 * DAY, observed_ms=20 * DAY, taken_ms=10 * DAY)
+    alone = judge(one, {**counts, one.window_ms: left}, NOW)
+    members = replace(one, slo="c", members=(("test", Fraction(1)),), budget=Fraction(1))
+    found = judge_composite(members, [alone], NOW)
+    assert found.counts.taken_ms == 10 * DAY
+    assert found.exhausted_at_ms == alone.exhausted_at_ms is not None

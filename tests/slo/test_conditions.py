@@ -75,6 +75,23 @@ def test_a_condition_fires_once_it_has_held_for_as_long_as_it_must() -> None:
     assert [at(minute, 3_000) for minute in (11, 15, 16)] == [False, False, True]
 
 
+def test_a_moment_at_which_nothing_can_measure_it_does_not_end_what_holds() -> None:
+    of, held = with_condition("gt", 1, after_ms=5 * MINUTE), HeldConditions()
+
+    def at(minute: int, found: Judgement) -> Judgement:
+        told = held.of(replace(found, at_ms=NOW + minute * MINUTE))
+        held.settle()
+        return told
+
+    burning = judge(of, steady(of, 3_000), NOW)
+    failed = judge(replace(of, unmeasurable="Its query can't be answered."), {}, NOW)
+    assert not fired(at(0, burning))
+    at(4, failed)
+    assert fired(at(5, burning))
+    at(6, failed)
+    assert fired(at(7, burning))
+
+
 def test_a_page_needs_as_many_events_as_are_asked_for() -> None:
     of = objective()
     few = {ms: replace(it, bad=5, total=20) for ms, it in steady(of).items()}
