@@ -277,7 +277,7 @@ def _mark(bad: Ints, total: Ints, places: Ints, verdicts: np.ndarray[tuple[int],
 def _observed(its: Known, edges: Ints) -> Ints:
     """Covered milliseconds of each step."""
     if not its.cover.runs:
-        return np.zeros(len(edges) - 1, np.int64)
+        return np.zeros(max(0, len(edges) - 1), np.int64)
     runs = np.array(its.cover.runs, np.int64)
     lengths = np.concatenate([[0], np.cumsum(runs[:, 1] - runs[:, 0])])
     at = np.searchsorted(runs[:, 0], edges, side="left")
