@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from slo.openslo.common import body, description, meta, name
+from slo.openslo.common import body, description, meta, service_name
 from slo.openslo.faults import At
 from slo.openslo.fields import Fields
 from slo.openslo.model import (
@@ -45,7 +45,7 @@ _UNITS = {"Day": "d", "Week": "w", "Month": "M", "Quarter": "Q", "Year": "Y"}
 def service(document: Fields) -> Service:
     """A Service of v1alpha."""
     spec = body(document, ("description",))
-    return Service(meta(document), description(spec), document.at)
+    return Service(meta(document, service=True), description(spec), document.at)
 
 
 def slos(document: Fields) -> list[Document]:
@@ -60,7 +60,7 @@ def slos(document: Fields) -> list[Document]:
     base = Slo(
         meta(document),
         description(spec),
-        name(spec, "service"),
+        service_name(spec, "service"),
         method,
         _window(spec),
         shared,

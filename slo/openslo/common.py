@@ -14,18 +14,22 @@ DOCUMENT = ("apiVersion", "kind", "metadata", "spec")
 META = ("name", "displayName", "labels", "annotations")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)
 _READABLE = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?", re.ASCII)
+_OF_A_PROJECT = re.compile(rf"({_READABLE.pattern})/({_READABLE.pattern})", re.ASCII)
 _NOTHING = Mapping({}, 1)
 
 
-def meta(document: Fields) -> Meta:
-    """The metadata of a document; a name must stand."""
+def meta(document: Fields, *, service: bool = False) -> Meta:
+    """The metadata of a document; a name must stand, which is a service's with `service`."""
     fields = document.child("metadata", META)
     if fields is None:
         if not document.has("metadata"):
             document.missing("metadata", "a mapping with a name")
         return Meta("")
     return Meta(
-        name(fields, "name"), fields.text("displayName", at_most=LONGEST_TITLE), _labels(fields), _annotations(fields)
+        (service_name if service else name)(fields, "name"),
+        fields.text("displayName", at_most=LONGEST_TITLE),
+        _labels(fields),
+        _annotations(fields),
     )
 
 
@@ -38,6 +42,17 @@ def name(fields: Fields, field: str) -> str:
     remedy = f"use at most {LONGEST_NAME} of a-z, 0-9 and -, with a letter or digit at both ends"
     lenient = _READABLE.fullmatch(text) and len(text) <= LONGEST_NAME
     (fields.report.frowned if lenient else fields.report.error)(fields.place(field), what, remedy)
+    return text
+
+
+def service_name(fields: Fields, field: str) -> str:
+    """A service's name; `project/service`, as Midwatch calls those of Compose files, is only frowned upon."""
+    node = fields.get(field)
+    text = node.text if isinstance(node, Scalar) else ""
+    if not _OF_A_PROJECT.fullmatch(text) or any(len(part) > LONGEST_NAME for part in text.split("/")):
+        return name(fields, field)
+    what = f"{text!r} is a Compose service's name here, and no name as RFC 1123 has it"
+    fields.report.frowned(fields.place(field), what, "right for Midwatch; other tools of OpenSLO may refuse the slash")
     return text
 
 

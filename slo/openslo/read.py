@@ -97,7 +97,7 @@ def _of_kind(fields: Fields, readers: dict[str, Callable[[Fields], list[Document
 
 
 def _service(document: Fields) -> Service:
-    return Service(meta(document), description(body(document, ("description",))), document.at)
+    return Service(meta(document, service=True), description(body(document, ("description",))), document.at)
 
 
 def _data_source(document: Fields) -> DataSource:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from slo.openslo.alerting import inline_or_ref, policy
-from slo.openslo.common import body, description, inline, kind_is, meta, name, sli
+from slo.openslo.common import body, description, inline, kind_is, meta, name, service_name, sli
 from slo.openslo.fields import Fields
 from slo.openslo.model import METHODS, OPS, Calendar, Method, ObjectiveSpec, Ref, Sli, Slo, TimeWindow
 from slo.openslo.tree import Scalar
@@ -50,7 +50,7 @@ def slo(document: Fields) -> Slo:
     found = Slo(
         meta(document),
         description(spec),
-        name(spec, "service"),
+        service_name(spec, "service"),
         method,
         _window(spec),
         indicator,

@@ -86,6 +86,17 @@ def test_each_fault_names_line_path_and_remedy(old: str, new: str, told: str) ->
     assert one(with_line(old, new)).documents == ()
 
 
+def test_a_service_of_a_compose_file_is_named_as_it_is_here() -> None:
+    text = with_line("service: shop", "service: shop/api")
+    (slo,) = [it for it in one(text).documents if isinstance(it, Slo)]
+    assert slo.service == "shop/api"
+    (warning,) = [it for it in said(text) if "spec.service" in it]
+    assert warning.startswith("6: spec.service: warning: 'shop/api' is a Compose service's name here")
+    assert one(text, strict=True).documents == ()
+    for wrong in ("/api", "shop/", "shop/api/x", "../shop", "shop//api", f"{'a' * 64}/api"):
+        assert one(with_line("service: shop", f"service: {wrong}")).documents == (), wrong
+
+
 def test_all_faults_are_told_at_once() -> None:
     text = with_line("target: 0.999", "target: 1.5").replace("duration: 30d", "duration: 1x").replace("shop", "")
     assert {it.split(": ")[1] for it in said(text)} == {
