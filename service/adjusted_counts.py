@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from service.adjusted_plans import Plan
 from service.ports import Readings
-from service.slo_slices import Revision, Revisions, valid_ms
+from service.slo_revisions import Revision, Revisions, valid_ms
 from slo.adjust import Interval
 from slo.model import Counts, Indicator, TakenOut
 from slo.taken import Piece, clipped

@@ -18,7 +18,8 @@ from service.slo_composites import Composites
 from service.slo_faults import Faults
 from service.slo_kept import KeptSlices
 from service.slo_queries import Engine, QueriedCounts
-from service.slo_slices import SlicedCounts, revisions_of
+from service.slo_revisions import revisions_of
+from service.slo_slices import SlicedCounts
 from service.slo_tails import Tails
 from slo.adjust import Adjustment
 from slo.burn import DEFAULT, Policy

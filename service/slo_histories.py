@@ -16,7 +16,7 @@ from service.remote_store import RemoteStore
 from service.slo_kept import StoredSlices, day_of, key_of, slices_of
 from service.slo_minutes import Worth, stored, worth
 from service.slo_queries import Engine, QueriedCounts
-from service.slo_slices import Revision, valid_ms
+from service.slo_revisions import Revision, valid_ms
 from service.store import Store
 from service.store_counts import Known, known
 from service.store_layout import Layout

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from itertools import pairwise
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +16,13 @@ from numpy.typing import NDArray
 from service.promql.errors import QueryFault
 from service.promql.model import Answer, Matrix
 from service.slo_kept import KeptSlices, Row, day_of, key_of, slices_of
-from service.slo_query_slices import Columns, columns
+from service.slo_query_points import JudgedSlots, Point, by_slot, of_columns, of_rows, point_of, slots_of_points
+from service.slo_query_slices import columns
 from service.slo_reach import NOBODY, Reach
 from service.slo_slices import marks
-from slo.model import QUERY_UNIT, Counts, Objective, QueryIndicator
+from slo.model import Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
-from slo.slices import RATIO_UNIT, RatioTimeslices, Slice, Timeslices, badness, holds
+from slo.slices import Timeslices
 from slo.stepped_history import History
 from slo.taken import Slots, counting, overlap, reaching, without
 
@@ -40,7 +39,6 @@ MOST_POINTS: Final = 5_000
 MOST_SLICES: Final = 600_000
 SECONDS: Final = 5.0
 """Time for all queries of one evaluation; what did not fit in is asked at the next."""
-UNIT: Final = QUERY_UNIT
 
 
 class Engine(Protocol):
@@ -51,42 +49,10 @@ class Engine(Protocol):
         ...
 
 
-class Point(NamedTuple):
-    """What one slice counted, in parts of `UNIT`; not measured where the query had no answer."""
-
-    bad: int
-    total: int
-    measured: bool
-
-
-class _Slots(NamedTuple):
-    """Slices in columns: what they spent, of how much, whether there was traffic, whether anything was measured.
-
-    The first two hold Python's integers, which no sum overflows.
-    """
-
-    bad: NDArray[np.object_]
-    total: NDArray[np.object_]
-    busy: NDArray[np.int64]
-    measured: NDArray[np.int64]
-
-    def cut(self, since: int, until: int) -> _Slots:
-        mine = slice(max(0, since), max(0, until))
-        return _Slots(self.bad[mine], self.total[mine], self.busy[mine], self.measured[mine])
-
-    def joined(self, other: _Slots) -> _Slots:
-        return _Slots(
-            np.concatenate([self.bad, other.bad]),
-            np.concatenate([self.total, other.total]),
-            np.concatenate([self.busy, other.busy]),
-            np.concatenate([self.measured, other.measured]),
-        )
-
-
 @dataclass
 class _Book:
     first: int
-    slots: _Slots
+    slots: JudgedSlots
     late_ms: int
     """When the slices of the last hours were asked again."""
     reach: Reach = NOBODY
@@ -152,7 +118,7 @@ class QueriedCounts:
     def spent(self, objective: Objective, slots: Sequence[Slots]) -> list[Counts]:
         """Counts of these slices, as they were asked last."""
         slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
-        book = self._books.get((objective.query, objective.slices)) or _Book(0, _slots([]), 0)
+        book = self._books.get((objective.query, objective.slices)) or _Book(0, slots_of_points([]), 0)
         return [_part(objective, book, slot_ms, it) for it in slots]
 
     def history(self, objective: Objective, since_ms: int, until_ms: int) -> History | str:
@@ -174,7 +140,7 @@ class QueriedCounts:
         """Counts of contiguous steps, from the slices that end in them, as they were asked last."""
         slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
         found = self._books.get((objective.query, objective.slices))
-        book = _Book(0, _slots([]), 0) if found is None else found
+        book = _Book(0, slots_of_points([]), 0) if found is None else found
         ends = [edge // slot_ms + 1 for edge in edges_ms]
         counts = [_around(objective, book, slot_ms, begin, end, end - begin, taken) for begin, end in pairwise(ends)]
         return [
@@ -211,7 +177,7 @@ class QueriedCounts:
         reach = (NOBODY if book is None else book.reach).asked(self._evaluation, min(until - first, MOST_SLICES))
         mine, first = max(first, until - MOST_SLICES), until - reach.slices
         if book is None or book.first > first:
-            book = _Book(first, _slots([]), now_ms)
+            book = _Book(first, slots_of_points([]), now_ms)
         late = not 0 <= now_ms - book.late_ms < AGAIN_MS
         again = -(-(AGAIN_LATE_MS if late else AGAIN_MS) // slot_ms)
         at = max(first, min(book.until, until - again))
@@ -232,14 +198,14 @@ class QueriedCounts:
             self._kept_until.pop(key_of(*gone), None)
         return book.since(mine)
 
-    def _known(self, objective: Objective, slot_ms: int, at: int, until: int) -> tuple[_Slots | None, int]:
+    def _known(self, objective: Objective, slot_ms: int, at: int, until: int) -> tuple[JudgedSlots | None, int]:
         """What is kept of the day that begins with slice `at`, and its end; else where the next kept day begins."""
         key = key_of(objective.query, objective.slices)
         for day in range(day_of(at, slot_ms), day_of(until, slot_ms)):
             begin, end = slices_of(day, slot_ms)
             rows = self._kept.day(key, day) if begin >= at else None
             if rows is not None:
-                return (_of_rows(rows), end) if begin == at else (None, begin)
+                return (of_rows(rows), end) if begin == at else (None, begin)
         return None, until
 
     def _keep(self, objective: Objective, slot_ms: int, book: _Book, settled: int) -> None:
@@ -252,11 +218,11 @@ class QueriedCounts:
         rows = [(day, partial(_rows, book, *slices_of(day, slot_ms))) for day in days]
         self._kept.put(key, day_of(book.first, slot_ms), rows)
 
-    def _asked(self, objective: Objective, slot_ms: int, first: int, until: int) -> _Slots:
+    def _asked(self, objective: Objective, slot_ms: int, first: int, until: int) -> JudgedSlots:
         """What the slices `first` to `until` counted, that one not among them."""
         query = objective.query
         if query is None:
-            return _slots([])
+            return slots_of_points([])
         window = f"{max(LEAST_WINDOW_MS, slot_ms) // 1000}s"
         begin, end, slots = first * slot_ms, (until - 1) * slot_ms, until - first
 
@@ -268,94 +234,18 @@ class QueriedCounts:
         part = answers(query.part)
         total = answers(query.total) if query.total else None
         if part is None or (total is None and query.total):
-            return _slots([Point(0, 0, measured=False)] * slots, objective)
+            return slots_of_points([Point(0, 0, measured=False)] * slots, objective)
         found = columns(query, part, total, begin, slot_ms, slots)
         if found is None:
-            rows = (_by_slot(it, begin, slot_ms, slots) for it in (part, part if total is None else total))
-            return _slots([_point(query, *pair) for pair in zip(*rows, strict=True)], objective)
-        return _of_columns(found, objective)
-
-
-def _point(query: QueryIndicator, part: Sequence[float], total: Sequence[float]) -> Point:
-    """What one slice counted."""
-    if query.kind == "threshold":
-        return _held(query, part)
-    if query.kind in ("raw-good", "raw-bad"):
-        return _raw(query.kind == "raw-good", part)
-    return _shared(query.kind, part, total)
+            rows = (by_slot(it, begin, slot_ms, slots) for it in (part, part if total is None else total))
+            return slots_of_points([point_of(query, *pair) for pair in zip(*rows, strict=True)], objective)
+        return of_columns(found, objective)
 
 
 def _rows(book: _Book, first: int, until: int) -> list[Row]:
     """Slices as they are kept."""
     mine = book.slots.cut(first - book.first, until - book.first)
     return [list(it) for it in zip(*(column.tolist() for column in mine), strict=True)]
-
-
-def _of_rows(rows: Sequence[Row]) -> _Slots:
-    columns = np.array(rows, object).reshape(-1, 4)
-    flags = columns[:, 2:].astype(np.int64)
-    return _Slots(columns[:, 0], columns[:, 1], flags[:, 0], flags[:, 1])
-
-
-def _by_slot(found: Matrix, begin_ms: int, slot_ms: int, slots: int) -> list[list[float]]:
-    """The values of each slice, of all series."""
-    rows: list[list[float]] = [[] for _ in range(slots)]
-    for at, value in zip(((found.ts_ms - begin_ms) // slot_ms).tolist(), found.values.tolist(), strict=True):
-        rows[at].append(value)
-    return rows
-
-
-def _held(query: QueryIndicator, values: Sequence[float]) -> Point:
-    """Of a threshold each series' value counts alike; what is no number counts not."""
-    known = [good for value in values if (good := holds(value, query.op, query.value)) is not None]
-    return Point(sum(not good for good in known) * UNIT, len(known) * UNIT, bool(values))
-
-
-def _raw(good: bool, values: Sequence[float]) -> Point:
-    """Of raw shares each slice counts alike; several series are a mean of as many slices."""
-    shares = [_exact(min(max(value, 0.0), 1.0)) for value in values if math.isfinite(value)]
-    bad = sum(UNIT - it if good else it for it in shares)
-    return Point(bad, len(shares) * UNIT, bool(values))
-
-
-def _shared(kind: str, part: Sequence[float], total: Sequence[float]) -> Point:
-    """The sums over series of both answers; no answer of errors beside a total is none, no total is not measured.
-
-    Nor is a total measured beside what is no number: nobody knows how many of it were bad.
-    """
-    whole = sum(_exact(it) for it in total if math.isfinite(it))
-    if whole > 0 and not all(map(math.isfinite, part)):
-        return Point(0, 0, measured=False)
-    mine = min(max(0, sum(_exact(it) for it in part if math.isfinite(it))), max(whole, 0))
-    return Point(whole - mine if kind == "good" else mine, max(whole, 0), bool(total))
-
-
-def _exact(value: float) -> int:
-    """The value in parts of UNIT, half to even."""
-    return round(Fraction(value) * UNIT)
-
-
-def _slots(points: Sequence[Point], objective: Objective | None = None) -> _Slots:
-    rule = None if objective is None else objective.slices
-    rows: list[Row] = []
-    for it in points:
-        busy = it.total > 0
-        bad, total = it.bad, it.total
-        if busy and isinstance(rule, Timeslices | RatioTimeslices):
-            bad, total = badness(rule, Slice(it.bad, it.total)), RATIO_UNIT
-        rows.append([bad if busy else 0, total if busy else 0, int(busy), int(it.measured)])
-    return _of_rows(rows)
-
-
-def _of_columns(found: Columns, objective: Objective) -> _Slots:
-    """The same of all slices at once."""
-    busy, rule = found.total > 0, objective.slices
-    bad, total = (np.where(busy, it, 0).astype(object) for it in (found.bad, found.total))
-    if rule is not None:
-        for at in np.flatnonzero(busy & (found.bad > 0)).tolist():
-            bad[at] = badness(rule, Slice(bad[at], total[at]))
-        total[busy] = RATIO_UNIT
-    return _Slots(bad, total, busy.astype(np.int64), found.measured)
 
 
 def _counts(objective: Objective, book: _Book, slot_ms: int, first: int, until: int, slices: int) -> Counts:

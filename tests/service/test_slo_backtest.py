@@ -22,7 +22,8 @@ from service.remote_store import Remote, RemoteStore
 from service.slo_backtest import BacktestFault, Question, objectives_in, with_target
 from service.slo_backtest import tried as tried_over
 from service.slo_histories import Histories
-from service.slo_slices import SlicedCounts, revisions_of
+from service.slo_revisions import revisions_of
+from service.slo_slices import SlicedCounts
 from service.store import Store
 from service.store_append import Bounds
 from slo.burn import Policy

@@ -15,7 +15,8 @@ from service.judging import Judging
 from service.ports import rows_of
 from service.slo_kept import DAY_MS, KeptSlices, day_of, key_of, slices_of
 from service.slo_queries import QueriedCounts
-from service.slo_slices import Revisions, SlicedCounts
+from service.slo_revisions import Revisions
+from service.slo_slices import SlicedCounts
 from service.store import Store
 from service.store_append import Bounds
 from slo.model import Counts, Indicator, Objective, QueryIndicator

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.promql.model import Matrix
-from service.slo_queries import _by_slot, _point
+from service.slo_query_points import by_slot, point_of
 from service.slo_query_slices import columns
 from slo.model import QueryIndicator
 
@@ -35,9 +35,9 @@ def test_all_at_once_is_each_alone(
     mine, theirs = matrix(part), matrix(total)
     found = columns(query, mine, theirs, 0, SLOT, SLOTS)
     assert found is not None
-    pairs = zip(_by_slot(mine, 0, SLOT, SLOTS), _by_slot(theirs, 0, SLOT, SLOTS), strict=True)
+    pairs = zip(by_slot(mine, 0, SLOT, SLOTS), by_slot(theirs, 0, SLOT, SLOTS), strict=True)
     for at, pair in enumerate(pairs):
-        one = _point(query, *pair)
+        one = point_of(query, *pair)
         assert (found.bad[at], found.total[at], bool(found.measured[at])) == (one.bad, one.total, one.measured)
 
 

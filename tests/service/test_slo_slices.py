@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.slo_slices import Rule, SlicedCounts, revisions_of
+from service.slo_revisions import revisions_of
+from service.slo_slices import Rule, SlicedCounts
 from service.store import Store
 from slo.judge import judge, windows
 from slo.model import Allowance, Counts, EventRatio, Indicator, Matcher, MinuteSlices, Objective, Selector
