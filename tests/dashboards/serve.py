@@ -143,7 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
-        site.streams += 1
+        with site.changed:
+            site.streams += 1
         try:
             while not site.ended.is_set():
                 now = site.now()
@@ -158,7 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
-            site.streams -= 1
+            with site.changed:
+                site.streams -= 1
 
     def log_message(self, *_: object) -> None:
         """Requests are not logged."""

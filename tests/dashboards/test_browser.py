@@ -200,11 +200,11 @@ def test_a_hidden_page_holds_no_stream(visit: Open, site: Site) -> None:
 
 
 def _until(page: Page, condition: Callable[[], bool]) -> None:
-    for _ in range(100):
+    for _ in range(300):
         if condition():
             return
         page.wait_for_timeout(100)
-    pytest.fail("it did not come to that within 10 s")
+    pytest.fail("it did not come to that within 30 s")
 
 
 def test_a_service_that_is_gone_is_told(visit: Open, site: Site, browser: Browser) -> None:
