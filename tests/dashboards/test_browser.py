@@ -159,13 +159,13 @@ def test_the_crosshair_is_over_all_charts_at_one_time(visit: Open) -> None:
     page.mouse.move(box["x"] + 200, box["y"] + 60)
     expect(page.locator(".tip")).to_contain_text("MiB")
     moved = "[...document.querySelectorAll('.u-cursor-x')].filter(it => !/-10px/.test(it.style.transform)).length"
-    page.wait_for_function(f"{moved} >= 2")
+    _until(page, lambda: page.evaluate(f"{moved} >= 2"))
 
 
 def test_a_change_arrives_live_without_a_reload(visit: Open, site: Site, fleet: FakeSource) -> None:
     opened = visit("/oncall")
     page = opened.page
-    page.wait_for_function("document.querySelector('#live').dataset.state === 'on'")
+    _until(page, lambda: page.evaluate("document.querySelector('#live').dataset.state === 'on'"))
     expect(page.locator("[data-incident]")).to_have_count(4)
     assert isinstance(site.source, FakeSource)
     site.source.open_incidents = fleet.open_incidents[:1]
@@ -177,19 +177,19 @@ def test_a_change_arrives_live_without_a_reload(visit: Open, site: Site, fleet: 
 
 def test_graphs_go_on_with_time_and_keep_their_gap(visit: Open, site: Site) -> None:
     page = visit("/oncall?range=6h").page
-    page.wait_for_function("document.querySelector('#live').dataset.state === 'on'")
+    _until(page, lambda: page.evaluate("document.querySelector('#live').dataset.state === 'on'"))
     before = page.locator(".foot time").get_attribute("datetime")
     site.now = lambda: NOW + 240_000
     assert isinstance(site.source, FakeSource)
     site.source.now_ms = NOW + 240_000
     site.tell()
-    page.wait_for_function("before => document.querySelector('.foot time').dateTime !== before", arg=before)
+    _until(page, lambda: page.evaluate("before => document.querySelector('.foot time').dateTime !== before", before))
     expect(page.locator("#lost")).to_be_hidden()
 
 
 def test_a_hidden_page_holds_no_stream(visit: Open, site: Site) -> None:
     page = visit("/oncall").page
-    page.wait_for_function("document.querySelector('#live').dataset.state === 'on'")
+    _until(page, lambda: page.evaluate("document.querySelector('#live').dataset.state === 'on'"))
     page.evaluate(
         "Object.defineProperty(document, 'hidden', {configurable: true, get: () => true});"
         "document.dispatchEvent(new Event('visibilitychange'))"
@@ -200,6 +200,7 @@ def test_a_hidden_page_holds_no_stream(visit: Open, site: Site) -> None:
 
 
 def _until(page: Page, condition: Callable[[], bool]) -> None:
+    """Wait for a condition; `wait_for_function` would evaluate text in the page, which its policy forbids."""
     for _ in range(300):
         if condition():
             return
@@ -209,7 +210,7 @@ def _until(page: Page, condition: Callable[[], bool]) -> None:
 
 def test_a_service_that_is_gone_is_told(visit: Open, site: Site, browser: Browser) -> None:
     page = visit("/oncall").page
-    page.wait_for_function("document.querySelector('#live').dataset.state === 'on'")
+    _until(page, lambda: page.evaluate("document.querySelector('#live').dataset.state === 'on'"))
     page.context.set_offline(True)
     site.ended.set()
     site.tell()
