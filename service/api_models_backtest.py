@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from service.api_models import Asked, Fault, Model
 from service.api_models_slo import FindingModel, Road
 
-Percent = r"^[0-9]{1,2}(\.[0-9]{1,12})?$"
+_PERCENT: Final = r"[0-9]{1,2}(\.[0-9]{1,12})?"
+
+
+def _percent(text: str) -> str:
+    if not re.fullmatch(_PERCENT, text, re.ASCII):
+        raise ValueError("is no target; write a percentage from 0 to below 100, such as 99.95")
+    return text
+
+
+Percent = Annotated[str, AfterValidator(_percent), Field(json_schema_extra={"pattern": f"^{_PERCENT}$"})]
 
 
 class BacktestAsked(Asked):
@@ -18,8 +28,8 @@ class BacktestAsked(Asked):
     files: dict[str, str] = Field(min_length=1, max_length=1000, description="Texts of OpenSLO files by name.")
     since_ms: int = Field(ge=0, lt=2**52, description="From when on.")
     until_ms: int | None = Field(None, ge=0, lt=2**52, description="Until when; now where it is left out.")
-    target_percent: str | None = Field(None, pattern=Percent, description="A target in place of the files'.")
-    targets_percent: list[Annotated[str, Field(pattern=Percent)]] = Field(
+    target_percent: Percent | None = Field(None, description="A target in place of the files'.")
+    targets_percent: list[Percent] = Field(
         default_factory=list, max_length=10, description="Targets that are tried too, in `what_if`."
     )
     burn_table: Literal["workbook", "sloth-7d", "pyrra", "own"] | None = Field(

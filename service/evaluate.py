@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 import duckdb
@@ -194,9 +193,7 @@ class Evaluator:
         heard = catalogue.nodes(self._store, now_ms)
         files = self.slos.look(now_ms)
         asked = self._wanted(rows, ended, heard, files, now_ms)
-        objectives = [
-            self._judging.faults.guarded(it, partial(self._placed, it, now_ms), lambda of: of) for it in asked
-        ]
+        objectives = [self._placed(it, now_ms) for it in asked]
         judgements = self._judging.judged(objectives, now_ms, adjustments)
         age = None if self.last is None else now_ms - self.last.at_ms
         used = ask(self._store.database, used_bytes)

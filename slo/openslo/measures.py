@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from slo.model import EventRatio, Selector
 from slo.openslo.faults import At, Report
-from slo.openslo.fields import Fields
+from slo.openslo.fields import Fields, remedy_for
 from slo.openslo.model import MetricSource, ObjectiveSpec, Op, Ratio, Sli, SliSpec, Slo
 from slo.openslo.queries import Query
 from slo.openslo.values import MINUTE_MS, Refused, duration
@@ -142,7 +142,9 @@ def _query(source: MetricSource, report: Report) -> Query | Foreign | None:
         return None
     if _kind(source) != PROMETHEUS:
         what = f"{(source.type or '')[:40]!r} is no source that Midwatch reads"
-        remedy = "write Prometheus or midwatch; until then the objective is not measured"
+        near = remedy_for(source.type or "", ("Prometheus", MIDWATCH))
+        hint = near if near.startswith("did") else "write Prometheus or midwatch;"
+        remedy = f"{hint} until then the objective is not measured"
         report.warn(source.at._replace(path=f"{source.at.path}.type"), what, remedy)
         return Foreign(source.type or "")
     fields = Fields(source.spec, _spec_of(source), report, tuple(source.spec.entries))

@@ -87,7 +87,7 @@ def test_a_file_is_tried_over_what_is_stored(parts: Parts) -> None:
         ({"files": {"a.yaml": GOOD}, "since_ms": 2**51}, "since_ms must be before until_ms"),
         (
             {"files": {}, "since_ms": 1, "target_percent": "100"},
-            "files has too few items; write at least 1; target_percent has not its form",
+            "files has too few items; write at least 1; target_percent is no target; write a percentage",
         ),
     ],
 )

@@ -95,6 +95,12 @@ def test_what_midwatch_does_not_read_is_told() -> None:
     assert found.plans[0].measure == Foreign("Datadog")
     assert {it.level for it in found.findings} <= {"warning", "note"}
     assert "is no source that Midwatch reads" in found.findings[0].what
+    assert found.findings[0].remedy.startswith("write Prometheus or midwatch;")
+
+
+def test_a_source_that_is_misspelt_is_guessed() -> None:
+    found = _planned(GOOD.replace("type: Prometheus", "type: Promethues"))
+    assert found.findings[0].remedy == "did you mean Prometheus? until then the objective is not measured"
 
 
 @pytest.mark.parametrize("name", OWN)
