@@ -241,12 +241,20 @@ class OomWatch:
         return told and 0 <= now - swept_ms < _QUIET_SWEEP_MS and self._host_rise == rise and not self.book.pending
 
     def _balance(self, now: int) -> None:
-        """Parents are read before what is in them: what is counted in between is no excess."""
+        """Parents are read before what is in them: what is counted in between is no excess.
+
+        And before what tells of new cgroups: whoever may have a kill that they count is known by then.
+        """
         self._balanced_ms = now
-        if self._parents is None or self.counters.waits_for_late:
+        if self._parents is None:
+            return
+        within = self._parents.read()
+        self._read_log(now)
+        self._read_inotify(now)
+        if self.counters.waits_for_late:
             return
         self._uneven = False
-        for container_id in self._parents.read():
+        for container_id in within:
             self._read_counter(container_id)
             if not self.counters.is_live(container_id):
                 self.end(container_id, now)

@@ -14,7 +14,9 @@ import pytest
 from runtime.cgroup import CgroupPaths, Hierarchy, Layout, detect
 from runtime.node_capability import REMEDIES
 from runtime.oom import OomKill, OomTotals, OomWatcher
+from runtime.oom_folders import Came
 from runtime.oom_inotify import Inotify
+from runtime.oom_watch import OomWatch
 from runtime.procfs import mountinfo
 from tests.support.engine import EngineUnderTest
 from tests.support.waiting import until
@@ -222,6 +224,34 @@ def test_of_two_that_vanished_unread_neither_is_named(host: Host) -> None:
         host.flash(A, B)
         until(lambda: watcher.totals.unattributed == 1)
         assert kills.empty()
+
+
+def test_one_that_comes_and_goes_while_the_watch_looks_is_suspected_too(host: Host) -> None:
+    """Both had gone when the parent's count was compared, and the notices of one of them had been read."""
+    host.parent(0)
+    inotify = Inotify()
+    watch = OomWatch(Layout({}, Hierarchy(host.top, "/")), host.root, host.root / "dev/none", inotify)
+    watch.begin(0)
+    (host.top / "docker" / A).mkdir()
+    late = watch.counters.late
+
+    def meanwhile(now_ms: int) -> list[Came]:
+        watch.counters.late = late  # type: ignore[method-assign]
+        host.kill(1)
+        host.parent(1)
+        (host.top / "docker" / B).mkdir()
+        (host.top / "docker" / A).rmdir()
+        (host.top / "docker" / B).rmdir()
+        return late(now_ms)
+
+    watch.counters.late = meanwhile  # type: ignore[method-assign]
+    kills = []
+    for now in range(1000, 10_000, 100):
+        watch.read([inotify.fd] if inotify.fd is not None else [], now)
+        kills += watch.due(now)
+    watch.close()
+    assert kills == []
+    assert watch.book.totals == OomTotals(0, 0, 1)
 
 
 def test_what_a_parent_counts_beyond_the_hosts_total_is_nobodys(host: Host) -> None:
