@@ -148,7 +148,7 @@ def _row_line(result: RowResult) -> Evidence:
     row = result.row
     if row.op is not None:
         text = f"{times(result.long_burn)} over {duration(row.long_ms)} ({row.op} {times(row.factor)})"
-        return Evidence(f"condition {row.name} holds", text)
+        return Evidence(f"condition {row.name} holds", text + by_a_part(result))
     few = f", but only {result.long_counts.bad} bad events, too few for a page" if result.guarded else ""
     return Evidence(
         f"{row.name} row fired",

@@ -8,8 +8,9 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from slo.burn import Policy, Totals, rows_of, totals_of
+from slo.burn import GROWING, Policy, Totals, rows_of, totals_of
 from slo.held import NO_DATA_MS
 from slo.model import BurnRow, Objective
 from slo.slices import Timeslices
@@ -110,13 +111,17 @@ def _long_exceeds(objective: Objective, seen: Seen, row: BurnRow, policy: Policy
     """(whether the long window burns faster than the row's factor, whether that is known)."""
     covered, limit = seen.covered(policy), row.factor * objective.budget
     part, whole = _part(seen, row.long_ms, totals_of(objective), covered)
+    burns = seen.busy & (_against(seen, limit, seen.busy, part, whole) > 0)
+    return burns, covered | burns
+
+
+def _against(seen: Seen, limit: Fraction, where: Bools, part: Ints, whole: Ints) -> NDArray[np.int8]:
+    """The sign of share times part, of so much, less the limit; told where it is asked for."""
 
     def exact(at: int) -> int:
         return sign(seen.exact(at) * Fraction(int(part[at]), int(whole[at])) - limit)
 
-    limits = np.full(len(part), float(limit))
-    burns = seen.busy & (exactly(seen.share * (part / whole), limits, seen.busy, exact) > 0)
-    return burns, covered | burns
+    return exactly(seen.share * (part / whole), np.full(len(part), float(limit)), where, exact)
 
 
 def _part(seen: Seen, long_ms: int, totals: Totals, covered: Bools) -> tuple[Ints, Ints]:
@@ -133,19 +138,20 @@ def _part(seen: Seen, long_ms: int, totals: Totals, covered: Bools) -> tuple[Int
 
 def _short_exceeds(objective: Objective, seen: Seen, row: BurnRow, policy: Policy) -> tuple[Bools, Bools]:
     """As of the long window; without traffic a page's row can't be known."""
-    covered, limit = seen.covered(policy), row.factor * objective.budget
-    limits = np.full(len(covered), float(limit))
-    burns = exactly(seen.share, limits, seen.busy & covered, lambda at: sign(seen.exact(at) - limit)) > 0
+    covered, one = seen.covered(policy), np.ones(len(seen.share), np.int64)
+    burns = _against(seen, row.factor * objective.budget, seen.busy & covered, one, one) > 0
     return burns & seen.busy, covered & (seen.busy | (row.road != "page"))
 
 
 def _condition(objective: Objective, seen: Seen, row: BurnRow, policy: Policy) -> tuple[Bools, Bools]:
-    limit = row.factor * objective.budget
-    limits = np.full(len(seen.share), float(limit))
-    signs = exactly(seen.share, limits, seen.busy, lambda at: sign(seen.exact(at) - limit))
+    """With a gap only that it burns as fast can be known: by what was seen, all else taken for good."""
+    covered, limit = seen.covered(policy), row.factor * objective.budget
+    totals: Totals = "window" if totals_of(objective) == "window" else "known"
+    part, whole = _part(seen, row.long_ms, totals, covered)
+    signs = _against(seen, limit, seen.busy, part, whole)
     holds = {"lt": signs < 0, "lte": signs <= 0, "gt": signs > 0, "gte": signs >= 0}[row.op or "gt"]
-    covered = seen.covered(policy)
-    return holds & seen.busy & covered, covered
+    fired = holds & seen.busy & (covered if row.op not in GROWING else True)
+    return fired, covered | fired
 
 
 def _spent(objective: Objective, own: Seen) -> Bools:

@@ -11,6 +11,8 @@ from slo.model import BurnRow, Counts, Objective, RowResult
 from slo.rows import HOUR_MS, WORKBOOK, WORKBOOK_MS, RowShare, burn_rows
 from slo.slices import Timeslices
 
+GROWING = frozenset({"gt", "gte"})
+"""Comparisons of conditions that hold for any faster burn too."""
 Totals = Literal["seen", "known", "window"]
 """What the totals of a window stand for: what was seen of it; of a composite, all that its members have a history of;
 of Timeslices every slice of the window, seen or not."""
@@ -82,7 +84,7 @@ def judge_row(
     was seen of it burns enough though all that was not seen were good: the row fires then, in part.
     """
     fires = (
-        _condition(row, long, budget, policy)
+        _condition(row, long, budget, policy, totals)
         if row.op is not None
         else _both(
             _long_exceeds(long, budget, row, policy, totals),
@@ -102,12 +104,18 @@ def judge_row(
     )
 
 
-def _condition(row: BurnRow, counts: Counts, budget: Fraction, policy: Policy) -> bool | None:
-    if not covered(counts, policy):
-        return None
-    rate = burn(counts, budget)
+def _condition(row: BurnRow, counts: Counts, budget: Fraction, policy: Policy, totals: Totals) -> bool | None:
+    """With a gap only that it burns as fast can be known: by what was seen, all else taken for good."""
+    rate, whole = burn(counts, budget), covered(counts, policy)
     if rate is None:
-        return False
+        return False if whole else None
+    if not whole:
+        part = 1 if totals == "window" else Fraction(*_part(counts, row.long_ms, "known", whole=False))
+        return True if row.op in GROWING and _compared(row, rate * part) else None
+    return _compared(row, rate)
+
+
+def _compared(row: BurnRow, rate: Fraction) -> bool:
     match row.op:
         case "lt":
             return rate < row.factor

@@ -157,7 +157,7 @@ def _spending(
             f"above {times(fired.row.factor)}{by_a_part(fired)}."
             if fired.row.op is None
             else f"The condition {fired.row.name} of its alert policy holds: {times(fired.long_burn)} over "
-            f"{duration(fired.row.long_ms)}, {_WORDS[fired.row.op]} {times(fired.row.factor)}."
+            f"{duration(fired.row.long_ms)}, {_WORDS[fired.row.op]} {times(fired.row.factor)}{by_a_part(fired)}."
         )
     if projected:
         return "burning", f"At the present burn the budget is gone within {duration(policy.projection_ms)}."
