@@ -43,6 +43,13 @@ class Process:
         except ValueError:
             return None
 
+    def command(self) -> list[str]:
+        """The command line that it runs with; none where it does not run."""
+        try:
+            return Path(f"/proc/{self.pid()}/cmdline").read_text(errors="surrogateescape").split("\0")[:-1]
+        except OSError:
+            return []
+
     def is_made_from(self, what: str) -> bool:
         """True where it lives and was started with just this `made_from`."""
         return self.pid() is not None and self._kept()[2:] == [what]

@@ -60,6 +60,15 @@ def _demo_services(config: Config) -> tuple[str, ...]:
     return tuple(f"{config.demo.project}/{name}" for name in demo.REPLICATED)
 
 
+def config_in_use(data: Path) -> Path | None:
+    """The configuration that the service runs with, None where it has none or does not run.
+
+    Who brings up what runs already, and names no file, means this one: its receivers must not go unseen.
+    """
+    words = iter(server_process(data).command())
+    return next((Path(next(words, "")) for word in words if word == "--config"), None)
+
+
 def server_process(data: Path) -> Process:
     """The service's process."""
     return Process("server", data / "run")

@@ -11,7 +11,7 @@ import pytest
 from cli.errors import Refusal
 from cli.made_from import made_from
 from cli.processes import Process, start_ticks
-from cli.up import begin
+from cli.up import begin, config_in_use, server_process
 from tests.support.waiting import until
 
 SLEEPER = [sys.executable, "-c", "import time; print('hello', flush=True); time.sleep(600)"]
@@ -56,6 +56,15 @@ def test_a_process_of_before_that_is_remembered_starts_anew(tmp_path: Path) -> N
     assert begin(process, SLEEPER, os.environ, "one", lambda line: None)
     assert process.pid() != first
     process.stop()
+
+
+def test_who_names_no_configuration_means_the_one_that_runs(tmp_path: Path) -> None:
+    assert config_in_use(tmp_path) is None
+    process = server_process(tmp_path)
+    process.start([*SLEEPER, "server", "--config", "/etc/a file.yaml"], os.environ)
+    until(lambda: config_in_use(tmp_path) == Path("/etc/a file.yaml"))
+    process.stop()
+    assert config_in_use(tmp_path) is None
 
 
 def test_a_word_stands_for_command_configuration_variables_and_code(
