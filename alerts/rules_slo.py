@@ -30,8 +30,8 @@ def of_judgement(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> l
     no_page = judgement.objective.slo in WATCHED_BY_A_RULE
     paging = [it for it in pages if it.fired and not it.guarded and not no_page]
     ticketing = [it for it in (*pages, *tickets) if it.fired and (it.guarded or no_page or it.row.road == "ticket")]
-    page = _burn(judgement, "page", paging, _known(pages), thresholds, now_ms)
-    ticket = _burn(judgement, "ticket", ticketing, _known([*pages, *tickets]), thresholds, now_ms)
+    page = _burn(judgement, "page", paging, _known(judgement, pages), thresholds, now_ms)
+    ticket = _burn(judgement, "ticket", ticketing, _known(judgement, rows), thresholds, now_ms)
     policies = [*_conditions(judgement, thresholds, now_ms), *_no_data(judgement, thresholds, now_ms)]
     return [page, ticket, _projected(judgement, thresholds, now_ms), *policies]
 
@@ -86,7 +86,9 @@ def identity(objective: Objective) -> tuple[Subject, Labels]:
 
 
 def alerts_of(objective: Objective) -> set[tuple[str, Subject, Labels]]:
-    """(alert, subject, labels) of all alerts that an objective may have."""
+    """(alert, subject, labels) of all alerts that an objective may have; none of a composite's member."""
+    if objective.part_of is not None:
+        return set()
     subject, labels = identity(objective)
     found = {(BURN, subject, labels), (PROJECTED, subject, labels)}
     for it in objective.conditions:
@@ -96,8 +98,9 @@ def alerts_of(objective: Objective) -> set[tuple[str, Subject, Labels]]:
     return found
 
 
-def _known(rows: list[RowResult]) -> bool:
-    return bool(rows) and all(it.measured for it in rows)
+def _known(judgement: Judgement, rows: list[RowResult]) -> bool:
+    """Whether all of these rows are known; a road without any row is as quiet as what was judged is known."""
+    return bool(judgement.rows) and all(it.measured for it in rows)
 
 
 def _burn(

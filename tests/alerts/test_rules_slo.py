@@ -10,8 +10,10 @@ from alerts.model import AlertBook, Finding, Road, Subject
 from alerts.rules import findings, vanished
 from alerts.step import step
 from alerts.thresholds import Thresholds
+from slo.burn import Policy
 from slo.judge import judge
 from slo.model import Counts, Judgement, Objective
+from slo.rows import RowShare
 from tests.alerts.support import finding
 from tests.slo.support import DAY, HOUR, MINUTE, NOW, counts, objective, steady
 
@@ -75,6 +77,14 @@ def test_a_gap_freezes_both_roads() -> None:
     assert _found(_judged(blind), "page", "budget-projected-gone").firing is None
 
 
+def test_where_the_rows_in_force_have_none_that_pages_a_page_of_other_rows_ends() -> None:
+    """`service.burn.rows` of tickets alone, set while a page was open."""
+    tickets = Policy(rows=(RowShare("daily", DAY, 2 * HOUR, Fraction(1, 10), "ticket"),))
+    judged = judge(GOOD, {**steady(GOOD), DAY: counts(500, 10_000, DAY)}, NOW, tickets)
+    assert (_found(judged, "page").firing, _found(judged, "ticket").firing) == (False, False)
+    assert _found(judge(objective(unmeasurable="No probe."), {}, NOW, tickets), "page").firing is None
+
+
 def test_what_can_not_be_measured_at_all_is_unknown() -> None:
     nothing = judge(objective(unmeasurable="No probe."), {}, NOW)
     assert {it.firing for it in findings(Facts((), (), None), [nothing], Thresholds(), NOW)} == {None}
@@ -103,6 +113,15 @@ def test_the_alert_of_an_objective_that_no_longer_exists_resolves() -> None:
     book, changes = step(book, [], [], NOW + 1, gone)
     assert [it.kind for it in changes] == ["resolved"]
     assert book == AlertBook()
+
+
+def test_the_alert_of_an_objective_that_becomes_a_composites_member_resolves() -> None:
+    """The composite alerts in its place, so that nothing is told of it any more."""
+    judgement = _judged(FAST)
+    book, _ = step(AlertBook(), [_found(judgement)], [], NOW)
+    member = replace(judgement, objective=replace(GOOD, part_of="whole"))
+    assert findings(Facts((), (), None), [member], Thresholds(), NOW) == []
+    assert [it.kind for it in step(book, [], [], NOW + 1, vanished(book, [member]))[1]] == ["resolved"]
 
 
 def test_the_alert_of_a_node_that_left_the_list_resolves_and_that_of_the_service_itself_stays() -> None:
