@@ -73,7 +73,7 @@ class SloBook:
 
     def look(self, now_ms: int) -> FromFiles:
         """What is in force, after a look at the files where it is time for one."""
-        if self._paths and (self._looked_ms is None or now_ms - self._looked_ms >= LOOK_MS):
+        if self._paths and (self._looked_ms is None or not 0 <= now_ms - self._looked_ms < LOOK_MS):
             self._looked_ms = now_ms
             self._reload()
             self.shelf = self.shelf._replace(looked_ms=now_ms)

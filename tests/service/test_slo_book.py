@@ -58,6 +58,8 @@ def test_files_are_looked_at_every_five_seconds(folder: Folder) -> None:
     assert folder.targets() == ["99 %"]
     folder.write("a.yaml", _target("0.9"))
     assert [it.target_text for it in folder.book.look(folder.now_ms + LOOK_MS - 1).objectives] == ["99 %"]
+    folder.now_ms -= 86_400_000  # the clock is set back
+    assert folder.targets() == ["90 %"]
     assert folder.targets() == ["90 %"]
 
 
