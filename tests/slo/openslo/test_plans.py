@@ -301,3 +301,19 @@ def test_every_slo_of_the_peers_has_a_plan() -> None:
         found = loaded(path.read_text())
         planned = plan(found.slos)
         assert len(planned.plans) == sum(len(it.objectives) for it in found.slos)
+
+
+def test_an_objective_that_would_take_anothers_place_is_a_fault() -> None:
+    """Objectives of an SLO with several are called by both names: `api-fast` may be an SLO's own name."""
+    several = with_line(
+        "    - target: 0.999\n", "    - {displayName: fast, target: 0.9}\n    - {displayName: b, target: 0.8}\n"
+    )
+    other = with_line("name: api", "name: api-fast")
+    found = plan(loaded(several, other).slos)
+    assert [it.name for it in found.plans] == ["api-fast", "api-b"]
+    assert [str(it) for it in found.findings if it.level == "error"] == [
+        "f1:28: spec.objectives[0]: an objective of shop is called api-fast already, by SLO api in f0:1; "
+        "rename the SLO or the displayName of its objective"
+    ]
+    elsewhere = other.replace("service: shop", "service: web")
+    assert [it.name for it in plan(loaded(several, elsewhere).slos).plans] == ["api-fast", "api-b", "api-fast"]
