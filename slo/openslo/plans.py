@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from slo.burn import DEFAULT, Policy, table_rows
 from slo.model import Allowance, BurnRow, EventRatio, Telling
 from slo.openslo.faults import At, Finding, Promql, Report
-from slo.openslo.measures import Foreign, Measure, Own, look_into, measure
+from slo.openslo.measures import Foreign, Measure, Own, RatioOf, RawOf, ThresholdOf, look_into, measure
 from slo.openslo.model import (
     AlertCondition,
     AlertNotificationTarget,
@@ -26,7 +26,7 @@ from slo.openslo.model import (
 from slo.openslo.resolve import Loaded
 from slo.openslo.values import Duration
 from slo.periods import CalendarPeriods, Period, Rolling, Unit
-from slo.rows import DAY_MS, HOUR_MS, condition_lint, lint, projection_lint
+from slo.rows import DAY_MS, HOUR_MS, MINUTE_MS, condition_lint, guard_lint, lint, projection_lint
 from slo.slices import Method, Occurrences, RatioTimeslices, Timeslices
 from slo.text import duration
 
@@ -328,6 +328,9 @@ def _lint(it: Plan, report: Report, policy: Policy) -> None:
     for text in lint(rows, it.window_ms, it.budget, indicator, slice_ms):
         what, _, remedy = text.partition("; ")
         report.warn(target, what, remedy or "use a longer window or a stricter target")
+    if isinstance(it.measure, RatioOf | RawOf | ThresholdOf):
+        for text in guard_lint((*rows, *it.conditions), slice_ms or MINUTE_MS, policy.min_bad):
+            report.warn(target, text, "use a longer window or shorter slices")
     for text in condition_lint(it.conditions, it.budget, indicator):
         what, _, remedy = text.partition("; ")
         report.warn(target, what, remedy)

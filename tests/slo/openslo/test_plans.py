@@ -317,3 +317,26 @@ def test_an_objective_that_would_take_anothers_place_is_a_fault() -> None:
     ]
     elsewhere = other.replace("service: shop", "service: web")
     assert [it.name for it in plan(loaded(several, elsewhere).slos).plans] == ["api-fast", "api-b", "api-fast"]
+
+
+@pytest.mark.parametrize(
+    ("window", "slices", "rows"),
+    [("30d", "", []), ("1d", "", ["fast"]), ("1h", "", ["fast", "slow"]), ("30d", "1h", ["fast"])],
+)
+def test_rows_of_queries_that_hold_too_few_slices_to_page_are_warned_of(
+    window: str, slices: str, rows: list[str]
+) -> None:
+    """A page needs three of them that are bad: fewer are a ticket, whatever burns."""
+    text = with_line("counter: true", "counter: false").replace("30d", window)
+    if slices:
+        text = text.replace("Occurrences", "RatioTimeslices") + f"      timeSliceWindow: {slices}\n"
+    told = [it.what for it in _planned(text).findings if "can't page" in it.what]
+    assert [it.split()[1] for it in told] == rows
+    assert [
+        it for it in _planned(text.replace("counter: false", "counter: true")).findings if "page and" in it.what
+    ] == []
+    if window == "1h":
+        assert told[0] == (
+            "row fast can't page and is a ticket: its 2 min hold fewer than 3 slices of 1 min, and a page needs as "
+            "many that are bad"
+        )
