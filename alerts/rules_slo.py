@@ -8,6 +8,7 @@ from fractions import Fraction
 from alerts.model import Evidence, Finding, Labels, Road, Subject
 from alerts.thresholds import Thresholds
 from slo.ending import present_burn
+from slo.indicators import OOM_KILLS
 from slo.model import Allowance, BurnRow, Counts, Judgement, MinuteSlices, Objective, RowResult, unit
 from slo.text import counted, duration, number, percent, times, utc
 
@@ -161,7 +162,7 @@ def _row_line(result: RowResult) -> Evidence:
 
 def _lines(judgement: Judgement, rows: list[RowResult]) -> tuple[Evidence, ...]:
     objective = judgement.objective
-    lines = [Evidence("objective", f"{objective.title}: {objective.target_text} over {duration(objective.window_ms)}")]
+    lines = [Evidence("objective", f"{objective.title}: {objective.target_text} over {duration(objective.period_ms)}")]
     lines += [
         Evidence(f"counted in {duration(it.row.long_ms)}", _counted(objective, it.long_counts))
         for it in {it.row.long_ms: it for it in rows}.values()
@@ -191,7 +192,8 @@ def _counted(objective: Objective, counts: Counts) -> str:
         what = "events" if objective.slices is None else f"slices of {duration(objective.slices.slice_ms)}"
         return f"{bad} bad of {total} {what}"
     if isinstance(indicator, Allowance):
-        return f"{counted(counts.bad, 'restart')} in {duration(counts.total)} of instance time"
+        kills = any(it.metric == OOM_KILLS for it in indicator.bad)
+        return f"{counted(counts.bad, 'OOM kill' if kills else 'restart')} in {duration(counts.total)} of instance time"
     if isinstance(indicator, MinuteSlices):
         return f"{counts.bad} bad of {counts.total} minutes"
     if indicator.scale == 1000:

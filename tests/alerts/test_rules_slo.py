@@ -12,7 +12,7 @@ from alerts.step import step
 from alerts.thresholds import Thresholds
 from slo.burn import Policy
 from slo.judge import judge
-from slo.model import Counts, Judgement, Objective
+from slo.model import Allowance, Counts, Judgement, Objective, Selector
 from slo.rows import RowShare
 from tests.alerts.support import finding
 from tests.slo.support import DAY, HOUR, MINUTE, NOW, counts, objective, steady
@@ -48,6 +48,21 @@ def test_a_fast_burn_pages_and_says_which_row_both_burns_the_limit_and_what_is_l
         ("budget left", "90 %"),
         ("budget runs out", "2027-01-15 20:57:36 UTC, in 12 h 57 min"),
     ]
+
+
+def test_a_calendars_objective_is_over_its_whole_period() -> None:
+    of = replace(GOOD, window_ms=2 * DAY, whole_ms=31 * DAY)
+    burning = judge(of, {**steady(of), **FAST}, NOW)
+    assert [it.text for it in _found(burning).evidence if it.label == "objective"] == ["Test: 99.9 % over 31 d"]
+
+
+def test_an_allowances_events_are_called_what_they_are() -> None:
+    for metric, what in (("midwatch_oom_kills_total", "OOM kills"), ("midwatch_container_restarts_total", "restarts")):
+        kind = Allowance((Selector(metric),), (Selector("midwatch_container_instance_seconds_total"),))
+        of = replace(GOOD, indicator=kind, budget=Fraction(1, 10 * HOUR))
+        burning = {ms: counts(9, ms, ms) for ms in steady(of)}
+        (line,) = [it.text for it in _found(judge(of, burning, NOW)).evidence if it.label == "counted in 1 h"]
+        assert line == f"9 {what} in 1 h of instance time"
 
 
 def test_what_runs_out_is_the_share_left_of_the_window_over_the_present_burn() -> None:
