@@ -218,6 +218,13 @@ def test_an_outage_opens_and_resolves_as_the_evaluator_does(kind: str) -> None:
     twins(KINDS[kind], stretches, Policy())
 
 
+@pytest.mark.parametrize(
+    "kind", ["bad of all", "a ratio of queries", "timeslices", "conditions", "a composite", "a composite of slices"]
+)
+def test_an_outage_after_a_gap_fires_as_the_evaluator_does(kind: str) -> None:
+    twins(KINDS[kind], [(70, 0, 100, ""), (14, 0, 0, "gap"), (12, 60, 3, ""), (30, 0, 100, "")], Policy())
+
+
 @pytest.mark.parametrize("kind", [it for it in KINDS if "composite of slices" not in it])
 def test_what_adjustments_take_out_is_taken_out_of_a_try(kind: str) -> None:
     stretches = [(40, 0, 100, ""), (15, 60, 3, ""), (9, 0, 100, ""), (20, 100, 3, ""), (50, 0, 100, "")]
