@@ -177,6 +177,7 @@ def _summary(reports: Sequence[Report]) -> Columns:
         "scope": [where(it) for it in objectives],
         "target": [it.target_text for it in objectives],
         "attained": [it.attained for it in reports],
+        "in_part": [it.in_part for it in reports],
         **_tallies([it.whole for it in reports]),
         "coverage": [it.whole.counts.coverage for it in reports],
         "unmeasured_seconds": [Fraction(it.whole.unmeasured_ms, 1000) for it in reports],

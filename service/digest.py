@@ -125,7 +125,8 @@ def payload(it: Digest, found: Many, span: Span, base_url: str) -> dict[str, Any
     url = f"{base_url}/reports?{urlencode(query)}"
     summary = {
         "objectives": len(kept) + found.left_out, "kept": kept.count(True), "missed": kept.count(False),
-        "unknown": kept.count(None), "incidents": len(found.incidents), "changes": len(found.changes),
+        "unknown": kept.count(None), "in_part": sum(bool(one.attained) and one.in_part for one in found.reports),
+        "incidents": len(found.incidents), "changes": len(found.changes),
     }  # fmt: skip
     return {
         "version": "1",
@@ -150,6 +151,7 @@ def _objective(told: Report, base_url: str, query: dict[str, str]) -> dict[str, 
     return {
         "slo": _cut(it.slo), "service": _cut(it.service), "scope": {name: _cut(value) for name, value in it.scope},
         "title": _cut(it.title), "target": _cut(it.target_text), "attained": told.attained,
+        "in_part": told.in_part,
         "sli": number(whole.sli), "sli_exact": exact(whole.sli), "budget_spent": number(whole.spent),
         "bad": whole.counts.bad, "total": whole.counts.total, "unmeasured_ms": whole.unmeasured_ms,
         "taken_out_ms": whole.counts.taken_ms, "changes": len(told.changes),
@@ -166,8 +168,9 @@ def _change(it: Change) -> dict[str, Any]:
 
 def _text(found: Many, span: Span, summary: dict[str, int], url: str) -> str:
     """Some lines: what was missed, the most spent first, then what changed."""
+    partly = f" ({summary['in_part']} measured in part)" if summary["in_part"] else ""
     lines = [
-        f"Midwatch, {period_text(span)}: {summary['kept']} objectives kept, {summary['missed']} missed, "
+        f"Midwatch, {period_text(span)}: {summary['kept']} objectives kept{partly}, {summary['missed']} missed, "
         f"{summary['unknown']} not known, {summary['incidents']} incidents."
     ]
     told = [it for it in found.reports if it.attained is False]
@@ -184,7 +187,8 @@ def _line(told: Report) -> str:
     it, sli = told.objective, told.whole.sli
     spent = "" if told.whole.spent is None else f"{percent(told.whole.spent, 1)} of its budget spent"
     measured = "" if sli is None else f", {percent(sli, 3)} of {_chat(it.target_text)}"
-    return f"{'kept' if told.attained else 'missed'}: {_chat(subject(it))} {_chat(it.slo)}: {spent}{measured}"
+    kept = f"kept{' in part' if told.in_part else ''}" if told.attained else "missed"
+    return f"{kept}: {_chat(subject(it))} {_chat(it.slo)}: {spent}{measured}"
 
 
 def _chat(text: str) -> str:

@@ -94,7 +94,10 @@ class ObjectiveReport(ObjectiveIdentity):
 
     title: str = Field(description="Its title.")
     target: str = Field(description="The target as people write it.")
-    attained: bool | None = Field(description="None where nothing was counted.")
+    attained: bool | None = Field(
+        description="Null where nothing was counted, or nothing measured a member that could have missed it."
+    )
+    in_part: bool = Field(description="Too little of the period was observed: all else is of what was measured.")
     counted: Counted = Field(description="What was counted; null where nothing can be told.")
     why_not: str | None = Field(description="Why nothing can measure it.")
     changes: list[ChangeAnswer] = Field(description="How its promise changed, newest first.")
@@ -207,7 +210,8 @@ def objective_report(it: Report) -> ObjectiveReport:
 def _report(it: Report) -> dict[str, object]:
     return {
         **identity(it.objective), "title": it.objective.title, "target": it.objective.target_text,
-        "attained": it.attained, "counted": counted(it.whole), "why_not": it.objective.unmeasurable,
+        "attained": it.attained, "in_part": it.in_part, "counted": counted(it.whole),
+        "why_not": it.objective.unmeasurable,
         "changes": [change_answer(one) for one in it.changes],
     }  # fmt: skip
 
