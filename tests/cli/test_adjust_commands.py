@@ -21,6 +21,12 @@ HOUR = 3_600_000
         (Said(length="2h"), NOW_MS, NOW_MS + 2 * HOUR),
         (Said("-1h", length="2h"), NOW_MS - HOUR, NOW_MS + HOUR),
         (Said("2027-01-15T08:00:00Z", "2027-01-15T09:00:00+01:00"), NOW_MS, NOW_MS),
+        (Said("2027-01-15 09:00", "2027-01-15T11:00", zone="Europe/Berlin"), NOW_MS, NOW_MS + 2 * HOUR),
+        (Said("2027-01-15 13:45", length="2h", zone="Asia/Kathmandu"), NOW_MS, NOW_MS + 2 * HOUR),
+        (Said("2027-01-15T08:00:00Z", length="2h", zone="Asia/Tokyo"), NOW_MS, NOW_MS + 2 * HOUR),
+        (Said("-2h", "now", zone="Asia/Tokyo"), NOW_MS - 2 * HOUR, NOW_MS),
+        (Said("2027-03-28 02:30", "2027-03-28 04:30", zone="Europe/Berlin"), 1_806_197_400_000, 1_806_201_000_000),
+        (Said("2027-10-31 02:30", "2027-10-31 03:30", zone="Europe/Berlin"), 1_824_942_600_000, 1_824_949_800_000),
     ],
 )
 def test_a_time_once(said: Said, since_ms: int | None, until_ms: int) -> None:
@@ -52,6 +58,8 @@ def test_times_that_come_again() -> None:
         (Said(every="day", at="02:00"), "needs --at and --for"),
         (Said(until="soon"), "is no moment"),
         (Said(length="long"), "is no duration"),
+        (Said(length="1h", zone="Mars/Base"), "is no time zone"),
+        (Said(every="day", at="02:00", length="1h", zone="../x"), "is no time zone"),
     ],
 )
 def test_what_can_not_be_meant_is_a_usage_error(said: Said, why: str) -> None:
