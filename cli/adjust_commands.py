@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_
 import os
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import typer
 from cli.durations import seconds
 from cli.query import moment
 from cli.silence_commands import who
-from cli.terminal import plain
+from cli.terminal import counted, plain
 from slo.report_spans import zone_named
 
 PATH = "/api/slo/adjustments"
@@ -66,7 +67,10 @@ def adjust(
         "slos": slo or [], "services": service or [], "nodes": node or [], "reason": why, "created_by": who(),
         "silence": silence, "incident": incident, **times(said, time.time(), incident is not None),
     }  # fmt: skip
-    _show([_ask(config, "POST", PATH, body)], json)
+    made = _ask(config, "POST", PATH, body)
+    _show([made], json)
+    if not made["covers"]:
+        print("midwatch: no objective that is judged now is covered by it; see `midwatch slo list`", file=sys.stderr)
 
 
 def adjustments(
@@ -147,6 +151,7 @@ def _show(found: list[dict[str, Any]], json: bool) -> None:
 def line(one: dict[str, Any]) -> str:
     """One adjustment on one line."""
     of = ",".join(f"{name}={it}" for name in ("slo", "service", "node") for it in one[f"{name}s"])
+    of += "" if one["covers"] is None else f" ({counted(one['covers'], 'objective')})"
     silent = ", silenced" if one["silence"] else ""
     gone = one["revoked"]
     end = f"  revoked {_utc(gone['at_ms'])} by {gone['by']}: {gone['why']}" if gone else ""

@@ -26,6 +26,8 @@ class AdjustmentRow(NamedTuple):
     incident_href: str
     """The page of the incident that it takes out; empty for none."""
     silence: bool
+    covers: int
+    """Objectives judged now that it covers."""
     revoked: str
     """By whom and why; empty while it stands."""
     revoked_ms: int

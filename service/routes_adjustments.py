@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from alerts.model import Incident
+from dashboards.reporting import reported
 from service import adjusted_silences, adjustments
 from service.adjustments import TooMany
 from service.api import ApiFault, asked_as, form_as
@@ -18,6 +19,7 @@ from service.ports import ask
 from service.routes_api import done
 from service.store_db import Cursor
 from slo.adjust import Adjustment, Revoked
+from slo.model import Objective
 
 PATH = "/api/slo/adjustments"
 
@@ -29,7 +31,8 @@ def add(app: FastAPI, parts: Parts) -> None:
     def every(all: bool = False) -> list[AdjustmentModel]:
         """Those that stand, the newest first; with `all` those too that were revoked."""
         found = ask(parts.store.database, adjustments.read)
-        return [told(it, parts.clock()) for it in reversed(found) if all or it.revoked is None]
+        objectives, now_ms = _judged(parts), parts.clock()
+        return [told(it, objectives, now_ms) for it in reversed(found) if all or it.revoked is None]
 
     @app.post(
         PATH, tags=["objectives"], response_model=AdjustmentModel, responses=faults(400, 403, 404, 408, 409, 413),
@@ -73,7 +76,11 @@ def _made(parts: Parts, asked: AskedAdjustment) -> AdjustmentModel:
     except TooMany as fault:
         raise ApiFault(409, str(fault)) from fault
     _changed(parts)
-    return told(found, now_ms)
+    return told(found, _judged(parts), now_ms)
+
+
+def _judged(parts: Parts) -> list[Objective]:
+    return [it.objective for it in reported(parts.source.judgements())]
 
 
 def _incident(parts: Parts, number: str | None) -> Incident | None:
@@ -97,7 +104,7 @@ def _revoked(parts: Parts, number: str, asked: Revoked) -> AdjustmentModel:
     if found is None:
         raise ApiFault(404, f"no adjustment {number[:80]!r} that stands")
     _changed(parts)
-    return told(found, asked.at_ms)
+    return told(found, _judged(parts), asked.at_ms)
 
 
 def _changed(parts: Parts) -> None:

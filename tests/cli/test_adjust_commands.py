@@ -70,11 +70,16 @@ def test_what_can_not_be_meant_is_a_usage_error(said: Said, why: str) -> None:
 def test_one_adjustment_is_one_line_and_hostile_text_stays_on_it() -> None:
     one: dict[str, Any] = {
         "id": "4f1c", "state": "active", "slos": ["api"], "services": ["shop/*"], "nodes": [], "silence": True,
-        "when": "every day at 02:00 for 2 h, UTC", "created_by": "ann", "reason": "new\n\x1b[31mdisks", "revoked": None,
+        "when": "every day at 02:00 for 2 h, UTC", "created_by": "ann", "reason": "new\n\x1b[31mdisks", "covers": 1,
+        "revoked": None,
     }  # fmt: skip
     text = line(one)
-    assert text.startswith("4f1c  active  slo=api,service=shop/*  every day at 02:00 for 2 h, UTC, silenced  ann: new")
+    assert text.startswith(
+        "4f1c  active  slo=api,service=shop/* (1 objective)  every day at 02:00 for 2 h, UTC, silenced"
+    )
+    assert "silenced  ann: new" in text
     assert "\n" not in text
     assert "\x1b" not in text
-    gone = {**one, "state": "revoked", "revoked": {"at_ms": NOW_MS, "by": "bob", "why": "ours"}}
+    assert "service=shop/* (0 objectives)  every" in line({**one, "covers": 0})
+    gone = {**one, "state": "revoked", "covers": None, "revoked": {"at_ms": NOW_MS, "by": "bob", "why": "ours"}}
     assert line(gone).endswith("revoked 2027-01-15 08:00 UTC by bob: ours")

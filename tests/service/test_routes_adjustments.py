@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from service.main import running, system_clock
 from service.parts import Parts
 from service.settings import Settings
 from tests.service.asgi import ask
+from tests.slo.openslo.support import GOOD
 
 PATH = "/api/slo/adjustments"
 HOUR = 3_600_000
@@ -83,6 +85,21 @@ def test_the_page_tells_all_that_was_ever_made_as_text(app: FastAPI, parts: Part
     page = ask(app, "GET", "/adjustments").text
     assert (HOSTILE in page, "/revoke" in page) == (False, False)
     assert "by bob: &lt;img" in page
+
+
+def test_how_many_objectives_it_covers_is_told_before_they_are_missed(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    with running(Settings(slos=(str(tmp_path / "a.yaml"),)), tmp_path, system_clock) as parts:
+        parts.evaluator.tick()
+        app, until = create_app(parts), parts.clock() + HOUR
+        assert post(app, until_ms=until, services=["shop"]).json()["covers"] == 1
+        typo = post(app, until_ms=until, services=["shpo"]).json()
+        assert typo["covers"] == 0
+        page = re.sub(r"<[^>]+>", "", ask(app, "GET", "/adjustments").text)
+        assert "services shop · 1 objective\n" in page
+        assert "services shpo ·  no objective that is judged now" in page
+        assert post(app, f"{PATH}/{typo['id']}/revoke", by="bob", why="done").json()["covers"] is None
+        assert "shpo ·" not in re.sub(r"<[^>]+>", "", ask(app, "GET", "/adjustments").text)
 
 
 def test_what_comes_again_is_told_with_its_next_time(app: FastAPI, parts: Parts) -> None:
