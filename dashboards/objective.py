@@ -183,12 +183,12 @@ def _tiles(judgement: Judgement) -> tuple[Tile, ...]:
         *_burn_tiles(judgement, state),
         Tile("covered", covered, "Observed", *percent_split(coverage, 1),
              f"of {duration(judgement.counts.expected_ms)}", "#states"),
-        *(_bad_tile(judgement, calm) if not it.members or isinstance(it.slices, Timeslices) else ()),
+        *(() if it.members else _bad_tile(judgement, calm)),
     )  # fmt: skip
 
 
 def _bad_tile(judgement: Judgement, calm: Mark) -> tuple[Tile]:
-    """What was counted; a composite counts nothing of its own but bad slices."""
+    """What was counted."""
     it, counts = judgement.objective, judgement.counts
     if counts.total <= 0:
         return (Tile("bad", calm, "Bad of all", "no data", "", "nothing counted", "#worst"),)

@@ -175,7 +175,7 @@ def _tiles(told: Report) -> tuple[Tile, ...]:
         Tile("sli", state, f"{state.word.capitalize()}: SLI" if state.known else "SLI", value, unit,
              f"target {objective.target_text}", "#days"),
         Tile("spent", state, "Budget spent", *_spent_split(whole.spent), _spent_of(told), "#days"),
-        *(() if objective.members and not total else (bad,)),
+        *(() if objective.members else (bad,)),
         Tile("hollow", hollow, "Unmeasured", minutes(whole.unmeasured_ms) if counts.expected_ms else "no data", "",
              quiet, "#days"),
     )  # fmt: skip
@@ -225,7 +225,7 @@ def _plot(told: Report, span: Span) -> Plot | None:
 def _row(day: Tally, left: Fraction | None, told: Report, span: Span) -> DayRow:
     state, objective, counts = _day_mark(day, left), told.objective, day.counts
     name = day_name(counts.since_ms, span.zone)
-    busy = counts.total > 0
+    busy = counts.total > 0 and not objective.members
     return DayRow(
         day=name,
         mark=state,
@@ -281,7 +281,7 @@ def _summary(told: Report, found: Many, span: Span) -> SummaryRow:
     objective, whole, state = told.objective, told.whole, _attained(told)
     query = {"period": span.name} if span.name else {"from": str(span.since_ms), "to": str(span.until_ms)}
     more = urlencode(query | ({"zone": span.zone} if span.zone != "UTC" else {}))
-    total = whole.counts.total > 0
+    total = whole.counts.total > 0 and not objective.members
     spent = None if told.attained is None else whole.spent
     incidents = incidents_with(told, found.incidents)
     return SummaryRow(

@@ -29,6 +29,7 @@ from service.store_db import Cursor, Database
 from slo.history import Change
 from slo.report import Report
 from slo.report_spans import Span
+from slo.wording import units
 
 MOST_OBJECTIVES: Final = 100
 MOST_CHANGES: Final = 50
@@ -147,13 +148,14 @@ def payload(it: Digest, found: Many, span: Span, base_url: str) -> dict[str, Any
 
 
 def _objective(told: Report, base_url: str, query: dict[str, str]) -> dict[str, Any]:
-    it, whole = told.objective, told.whole
+    it, whole, unit = told.objective, told.whole, units(told.objective)
     return {
         "slo": _cut(it.slo), "service": _cut(it.service), "scope": {name: _cut(value) for name, value in it.scope},
         "title": _cut(it.title), "target": _cut(it.target_text), "attained": told.attained,
         "in_part": told.in_part,
         "sli": number(whole.sli), "sli_exact": exact(whole.sli), "budget_spent": number(whole.spent),
-        "bad": whole.counts.bad, "total": whole.counts.total, "unmeasured_ms": whole.unmeasured_ms,
+        "bad": whole.counts.bad, "total": whole.counts.total,
+        "bad_unit": unit.bad, "total_unit": unit.total, "parts": unit.parts, "unmeasured_ms": whole.unmeasured_ms,
         "taken_out_ms": whole.counts.taken_ms, "changes": len(told.changes),
         "report_url": f"{base_url}{report_href(it)}&{urlencode(query)}",
     }  # fmt: skip

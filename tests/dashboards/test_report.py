@@ -17,7 +17,7 @@ from dashboards import pages
 from dashboards.errors import RequestFault
 from dashboards.report_files import frame_of
 from dashboards.report_views import ReportView
-from slo.model import Counts, EventRatio, Objective, Selector
+from slo.model import Counts, EventRatio, Objective, QueryIndicator, Selector
 from tests.dashboards.fake import NOTHING, FakeSource, Minute, Tally
 from tests.dashboards.rich import DAY, FIRST, HOSTILE, HOUR, MINUTE, NOW, objectives
 
@@ -91,6 +91,20 @@ def test_an_allowance_has_no_sli_but_a_rate(source: FakeSource) -> None:
     assert view.tiles[0].unit == "/ h"
     assert all(it["sli"] == "" for it in _rows(source, slo="restart-rate", service="shop/worker", range="7d"))
     assert {it.sli.split()[-1] for it in view.rows} == {"h"}
+
+
+def test_counts_of_the_files_have_their_units_beside_them(source: FakeSource) -> None:
+    asked = replace(OBJECTIVE, slo="asked", query=QueryIndicator("bad", "b", "t"), indicator=EventRatio((), bad=()))
+    source.objectives = {**source.objectives, asked: Tally(NOW - DAY, ((10**9, 5 * 10**9),) * 1440)}
+    rows = {(it["slo"], it["service"]): it for it in _rows(source, range="7d")}
+    told = {key: (it["bad_unit"], it["total_unit"], it["parts"]) for key, it in rows.items()}
+    assert told["request-availability", "shop/api"] == ("events", "events", "1")
+    assert told["container-up", "shop/api"] == ("milliseconds", "milliseconds", "1")
+    assert told["restart-rate", "shop/api"] == ("events", "milliseconds", "1")
+    assert told["asked", "shop/api"] == ("events", "events", str(10**9))
+    assert int(rows["asked", "shop/api"]["bad"]) == 1440 * int(rows["asked", "shop/api"]["parts"])
+    for part in ("days", "minutes", "incidents"):
+        assert {it["bad_unit"] for it in _rows(source, part, **API, range="7d")} == {"events"}
 
 
 def test_days_before_the_first_sample_are_left_out_and_it_is_said(source: FakeSource) -> None:
