@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from dashboards.adjustment_views import AdjustmentRow, AdjustmentsView
+from dashboards.adjustment_views import AdjustmentRow, AdjustmentsView, WindowForm
 from dashboards.desk import frame, open_desk
 from dashboards.marks import Mark, mark
 from dashboards.reporting import reported
 from dashboards.request import PageRequest
 from dashboards.source import DataSource
 from dashboards.text import duration, stamp
+from dashboards.views import Option
 from slo.adjust import Adjustment, coming, state, when
 from slo.model import Objective
 
 MOST_SHOWN: Final = 300
+MOST_PROPOSED: Final = 500
+"""Names that the form of a new window proposes."""
+EVERY: Final = (("", "once"), ("day", "every day"), ("week", "every week"), ("month", "every month"))
 
 
-def adjustments(source: DataSource, now_ms: int) -> AdjustmentsView:
-    """The view: those that stand first, then the newest."""
+def adjustments(source: DataSource, now_ms: int, form: WindowForm | None = None, problem: str = "") -> AdjustmentsView:
+    """The view: those that stand first, then the newest; with a form that could not be obeyed, and why."""
     every = sorted(source.adjustments(), key=lambda it: (it.revoked is not None, -it.created_ms))
     objectives = [it.objective for it in reported(source.judgements())]
     desk = open_desk(source, PageRequest("oncall", "auto"), now_ms)
@@ -28,6 +32,11 @@ def adjustments(source: DataSource, now_ms: int) -> AdjustmentsView:
         frame=frame(desk, "What costs no budget", "adjustments", ranges=False),
         rows=tuple(_row(it, objectives, now_ms) for it in every[:MOST_SHOWN]),
         older=max(0, len(every) - MOST_SHOWN),
+        form=form or WindowForm(),
+        problem=problem,
+        every=tuple(Option(value, text, form is not None and form.every == value) for value, text in EVERY),
+        services=tuple(sorted({it.service for it in objectives})[:MOST_PROPOSED]),
+        slos=tuple(sorted({it.slo for it in objectives})[:MOST_PROPOSED]),
     )
 
 

@@ -1,14 +1,18 @@
-"""`/api/slo/adjustments`: what is taken out of budgets, by whom and why; made and revoked, never deleted."""
+"""`/api/slo/adjustments` and the page's form: what is taken out of budgets; made and revoked, never deleted."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from alerts.model import Incident
+from dashboards.adjustment_views import WindowForm
+from dashboards.adjustments import adjustments as adjustments_page
+from dashboards.assets import CONTENT_SECURITY_POLICY
+from dashboards.render import render
 from dashboards.reporting import reported
-from service import adjusted_silences, adjustments
+from service import adjusted_silences, adjustment_form, adjustments
 from service.adjustments import TooMany
 from service.api import ApiFault, asked_as, form_as
 from service.api_adjustments import AdjustmentModel, AskedAdjustment, AskedRevoke, made, revoked, told
@@ -59,6 +63,25 @@ def add(app: FastAPI, parts: Parts) -> None:
         asked = revoked(form_as(AskedRevoke, fields), parts.clock())
         await run_in_threadpool(_revoked, parts, adjustment_id, asked)
         return done(request, fields.get("return_to", ""))
+
+
+def add_page(app: FastAPI, parts: Parts) -> None:
+    """The form of a new window on the page `/adjustments`."""
+
+    @app.post("/adjustments", include_in_schema=False)
+    async def window(request: Request) -> Response:
+        form = adjustment_form.form_of(await form_of(request))
+        return await run_in_threadpool(_window, parts, form)
+
+
+def _window(parts: Parts, form: WindowForm) -> Response:
+    try:
+        _made(parts, adjustment_form.asked_by(form))
+    except ApiFault as fault:
+        text = render(adjustments_page(parts.source, parts.clock(), form, str(fault)))
+        headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+        return Response(text, fault.status, headers, "text/html; charset=utf-8")
+    return RedirectResponse("/adjustments", 303)
 
 
 def _made(parts: Parts, asked: AskedAdjustment) -> AdjustmentModel:
