@@ -10,6 +10,7 @@ from alerts.thresholds import Thresholds
 from slo.ending import present_burn
 from slo.model import Allowance, BurnRow, Counts, Judgement, MinuteSlices, Objective, RowResult, unit
 from slo.text import counted, duration, number, percent, times, utc
+from slo.wording import by_a_part
 
 BURN, PROJECTED, NO_DATA = "slo-burn", "budget-projected-gone", "slo-no-data"
 ALERTS = (BURN, PROJECTED, NO_DATA)
@@ -136,7 +137,7 @@ def _projection_fires(judgement: Judgement) -> bool | None:
     """Unknown where unmeasured, and where the projection came true: a budget that is gone is no recovery."""
     if judgement.projected_gone:
         return True
-    if not judgement.rows or not judgement.rows[0].measured:
+    if not judgement.rows or not judgement.rows[0].measured or judgement.rows[0].in_part:
         return None
     rate = present_burn(judgement.rows)
     spent = judgement.budget_remaining is not None and judgement.budget_remaining <= 0
@@ -147,12 +148,12 @@ def _row_line(result: RowResult) -> Evidence:
     row = result.row
     if row.op is not None:
         text = f"{times(result.long_burn)} over {duration(row.long_ms)} ({row.op} {times(row.factor)})"
-        return Evidence(f"condition {row.name} holds", text)
+        return Evidence(f"condition {row.name} holds", text + by_a_part(result))
     few = f", but only {result.long_counts.bad} bad events, too few for a page" if result.guarded else ""
     return Evidence(
         f"{row.name} row fired",
         f"{times(result.long_burn)} over {duration(row.long_ms)} and {times(result.short_burn)} over "
-        f"{duration(row.short_ms)} (limit {times(row.factor)}){few}",
+        f"{duration(row.short_ms)} (limit {times(row.factor)}){few}{by_a_part(result)}",
     )
 
 

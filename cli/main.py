@@ -55,8 +55,9 @@ def up(
 ) -> None:
     """Start engine, service, agent and the demo shop on this machine, until the dashboards are live."""
     from cli.config import load
-    from cli.up import Options, up
+    from cli.up import Options, config_in_use, up
 
+    config = config or config_in_use(data.absolute())
     up(Options(data.absolute(), config, not no_install, not no_demo), load(config, os.environ), os.environ)
 
 

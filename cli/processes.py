@@ -18,7 +18,9 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Process:
-    """One process of ours: `<folder>/<name>.pid` holds pid and start time, `<folder>/<name>.log` what it said."""
+    """One process of ours: `<folder>/<name>.pid` holds pid, start time and what it was made from, if that was told;
+    `<folder>/<name>.log` what it said.
+    """
 
     name: str
     folder: Path
@@ -36,28 +38,41 @@ class Process:
     def pid(self) -> int | None:
         """The pid while the process that we started lives; a pid used again by another is not ours."""
         try:
-            pid, started = self.pid_file.read_text().split()
-        except (OSError, ValueError):
+            pid, started = self._kept()[:2]
+            return int(pid) if start_ticks(int(pid)) == int(started) else None
+        except ValueError:
             return None
-        return int(pid) if start_ticks(int(pid)) == int(started) else None
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Start it detached from this terminal and session; returns the pid."""
+    def command(self) -> list[str]:
+        """The command line that it runs with; none where it does not run."""
+        try:
+            return Path(f"/proc/{self.pid()}/cmdline").read_text(errors="surrogateescape").split("\0")[:-1]
+        except OSError:
+            return []
+
+    def is_made_from(self, what: str) -> bool:
+        """True where it lives and was started with just this `made_from`."""
+        return self.pid() is not None and self._kept()[2:] == [what]
+
+    def _kept(self) -> list[str]:
+        try:
+            return self.pid_file.read_text().split()
+        except (OSError, ValueError):
+            return []
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str], made_from: str = "") -> int:
+        """Start it detached from this terminal and session; returns the pid. `made_from` is one word, kept with it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._rotate()
         with os.fdopen(os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             child = subprocess.Popen(
                 command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self.adopt(child.pid)
+        started = start_ticks(child.pid)
+        if started is not None:
+            self.pid_file.write_text(f"{child.pid} {started} {made_from}\n")
         child.returncode = 0  # it outlives us on purpose: no warning that nobody waited for it
         return child.pid
-
-    def adopt(self, pid: int) -> None:
-        """Remember a running process as this one."""
-        started = start_ticks(pid)
-        if started is not None:
-            self.pid_file.write_text(f"{pid} {started}\n")
 
     def stop(self, grace_seconds: float = 30.0) -> bool:
         """Terminate it, kill it after the grace; True where it ran."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from agent.settings import host_and_port
 from cli import agent_client, demo, demo_run, engine, registry, service_client
 from cli.config import Config, address
 from cli.errors import Refusal
+from cli.made_from import made_from
 from cli.packages import ensure
 from cli.preflight import require_port, require_room
 from cli.processes import Process
@@ -41,7 +42,7 @@ def up(options: Options, config: Config, environment: Mapping[str, str]) -> None
     _require_ports(options, config)
     with ExitStack() as undo:
         found = _engine(options, environment, steps, undo)
-        _start(options, config, found, environment, undo)
+        _start(options, found, environment, undo, steps)
         if options.demo:
             _prepare_demo(options, config, found, steps, undo)
         _wait_ready(options, config, steps)
@@ -57,6 +58,15 @@ def up(options: Options, config: Config, environment: Mapping[str, str]) -> None
 
 def _demo_services(config: Config) -> tuple[str, ...]:
     return tuple(f"{config.demo.project}/{name}" for name in demo.REPLICATED)
+
+
+def config_in_use(data: Path) -> Path | None:
+    """The configuration that the service runs with, None where it has none or does not run.
+
+    Who brings up what runs already, and names no file, means this one: its receivers must not go unseen.
+    """
+    words = iter(server_process(data).command())
+    return next((Path(next(words, "")) for word in words if word == "--config"), None)
 
 
 def server_process(data: Path) -> Process:
@@ -103,14 +113,26 @@ def _engine(options: Options, environment: Mapping[str, str], steps: Steps, undo
 
 
 def _start(
-    options: Options, config: Config, found: engine.Engine, environment: Mapping[str, str], undo: ExitStack
+    options: Options, found: engine.Engine, environment: Mapping[str, str], undo: ExitStack, steps: Steps
 ) -> None:
     """Both start at once; they are waited for later, while images are made."""
     told = {**environment, "DOCKER_HOST": found.url}
-    for process, command in ((server_process(options.data), "server"), (agent_process(options.data), "agent")):
-        if process.pid() is None:
-            process.start(_command(command, options), told)
+    for process, name in ((server_process(options.data), "server"), (agent_process(options.data), "agent")):
+        command = _command(name, options)
+        if begin(process, command, told, made_from(command, options.config_file, told), steps.tell):
             undo.callback(process.stop)
+
+
+def begin(
+    process: Process, command: list[str], environment: Mapping[str, str], made: str, tell: Callable[[str], None]
+) -> bool:
+    """Start a process that does not run, or that runs another code or configuration; True where it was started."""
+    if process.is_made_from(made):
+        return False
+    if process.stop():
+        tell(f"{process.name} starts anew: its configuration or its code is another now")
+    process.start(command, environment, made)
+    return True
 
 
 def _command(name: str, options: Options) -> list[str]:

@@ -37,6 +37,7 @@ from slo.model import Counts, Judgement, Objective, RowResult, TakenOut
 from slo.report import Report
 from slo.report_spans import Span
 from slo.slices import Timeslices
+from slo.wording import by_a_part
 
 COLUMNS: Final = 180
 MOST_POINTS: Final = 50_000
@@ -242,6 +243,7 @@ def _burn_row(result: RowResult, objective: Objective) -> BurnLineRow:
     said = "fires" if result.fired else "not measured" if not result.measured else "quiet"
     if result.fired and result.guarded:
         said = "fires as a ticket: too few bad events for a page"
+    said += by_a_part(result)
     one_window = row.op is not None
     return BurnLineRow(
         name=row.name,

@@ -17,6 +17,7 @@ from dashboards.text import NO_DATA, duration, number, percent, percent_split, t
 from dashboards.views import BurnCell, Meter, SloRow
 from slo.model import EventRatio, Judgement, Labels, MinuteSlices, Objective, RowResult, TakenOut, unit
 from slo.rows import WORKBOOK
+from slo.wording import by_a_part
 
 MOST_COLUMNS = 12
 Columns = tuple[tuple[str, str], ...]
@@ -240,7 +241,7 @@ def _cell_title(result: RowResult) -> str:
     few = "; too few bad events for a page" if result.guarded else ""
     return (
         f"{times(result.long_burn)} over {duration(row.long_ms)}, {times(result.short_burn)} over "
-        f"{duration(row.short_ms)}; fires above {times(row.factor)} as a {row.road}{unknown}{few}"
+        f"{duration(row.short_ms)}; fires above {times(row.factor)} as a {row.road}{unknown}{few}{by_a_part(result)}"
     )
 
 

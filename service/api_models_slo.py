@@ -41,6 +41,7 @@ class RowJudged(Model):
     fired: bool = Field(description="It fires.")
     measured: bool = Field(description="False where it can't be known, so that alerts stay as they are.")
     guarded: bool = Field(description="It fires with too few events for a page: a ticket.")
+    in_part: bool = Field(description="It fires by a part of its long window; what was not seen is taken for good.")
 
 
 class CalendarModel(Model):

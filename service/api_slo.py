@@ -132,6 +132,7 @@ def _row(it: RowResult) -> RowJudged:
         fired=it.fired,
         measured=it.measured,
         guarded=it.guarded,
+        in_part=it.in_part,
     )
 
 

@@ -8,8 +8,9 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from slo.burn import Policy, rows_of
+from slo.burn import GROWING, Policy, Totals, rows_of, totals_of
 from slo.held import NO_DATA_MS
 from slo.model import BurnRow, Objective
 from slo.slices import Timeslices
@@ -77,9 +78,8 @@ class Rows:
 
 def judged(objective: Objective, windows: Spans, own: Seen, policy: Policy) -> Rows:
     """Rows, conditions and projection of an objective whose own window is `own`."""
-    whole = isinstance(objective.slices, Timeslices) or bool(objective.members)
     table = rows_of(objective, policy)
-    found = [_row(objective, windows, it, policy, whole=whole) for it in table]
+    found = [_row(objective, windows, it, policy) for it in table]
     fast = min((it for it in table if it.op is None), key=lambda it: it.short_ms)
     young = (windows.first != NONE) & (windows.moments - windows.first < fast.short_ms)
     taught = ~(young | windows.paused)
@@ -89,17 +89,17 @@ def judged(objective: Objective, windows: Spans, own: Seen, policy: Policy) -> R
     long, short = windows.of(fast.long_ms), windows.of(fast.short_ms)
     projected = taught & _projected(objective, own, long, short, policy)
     over = taught & _spent(objective, own) & _burning(objective, long, short)
-    return Rows(windows.moments, rows, own, projected, projected | (rows[0].known & ~over))
+    in_part = rows[0].fired & ~windows.of(rows[0].row.long_ms).covered(policy)
+    return Rows(windows.moments, rows, own, projected, projected | (rows[0].known & ~over & ~in_part))
 
 
-def _row(objective: Objective, windows: Spans, row: BurnRow, policy: Policy, *, whole: bool) -> Fired:
+def _row(objective: Objective, windows: Spans, row: BurnRow, policy: Policy) -> Fired:
     long = windows.of(row.long_ms)
     if row.op is not None:
         fired, known = _condition(objective, long, row, policy)
     else:
-        silent = row.road != "page"
-        burns, long_known = _exceeds(objective, long, row, policy, young=not whole, silent=True)
-        still, short_known = _exceeds(objective, windows.of(row.short_ms), row, policy, young=False, silent=silent)
+        burns, long_known = _long_exceeds(objective, long, row, policy)
+        still, short_known = _short_exceeds(objective, windows.of(row.short_ms), row, policy)
         fired = burns & long_known & still & short_known
         known = fired | (long_known & ~burns) | (short_known & ~still)
     guarded = fired & long.few(policy) if row.road == "page" else np.zeros(len(fired), np.bool_)
@@ -107,32 +107,51 @@ def _row(objective: Objective, windows: Spans, row: BurnRow, policy: Policy, *, 
     return Fired(row, fired, known, guarded, missing)
 
 
-def _exceeds(
-    objective: Objective, seen: Seen, row: BurnRow, policy: Policy, *, young: bool, silent: bool
-) -> tuple[Bools, Bools]:
-    """(whether the window burns faster than the row's factor, whether that is known).
+def _long_exceeds(objective: Objective, seen: Seen, row: BurnRow, policy: Policy) -> tuple[Bools, Bools]:
+    """(whether the long window burns faster than the row's factor, whether that is known)."""
+    covered, limit = seen.covered(policy), row.factor * objective.budget
+    part, whole = _part(seen, row.long_ms, totals_of(objective), covered)
+    burns = seen.busy & (_against(seen, limit, seen.busy, part, whole) > 0)
+    return burns, covered | burns
 
-    `silent`: without traffic it is known that it does not.
-    """
-    covered = seen.covered(policy)
-    limit = row.factor * objective.budget
-    part = seen.expected / float(row.long_ms) if young else np.ones(len(seen.share))
+
+def _against(seen: Seen, limit: Fraction, where: Bools, part: Ints, whole: Ints) -> NDArray[np.int8]:
+    """The sign of share times part, of so much, less the limit; told where it is asked for."""
 
     def exact(at: int) -> int:
-        scale = Fraction(int(seen.expected[at]), row.long_ms) if young else 1
-        return sign(seen.exact(at) * scale - limit)
+        return sign(seen.exact(at) * Fraction(int(part[at]), int(whole[at])) - limit)
 
-    burns = exactly(seen.share * part, np.full(len(part), float(limit)), seen.busy & covered, exact) > 0
-    return burns & seen.busy, covered & (seen.busy | silent)
+    return exactly(seen.share * (part / whole), np.full(len(part), float(limit)), where, exact)
+
+
+def _part(seen: Seen, long_ms: int, totals: Totals, covered: Bools) -> tuple[Ints, Ints]:
+    """The part of the window that its totals stand for, as (ms, of so many ms)."""
+    observed, one = np.minimum(seen.observed, seen.expected), np.ones(len(covered), np.int64)
+    match totals:
+        case "seen":
+            return np.where(covered, seen.expected, observed), one * long_ms
+        case "known":
+            return np.where(covered, 1, observed), np.where(covered, 1, np.maximum(1, seen.expected))
+        case _:
+            return one, one
+
+
+def _short_exceeds(objective: Objective, seen: Seen, row: BurnRow, policy: Policy) -> tuple[Bools, Bools]:
+    """As of the long window; without traffic a page's row can't be known."""
+    covered, one = seen.covered(policy), np.ones(len(seen.share), np.int64)
+    burns = _against(seen, row.factor * objective.budget, seen.busy & covered, one, one) > 0
+    return burns & seen.busy, covered & (seen.busy | (row.road != "page"))
 
 
 def _condition(objective: Objective, seen: Seen, row: BurnRow, policy: Policy) -> tuple[Bools, Bools]:
-    limit = row.factor * objective.budget
-    limits = np.full(len(seen.share), float(limit))
-    signs = exactly(seen.share, limits, seen.busy, lambda at: sign(seen.exact(at) - limit))
+    """With a gap only that it burns as fast can be known: by what was seen, all else taken for good."""
+    covered, limit = seen.covered(policy), row.factor * objective.budget
+    totals: Totals = "window" if totals_of(objective) == "window" else "known"
+    part, whole = _part(seen, row.long_ms, totals, covered)
+    signs = _against(seen, limit, seen.busy, part, whole)
     holds = {"lt": signs < 0, "lte": signs <= 0, "gt": signs > 0, "gte": signs >= 0}[row.op or "gt"]
-    covered = seen.covered(policy)
-    return holds & seen.busy & covered, covered
+    fired = holds & seen.busy & (covered if row.op not in GROWING else True)
+    return fired, covered | fired
 
 
 def _spent(objective: Objective, own: Seen) -> Bools:

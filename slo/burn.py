@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from slo.budget import burn
 from slo.model import BurnRow, Counts, Objective, RowResult
 from slo.rows import HOUR_MS, WORKBOOK, WORKBOOK_MS, RowShare, burn_rows
+from slo.slices import Timeslices
+
+GROWING = frozenset({"gt", "gte"})
+"""Comparisons of conditions that hold for any faster burn too."""
+Totals = Literal["seen", "known", "window"]
+"""What the totals of a window stand for: what was seen of it; of a composite, all that its members have a history of;
+of Timeslices every slice of the window, seen or not."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +64,31 @@ def covered(counts: Counts, policy: Policy = DEFAULT) -> bool:
     return seen_ms * floor.denominator >= floor.numerator * counts.expected_ms
 
 
+def totals_of(objective: Objective) -> Totals:
+    """What the totals of an objective's windows stand for."""
+    if isinstance(objective.slices, Timeslices):
+        return "window"
+    return "known" if objective.members else "seen"
+
+
 def judge_row(
-    row: BurnRow, long: Counts, short: Counts, budget: Fraction, policy: Policy = DEFAULT, *, whole: bool = False
+    row: BurnRow, long: Counts, short: Counts, budget: Fraction, policy: Policy = DEFAULT, *, totals: Totals = "seen"
 ) -> RowResult:
     """One row: it fires where both windows burn faster than its factor, strictly.
 
-    `whole`: totals are those of whole windows already, however young the history is. A condition of a policy has one
-    window, and fires by its own comparison.
+    A condition of a policy has one window, and fires by its own comparison.
 
     Either window at or below the factor settles it, whatever the other's coverage. `measured` is False where the row
     can't be known, which freezes its alert: coverage below the floor; or, for a page, no traffic in the short window
-    while the long one burns, for silence proves no recovery.
+    while the long one burns, for silence proves no recovery. A long window with a gap is no such reason where what
+    was seen of it burns enough though all that was not seen were good: the row fires then, in part.
     """
     fires = (
-        _condition(row, long, budget, policy)
+        _condition(row, long, budget, policy, totals)
         if row.op is not None
         else _both(
-            _exceeds(long, budget, row, policy, young=not whole, silent=False),
-            _exceeds(short, budget, row, policy, young=False, silent=None if row.road == "page" else False),
+            _long_exceeds(long, budget, row, policy, totals),
+            _short_exceeds(short, budget, row, policy),
         )
     )
     return RowResult(
@@ -85,15 +100,22 @@ def judge_row(
         fired=fires is True,
         measured=fires is not None,
         guarded=fires is True and row.road == "page" and too_few(long, policy),
+        in_part=fires is True and not covered(long, policy),
     )
 
 
-def _condition(row: BurnRow, counts: Counts, budget: Fraction, policy: Policy) -> bool | None:
-    if not covered(counts, policy):
-        return None
-    rate = burn(counts, budget)
+def _condition(row: BurnRow, counts: Counts, budget: Fraction, policy: Policy, totals: Totals) -> bool | None:
+    """With a gap only that it burns as fast can be known: by what was seen, all else taken for good."""
+    rate, whole = burn(counts, budget), covered(counts, policy)
     if rate is None:
-        return False
+        return False if whole else None
+    if not whole:
+        part = 1 if totals == "window" else Fraction(*_part(counts, row.long_ms, "known", whole=False))
+        return True if row.op in GROWING and _compared(row, rate * part) else None
+    return _compared(row, rate)
+
+
+def _compared(row: BurnRow, rate: Fraction) -> bool:
     match row.op:
         case "lt":
             return rate < row.factor
@@ -111,21 +133,38 @@ def _both(left: bool | None, right: bool | None) -> bool | None:
     return True if left and right else None
 
 
-def _exceeds(
-    counts: Counts, budget: Fraction, row: BurnRow, policy: Policy, *, young: bool, silent: bool | None
-) -> bool | None:
-    """Whether the window burns faster than the row's factor; `silent` is the answer without traffic.
+def _long_exceeds(counts: Counts, budget: Fraction, row: BurnRow, policy: Policy, totals: Totals) -> bool | None:
+    """Whether the long window burns faster than the row's factor.
 
-    `young`: a long window that history does not fill yet is held against the traffic that the whole window would have
-    at the observed pace, so that the row trips at the share of the budget that it names, not at minutes of it.
+    One that history does not fill yet, or that has a gap, is held against the traffic that the whole window would have
+    at the observed pace: the row trips at the share of the budget that it names, not at minutes of it. With a gap only
+    that it burns can be known.
     """
+    whole = covered(counts, policy)
+    burns = counts.total > 0 and _beyond(counts, budget, row.factor, *_part(counts, row.long_ms, totals, whole=whole))
+    return True if burns else False if whole else None
+
+
+def _part(counts: Counts, long_ms: int, totals: Totals, *, whole: bool) -> tuple[int, int]:
+    """The part of the window that its totals stand for, as (ms, of so many ms)."""
+    seen_ms = min(counts.observed_ms, counts.expected_ms)
+    match totals:
+        case "seen":
+            return (counts.expected_ms if whole else seen_ms), long_ms
+        case "known":
+            return (1, 1) if whole else (seen_ms, max(1, counts.expected_ms))
+        case _:
+            return 1, 1
+
+
+def _short_exceeds(counts: Counts, budget: Fraction, row: BurnRow, policy: Policy) -> bool | None:
     if not covered(counts, policy):
         return None
     if counts.total <= 0:
-        return silent
-    if not counts.bad:
-        return False
-    seen, whole = (counts.expected_ms, row.long_ms) if young else (1, 1)
-    limit = row.factor
+        return None if row.road == "page" else False
+    return _beyond(counts, budget, row.factor, 1, 1)
+
+
+def _beyond(counts: Counts, budget: Fraction, limit: Fraction, seen: int, whole: int) -> bool:
     left = counts.bad * seen * budget.denominator * limit.denominator
     return left > limit.numerator * counts.total * whole * budget.numerator

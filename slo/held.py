@@ -55,7 +55,7 @@ class HeldConditions:
             return result
         key = _key(judgement, result.row, "holds")
         held = self._for_long(key, result.fired, judgement.at_ms, result.row.after_ms)
-        return result if held or not result.fired else replace(result, fired=False)
+        return result if held or not result.fired else replace(result, fired=False, in_part=False)
 
     def _no_data(self, judgement: Judgement, row: BurnRow, result: RowResult | None) -> str | None:
         """Why a condition has had no burn rate for as long as it must; None where it has one, or had just now."""

@@ -7,12 +7,13 @@ from dataclasses import replace
 from fractions import Fraction
 
 from slo import budget as budgets
-from slo.burn import DEFAULT, Policy, covered, judge_row, rows_of, too_few
+from slo.burn import DEFAULT, Policy, covered, judge_row, rows_of, too_few, totals_of
 from slo.ending import ending, fastest, present_burn
 from slo.model import Counts, Judgement, Objective, RowResult, State
 from slo.slices import Timeslices
 from slo.tail import Leaving
 from slo.text import duration, percent, times
+from slo.wording import by_a_part
 
 _WORDS = {"lt": "below", "lte": "at or below", "gt": "above", "gte": "at or above"}
 
@@ -82,9 +83,9 @@ def judge(
 
 
 def _rows(objective: Objective, counts: Mapping[int, Counts], policy: Policy) -> tuple[RowResult, ...]:
-    whole = isinstance(objective.slices, Timeslices) or bool(objective.members)
+    totals = totals_of(objective)
     return tuple(
-        judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy, whole=whole)
+        judge_row(row, counts[row.long_ms], counts[row.short_ms], objective.budget, policy, totals=totals)
         for row in rows_of(objective, policy)
     )
 
@@ -152,10 +153,11 @@ def _spending(
     if fired is not None:
         return "burning", (
             f"The budget burns {times(fired.long_burn)} over {duration(fired.row.long_ms)} and "
-            f"{times(fired.short_burn)} over {duration(fired.row.short_ms)}, above {times(fired.row.factor)}."
+            f"{times(fired.short_burn)} over {duration(fired.row.short_ms)}, "
+            f"above {times(fired.row.factor)}{by_a_part(fired)}."
             if fired.row.op is None
             else f"The condition {fired.row.name} of its alert policy holds: {times(fired.long_burn)} over "
-            f"{duration(fired.row.long_ms)}, {_WORDS[fired.row.op]} {times(fired.row.factor)}."
+            f"{duration(fired.row.long_ms)}, {_WORDS[fired.row.op]} {times(fired.row.factor)}{by_a_part(fired)}."
         )
     if projected:
         return "burning", f"At the present burn the budget is gone within {duration(policy.projection_ms)}."

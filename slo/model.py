@@ -237,9 +237,11 @@ class RowResult:
     short_counts: Counts
     fired: bool
     measured: bool
-    """False where either window's coverage is below the floor: then `fired` means nothing and alerts freeze."""
+    """False where too little was observed to tell: then `fired` means nothing and alerts freeze."""
     guarded: bool
     """True where it fires but has fewer bad events than a page needs: a page becomes a ticket."""
+    in_part: bool = False
+    """True where it fires by what was seen of a long window with a gap, all that was not seen taken for good."""
 
 
 @dataclass(frozen=True)

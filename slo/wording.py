@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
-from slo.model import Allowance, EventRatio, Indicator, MinuteSlices, Objective, QueryIndicator, Selector, unit
+from slo.model import (
+    Allowance,
+    EventRatio,
+    Indicator,
+    MinuteSlices,
+    Objective,
+    QueryIndicator,
+    RowResult,
+    Selector,
+    unit,
+)
 from slo.slices import Timeslices
 from slo.text import percent
 
@@ -74,3 +85,11 @@ def _counted(indicator: Indicator) -> str:
 
 def _sum(selectors: Sequence[Selector]) -> str:
     return " + ".join(map(selector_text, selectors))
+
+
+def by_a_part(result: RowResult) -> str:
+    """What to add where a row fires by a part of its long window."""
+    if not result.in_part:
+        return ""
+    seen = percent(result.long_counts.coverage or Fraction(0))
+    return f", though only {seen} of the longer window was observed and the rest is taken for good"

@@ -75,6 +75,21 @@ def test_a_gap_freezes_both_roads() -> None:
     assert _found(_judged(blind), "page", "budget-projected-gone").firing is None
 
 
+def test_after_a_gap_an_outage_pages_by_what_was_seen_of_it_and_says_so() -> None:
+    """The projection's own window was not seen whole: what it said before the gap stands."""
+    gap = {HOUR: counts(500, 1000, observed_ms=HOUR // 10), 5 * MINUTE: counts(500, 1000, 5 * MINUTE)}
+    judged = _judged(gap)
+    found = _found(judged)
+    assert (found.firing, judged.state) == (True, "burning")
+    assert found.evidence[0].text == (
+        "500x over 1 h and 500x over 5 min (limit 14.4x), though only 10 % of the longer window was observed and the "
+        "rest is taken for good"
+    )
+    assert judged.reason.endswith("above 14.4x, though only 10 % of the longer window was observed and the rest is "
+                                  "taken for good.")  # fmt: skip
+    assert _found(judged, "page", "budget-projected-gone").firing is None
+
+
 def test_what_can_not_be_measured_at_all_is_unknown() -> None:
     nothing = judge(objective(unmeasurable="No probe."), {}, NOW)
     assert {it.firing for it in findings(Facts((), (), None), [nothing], Thresholds(), NOW)} == {None}

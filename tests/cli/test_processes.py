@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from cli.errors import Refusal
+from cli.made_from import made_from
 from cli.processes import Process, start_ticks
+from cli.up import begin, config_in_use, server_process
 from tests.support.waiting import until
 
 SLEEPER = [sys.executable, "-c", "import time; print('hello', flush=True); time.sleep(600)"]
@@ -32,6 +34,60 @@ def test_a_started_process_is_found_again_by_another_command(tmp_path: Path) -> 
     assert Process("sleeper", tmp_path).pid() == started.pid() is not None
     assert Process("sleeper", tmp_path).stop()
     assert started.pid() is None
+
+
+def test_what_runs_another_configuration_or_code_starts_anew_and_says_so(tmp_path: Path) -> None:
+    process, said = Process("sleeper", tmp_path), list[str]()
+    assert begin(process, SLEEPER, os.environ, "one", said.append)
+    first = process.pid()
+    assert not begin(process, SLEEPER, os.environ, "one", said.append)
+    assert (process.pid(), said) == (first, [])
+    assert begin(process, SLEEPER, os.environ, "two", said.append)
+    assert process.pid() not in (first, None)
+    assert said == ["sleeper starts anew: its configuration or its code is another now"]
+    process.stop()
+
+
+def test_a_process_of_before_that_is_remembered_starts_anew(tmp_path: Path) -> None:
+    process = _started(tmp_path, SLEEPER)
+    first = process.pid()
+    process.pid_file.write_text(" ".join(process.pid_file.read_text().split()[:2]))
+    assert process.pid() == first
+    assert begin(process, SLEEPER, os.environ, "one", lambda line: None)
+    assert process.pid() != first
+    process.stop()
+
+
+def test_who_names_no_configuration_means_the_one_that_runs(tmp_path: Path) -> None:
+    assert config_in_use(tmp_path) is None
+    process = server_process(tmp_path)
+    process.start([*SLEEPER, "server", "--config", "/etc/a file.yaml"], os.environ)
+    until(lambda: config_in_use(tmp_path) == Path("/etc/a file.yaml"))
+    process.stop()
+    assert config_in_use(tmp_path) is None
+
+
+def test_a_word_stands_for_command_configuration_variables_and_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.made_from.HOME", tmp_path)
+    (tmp_path / "slo").mkdir()
+    code, config = tmp_path / "slo" / "a.py", tmp_path / "midwatch.yaml"
+    code.write_text("1")
+    config.write_text("service: {}")
+
+    def word(command: str = "server", env: dict[str, str] | None = None) -> str:
+        return made_from([command], config, env or {"PATH": "/bin", "MIDWATCH_X": "1"})
+
+    first = word()
+    assert word() == first == word(env={"PATH": "/usr/bin", "MIDWATCH_X": "1"})
+    others = {word("agent"), word(env={"MIDWATCH_X": "2"})}
+    config.write_text("service: {listen: 127.0.0.1:1}")
+    others.add(word())
+    config.write_text("service: {}")
+    os.utime(code, ns=(0, 0))
+    others.add(word())
+    assert len(others | {first}) == 5
 
 
 def test_a_process_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> None:

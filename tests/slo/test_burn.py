@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import given
@@ -48,6 +49,30 @@ def test_a_gap_in_a_window_freezes_a_row_that_might_fire() -> None:
 def test_a_gap_in_the_long_window_does_not_hide_that_the_short_one_is_clean() -> None:
     clean = fast(counts(500, 10_000, observed_ms=HOUR // 2), counts(0, 833, 5 * MINUTE))
     assert (clean.fired, clean.measured) == (False, True)
+
+
+def test_a_gap_hides_no_outage_that_has_spent_the_rows_share_of_the_budget_by_what_was_seen() -> None:
+    """An agent that was away for 50 minutes: 10 min of errors, and the rest of the hour may have been good."""
+    short = counts(250, 833, 5 * MINUTE)
+    just = fast(counts(144, 1667, observed_ms=10 * MINUTE), short)
+    more = fast(counts(145, 1667, observed_ms=10 * MINUTE), short)
+    assert (just.fired, just.measured, just.in_part) == (False, False, False)
+    assert (more.fired, more.measured, more.in_part) == (True, True, True)
+    assert not fast(counts(145, 1667), short).in_part
+
+
+def test_beside_a_gap_the_short_window_must_be_seen_all_the_same() -> None:
+    blind = fast(counts(1000, 1667, observed_ms=10 * MINUTE), counts(50, 100, 5 * MINUTE, observed_ms=MINUTE))
+    assert (blind.fired, blind.measured) == (False, False)
+
+
+def test_beside_a_gap_each_kind_of_totals_is_held_against_what_it_lacks() -> None:
+    """Of slices all are in the total, seen or not; a composite's members are held against the window already."""
+    long, short = counts(12, 100, observed_ms=HOUR // 10, expected_ms=HOUR // 2), counts(1, 1, 5 * MINUTE)
+    for totals, limit in (("seen", 12), ("known", 24), ("window", 120)):  # of the burn that was seen, 120
+        at, below = (replace(FAST, factor=Fraction(it)) for it in (limit, limit - 1))
+        assert judge_row(below, long, short, BUDGET, totals=totals).in_part  # type: ignore[arg-type]
+        assert not judge_row(at, long, short, BUDGET, totals=totals).measured  # type: ignore[arg-type]
 
 
 def test_coverage_of_exactly_the_floor_is_enough_and_the_round_under_way_is_no_gap() -> None:
@@ -122,8 +147,8 @@ def test_fully_observed_rows_fire_as_cross_multiplied_integers_say(parts: tuple[
 def test_an_unmeasured_row_never_says_that_it_fires(observed_ms: int, bad: int, good: int) -> None:
     row = fast(counts(bad, bad + good, observed_ms=observed_ms), counts(5, 5, 5 * MINUTE), Fraction(1, 100))
     assert not (row.fired and not row.measured)
-    if observed_ms < 53 * MINUTE:
-        assert not row.fired
+    if row.fired and observed_ms < 53 * MINUTE:
+        assert bad * observed_ms * 100 * 10 > 144 * (bad + good) * HOUR
 
 
 def test_floor_and_minimum_are_settings() -> None:

@@ -63,6 +63,17 @@ def test_a_condition_without_traffic_or_coverage_does_not_fire() -> None:
     assert (row.fired, row.measured) == (False, False)
 
 
+def test_beside_a_gap_a_condition_holds_by_what_was_seen_where_all_else_may_have_been_good() -> None:
+    of = with_condition("gte", 2)
+    counts = steady(of, 4000)  # 4x, of which half the window was seen: 2x at the least
+    half = {ms: replace(it, observed_ms=it.observed_ms // 2) for ms, it in counts.items()}
+    (row,) = judge(of, half, NOW).rows[4:]
+    assert (row.fired, row.measured, row.in_part) == (True, True, True)
+    for op in ("gt", "lt", "lte"):
+        (row,) = judge(with_condition(op, 2), half, NOW).rows[4:]
+        assert (row.fired, row.measured) == (False, False)
+
+
 def test_a_condition_fires_once_it_has_held_for_as_long_as_it_must() -> None:
     of, held = with_condition("gt", 1, after_ms=5 * MINUTE), HeldConditions()
 
