@@ -32,7 +32,7 @@ from dashboards.timeline import Plot, burn_down_plot, strip
 from dashboards.views import Tile
 from slo.burndown import BurnDownPoint, burn_down
 from slo.definition import BUILT_IN, definition
-from slo.ending import present_burn
+from slo.ending import fastest, present_burn
 from slo.model import Counts, Judgement, Objective, RowResult, TakenOut
 from slo.report import Report
 from slo.report_spans import Span
@@ -202,11 +202,13 @@ def _burn_tiles(judgement: Judgement, state: Mark) -> tuple[Tile, Tile]:
     out, out_title = runs_out(judgement)
     fast = min((it.row for it in judgement.rows if it.row.op is None), key=lambda it: it.short_ms, default=None)
     of = "" if fast is None else f"the lower of {duration(fast.long_ms)} and {duration(fast.short_ms)}"
-    value, unit = ("no traffic", "") if burn is None else (times(burn).rstrip("×"), "×")
+    quiet = bool(judgement.rows) and fastest(judgement.rows).measured
+    none = "no traffic" if quiet else "no data"
+    value, unit = (none, "") if burn is None else (times(burn).rstrip("×"), "×")
     detail = out_title if burn is None or out in ("–", "spent") else f"at {times(burn)} from now on"
     detail = "not at the present burn" if out == "holds" else detail
     return (
-        Tile("burn", state, "Burn now", value if judgement.rows else "no data", unit, of, "#rows"),
+        Tile("burn", state, "Burn now", value, unit, of, "#rows"),
         Tile("out", state, "Runs out", out, "", detail, "#burndown"),
     )
 

@@ -251,6 +251,8 @@ def _day_mark(day: Tally, left: Fraction | None) -> Mark:
 def _note(told: Report) -> str:
     if told.objective.unmeasurable is not None:
         return f"Nothing measures this objective: {told.objective.unmeasurable}"
+    if not told.days and told.whole.spent is not None:
+        return "Nothing measured one of its members: what the others spent is told, and not whether it was kept."
     if not told.days:
         return "Nothing was measured in this period."
     first = told.days[0].counts.first_ms
