@@ -250,7 +250,8 @@ def _day_mark(day: Tally, left: Fraction | None) -> Mark:
 
 def _note(told: Report) -> str:
     if told.objective.unmeasurable is not None:
-        return f"Nothing measures this objective: {told.objective.unmeasurable}"
+        now = " now" if told.whole.spent is not None else ""
+        return f"Nothing measures this objective{now}: {told.objective.unmeasurable}"
     if not told.days and told.whole.spent is not None:
         return "Nothing measured one of its members: what the others spent is told, and not whether it was kept."
     if not told.days:

@@ -49,17 +49,22 @@ def parts_of(objective: Objective, judgements: Sequence[Judgement]) -> tuple[Par
     if not objective.members or isinstance(objective.slices, Timeslices):  # of slices members have bad ones in common
         return (Part(objective),)
     known = {it.objective.slo: it.objective for it in judgements if it.objective.service == objective.service}
-    if any(name not in known or known[name].unmeasurable is not None for name, _ in objective.members):
+    if any(name not in known or not _tells(known[name]) for name, _ in objective.members):
         return ()
     return tuple(Part(known[name], weight) for name, weight in objective.members)
 
 
+def _tells(objective: Objective) -> bool:
+    """Whether anything can tell of it; a query that can't be answered now may have been, and so a composite."""
+    return objective.unmeasurable is None or objective.query is not None or bool(objective.members)
+
+
 def report(source: DataSource, objective: Objective, judgements: Sequence[Judgement], span: Span) -> Report:
     """All that there is to say of one objective in a period."""
-    parts = parts_of(objective, judgements)
-    if objective.unmeasurable is not None or not parts:
+    parts = parts_of(objective, judgements) if _tells(objective) else ()
+    days = _steps(source, parts, day_edges_ms(span.since_ms, span.until_ms, span.zone)) if parts else []
+    if not days or not all(days):
         return _nothing(objective, span, _changes(source, objective, span))
-    days = _steps(source, parts, day_edges_ms(span.since_ms, span.until_ms, span.zone))
     budget = Budget(objective, parts, [merged(it) for it in days])
     happened = [_happened(it, span) for it in incidents_of(source, objective, span.since_ms, span.until_ms)]
     edges = edges_of(happened, span.since_ms, span.until_ms)
@@ -82,7 +87,7 @@ def reports(
     source: DataSource, objectives: Sequence[Objective], judgements: Sequence[Judgement], span: Span
 ) -> list[Report]:
     """Of each objective what became of it in a period as a whole; `judgements` are all, members of composites too."""
-    parts = [() if it.unmeasurable is not None else parts_of(it, judgements) for it in objectives]
+    parts = [parts_of(it, judgements) if _tells(it) else () for it in objectives]
     every = {key_of(part.objective): part.objective for its in parts for part in its}
     counted = source.steps(list(every.values()), [span.since_ms, span.until_ms]) if every else []
     wholes = {key: steps for key, steps in zip(every, counted, strict=True) if steps}

@@ -217,7 +217,7 @@ def _report(it: Report) -> dict[str, object]:
         **identity(it.objective), "title": it.objective.title, "target": it.objective.target_text,
         "attained": it.attained, "in_part": it.in_part, "counted": counted(it.whole),
         "bad_unit": unit.bad, "total_unit": unit.total, "parts": unit.parts,
-        "why_not": it.objective.unmeasurable,
+        "why_not": it.objective.unmeasurable if it.whole.spent is None else None,
         "changes": [change_answer(one) for one in it.changes],
     }  # fmt: skip
 

@@ -93,6 +93,23 @@ def test_an_allowance_has_no_sli_but_a_rate(source: FakeSource) -> None:
     assert {it.sli.split()[-1] for it in view.rows} == {"h"}
 
 
+def test_what_can_not_be_asked_now_was_measured_all_the_same(source: FakeSource) -> None:
+    asked = replace(
+        OBJECTIVE, slo="asked", query=QueryIndicator("bad", "b", "t"), indicator=EventRatio((Selector("asked"),))
+    )
+    fails = replace(asked, unmeasurable="Its query can't be answered: too much.")
+    both = replace(_composite(OBJECTIVE, fails), unmeasurable="Its member asked is not measured.")
+    calm = Tally(NOW - 7 * DAY, ((1, 10_000),) * (7 * 1440))
+    source.objectives = {OBJECTIVE: calm, fails: calm, both: NOTHING}
+    view = _page(source, range="7d")
+    assert {it.slo: it.kept for it in view.summary} == {
+        "request-availability": "kept", "asked": "kept", "both": "kept",
+    }  # fmt: skip
+    single = _page(source, slo="asked", service="shop/api", range="7d")
+    assert len(single.rows) == 8
+    assert single.note == "Nothing measures this objective now: Its query can't be answered: too much."
+
+
 def test_counts_of_the_files_have_their_units_beside_them(source: FakeSource) -> None:
     asked = replace(OBJECTIVE, slo="asked", query=QueryIndicator("bad", "b", "t"), indicator=EventRatio((), bad=()))
     source.objectives = {**source.objectives, asked: Tally(NOW - DAY, ((10**9, 5 * 10**9),) * 1440)}
