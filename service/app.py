@@ -104,9 +104,9 @@ def _add_own(app: FastAPI, parts: Parts) -> None:
 
     @app.get("/readyz")
     def readyz() -> Response:
-        faults = parts.faults()
-        text = "".join(f"{it}\n" for it in faults) or "ready\n"
-        return Response(text, 503 if faults else 200, media_type="text/plain")
+        unready = parts.unready()
+        lines = unready or ["ready", *parts.faults()]
+        return Response("".join(f"{it}\n" for it in lines), 503 if unready else 200, media_type="text/plain")
 
     @app.get("/metrics")
     def metrics(request: Request) -> Response:

@@ -45,7 +45,14 @@ class Parts:
     """Connections that were ended at a bound, by which."""
 
     def faults(self) -> list[str]:
-        """Why the service is not ready, one sentence each; empty where it is."""
+        """What is wrong, one sentence each: why it is not ready, and what it waits for elsewhere."""
+        return [*self.unready(), *self._unforwarded(), *self._undelivered()]
+
+    def unready(self) -> list[str]:
+        """Why the service is not ready, one sentence each; empty where it is.
+
+        A receiver or a remote store that is away is none: what arrives is kept, and nobody is helped by ending it.
+        """
         found = []
         if self.store.database.fault is not None:
             found.append(f"the store takes nothing: {self.store.database.fault}")
@@ -56,7 +63,7 @@ class Parts:
             found.append("nothing has been evaluated yet")
         elif self.clock() - last.at_ms > self.settings.thresholds().evaluation_late_after_ms:
             found.append(f"the last evaluation ended {(self.clock() - last.at_ms) // 1000} s ago")
-        return [*found, *self._unforwarded(), *self._undelivered()]
+        return found
 
     def _unforwarded(self) -> list[str]:
         if not isinstance(self.store, RemoteStore) or self.store.forwarder.fault is None:

@@ -258,3 +258,17 @@ def test_what_does_not_exist_is_said_and_no_form_leads_elsewhere(app: FastAPI, r
 def test_it_is_ready_once_it_has_evaluated(app: FastAPI) -> None:
     until(lambda: ask(app, "GET", "/readyz").status_code == 200, 20.0)
     assert ask(app, "GET", "/healthz").text == "ok\n"
+
+
+def test_a_receiver_that_is_away_is_told_and_leaves_the_service_ready(app: FastAPI, parts: Parts) -> None:
+    """Who starts it, or sends to it, is not to be held up by a pager's outage."""
+    now_ms = system_clock()
+    row = ["m", 1, "i", "gone", "{}", now_ms - 3_600_000, 0, now_ms + 3_600_000, None, None, "refused"]
+    parts.store.database.write(
+        lambda it: it.execute("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    )
+    until(lambda: "1 messages wait" in ask(app, "GET", "/readyz").text)
+    answer = ask(app, "GET", "/readyz")
+    assert (answer.status_code, answer.text.splitlines()[0]) == (200, "ready")
+    assert "1 messages wait for delivery" in str(ask(app, "GET", "/api/status").json()["faults"])
+    parts.store.database.write(lambda it: it.execute("DELETE FROM outbox WHERE id = 'm'"))
