@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
@@ -17,7 +17,7 @@ REQUEST_COUNTERS = ("http_requests_total", "http_server_requests_total")
 REQUEST_HISTOGRAMS = ("http_request_duration_seconds", "http_server_request_duration_seconds")
 """Histograms of responses (names without `_bucket`); their `_count` serves where there is no counter."""
 STATUS_LABELS = ("code", "status", "status_code", "http_response_status_code", "http_status_code")
-"""Labels that carry the response's status, the first that a metric has is taken."""
+"""Labels that carry the response's status."""
 COLD_START = "midwatch_cold_start_seconds"
 BUILD = "midwatch_image_build_seconds"
 REGISTRY = "midwatch_registry_request_duration_seconds"
@@ -174,12 +174,24 @@ def request_availability(service: str, known: Catalogue) -> Draft | None:
         return None
     labels = {name: known.status_labels[service, name] for name in present}
     metric = next((name for name in present if labels[name]), present[0])
-    label = next((it for it in STATUS_LABELS if it in labels[metric]), None)
-    bad = _select(metric, service, Matcher(label or "code", "=~", "5.."))
-    draft = Draft(EventRatio((_select(metric, service),), bad=(bad,)), "Responses without a server error")
-    if label:
+    bad = tuple(_select(metric, service, *it) for it in _failures([it for it in STATUS_LABELS if it in labels[metric]]))
+    draft = Draft(EventRatio((_select(metric, service),), bad=bad), "Responses without a server error")
+    if bad:
         return draft
-    return draft._replace(unmeasurable=f"{metric} has none of the labels {', '.join(STATUS_LABELS)}.")
+    nothing = EventRatio((_select(metric, service),), bad=(_select(metric, service, Matcher("code", "=~", "5..")),))
+    why = f"{metric} has none of the labels {', '.join(STATUS_LABELS)}."
+    return draft._replace(indicator=nothing, unmeasurable=why)
+
+
+def _failures(labels: Sequence[str]) -> list[list[Matcher]]:
+    """What tells a server error by each of the labels that carry the status, no series by two of them.
+
+    Replicas may tell it by other labels, and did before a deploy renamed one.
+    """
+    return [
+        [Matcher(label, "=~", "5.."), *(Matcher(before, "!~", "5..") for before in labels[:at])]
+        for at, label in enumerate(labels)
+    ]
 
 
 def request_latency(service: str, goal: Goal, known: Catalogue) -> Draft | None:
