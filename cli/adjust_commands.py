@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_
 import os
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,8 @@ import typer
 from cli.durations import seconds
 from cli.query import moment
 from cli.silence_commands import who
-from cli.terminal import plain
+from cli.terminal import counted, plain
+from slo.report_spans import zone_named
 
 PATH = "/api/slo/adjustments"
 ConfigFile = Annotated[
@@ -33,7 +35,7 @@ class Said(NamedTuple):
     every: str | None = None
     on: tuple[str, ...] = ()
     at: str | None = None
-    zone: str = "UTC"
+    zone: str | None = None
     interval: int = 1
 
 
@@ -48,7 +50,10 @@ def adjust(
     every: Annotated[Literal["day", "week", "month"] | None, typer.Option("--every", help="Again and again.")] = None,
     on: Annotated[list[str] | None, typer.Option("--on", help="sat; of a month 15, last, 1-sun, last-fri.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="When on those days, such as 02:00.")] = None,
-    zone: Annotated[str, typer.Option("--zone", help="Whose clock, such as Europe/Berlin.")] = "UTC",
+    zone: Annotated[
+        str | None,
+        typer.Option("--zone", help="Whose clock --from, --until and --at are on, such as Europe/Berlin."),
+    ] = None,
     interval: Annotated[int, typer.Option("--interval", help="2: every second day, week or month.")] = 1,
     incident: Annotated[str | None, typer.Option("--incident", help="The time of an incident, by its id.")] = None,
     silence: Annotated[bool, typer.Option("--silence", help="Send no pages of it meanwhile.")] = False,
@@ -62,7 +67,10 @@ def adjust(
         "slos": slo or [], "services": service or [], "nodes": node or [], "reason": why, "created_by": who(),
         "silence": silence, "incident": incident, **times(said, time.time(), incident is not None),
     }  # fmt: skip
-    _show([_ask(config, "POST", PATH, body)], json)
+    made = _ask(config, "POST", PATH, body)
+    _show([made], json)
+    if not made["covers"]:
+        print("midwatch: no objective that is judged now is covered by it; see `midwatch slo list`", file=sys.stderr)
 
 
 def adjustments(
@@ -86,8 +94,10 @@ def revoke(
 
 def times(said: Said, now: float, of_incident: bool) -> dict[str, Any]:
     """The time as the API is asked for it; raises BadParameter."""
-    since_ms = None if said.since is None else _ms(said.since, now)
-    until_ms = None if said.until is None else _ms(said.until, now)
+    if said.zone is not None:
+        _is_zone(said.zone)
+    since_ms = None if said.since is None else _ms(said.since, now, said.zone)
+    until_ms = None if said.until is None else _ms(said.until, now, said.zone)
     if said.every is None:
         if said.on or said.at or said.interval != 1:
             raise typer.BadParameter("--on, --at and --interval need --every")
@@ -102,14 +112,21 @@ def times(said: Said, now: float, of_incident: bool) -> dict[str, Any]:
     if of_incident or said.at is None or said.length is None:
         raise typer.BadParameter("--every needs --at and --for, and is not for an incident")
     again = {
-        "every": said.every, "on": list(said.on), "at": said.at, "zone": said.zone, "interval": said.interval,
+        "every": said.every, "on": list(said.on), "at": said.at, "zone": said.zone or "UTC", "interval": said.interval,
         "length_ms": _length_ms(said.length),
     }  # fmt: skip
     return {"since_ms": since_ms, "until_ms": until_ms, "recurrence": again}
 
 
-def _ms(text: str, now: float) -> int:
-    return round(moment(text, now) * 1000)
+def _ms(text: str, now: float, zone: str | None = None) -> int:
+    return round(moment(text, now, zone) * 1000)
+
+
+def _is_zone(name: str) -> None:
+    try:
+        zone_named(name)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault)) from fault
 
 
 def _length_ms(text: str) -> int:
@@ -134,6 +151,7 @@ def _show(found: list[dict[str, Any]], json: bool) -> None:
 def line(one: dict[str, Any]) -> str:
     """One adjustment on one line."""
     of = ",".join(f"{name}={it}" for name in ("slo", "service", "node") for it in one[f"{name}s"])
+    of += "" if one["covers"] is None else f" ({counted(one['covers'], 'objective')})"
     silent = ", silenced" if one["silence"] else ""
     gone = one["revoked"]
     end = f"  revoked {_utc(gone['at_ms'])} by {gone['by']}: {gone['why']}" if gone else ""

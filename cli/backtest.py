@@ -1,4 +1,7 @@
-"""`midwatch slo backtest`: what objectives would have done over stored history, for people or as JSON."""
+"""`midwatch slo backtest`: what objectives would have done over stored history, for people or as JSON.
+
+Exit codes beside those of every command: 1 where a file is faulty, 3 where history tells nothing of an objective.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import typer
 
 from cli.durations import seconds
+from cli.errors import Answered
 from cli.service_client import ask
 from cli.terminal import plain
 from service.settings import Settings
@@ -19,6 +23,9 @@ from service.slo_files import read_texts
 from slo.text import counted, duration, utc
 
 WAIT_SECONDS: Final = 120.0
+UNTOLD: Final = 3
+"""Ends with this where nothing can be told of an objective; what can be stands printed."""
+LEAST_SECONDS: Final = 60.0
 MOST_SHOWN: Final = 20
 """Pages and tickets of one objective that are listed."""
 
@@ -34,20 +41,47 @@ class Asked(NamedTuple):
 
 
 def backtest(settings: Settings, asked: Asked, json: bool) -> None:
-    """Ask the service and print what it says; ends with 1 where a file is faulty."""
+    """Ask the service and print what it says; ends with 1 where a file is faulty, with 3 as UNTOLD says."""
     texts = read_texts([str(it) for it in asked.files])
-    if texts.faults:
-        print(*texts.faults, sep="\n", file=sys.stderr)
-        raise typer.Exit(1)
-    since_ms = round((time.time() - seconds(asked.since)) * 1000)
+    _refuse([str(it) for it in texts.faults])
+    since_ms = round((time.time() - _back_seconds(asked.since)) * 1000)
     body: dict[str, Any] = {"files": dict(texts.texts), "since_ms": since_ms, "strict": asked.strict}
     body |= targets(asked.target) | ({} if asked.burn_table is None else {"burn_table": asked.burn_table})
-    found = ask(settings, "POST", "/api/slo/backtest", body=body, wait_seconds=WAIT_SECONDS)
+    try:
+        found = ask(settings, "POST", "/api/slo/backtest", body=body, wait_seconds=WAIT_SECONDS)
+    except Answered as refused:
+        _refuse([it["text"] for it in refused.told.get("faults", ())])
+        raise
     if json:
         print(json_.dumps(found, indent=2))
-        return
-    for line in lines(found):
-        print(plain(line))
+    else:
+        for line in lines(found):
+            print(plain(line))
+    if untold(found):
+        raise typer.Exit(UNTOLD)
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    if faults:
+        print(*map(plain, faults), sep="\n", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _back_seconds(since: str) -> float:
+    found = seconds(since)
+    if found < LEAST_SECONDS:
+        raise typer.BadParameter(f"--since {since[:40]} holds no whole minute, and minutes are tried; write 1h or 30d")
+    return found
+
+
+def untold(found: Mapping[str, Any]) -> bool:
+    """True where there is no objective, or one that was not tried or of which nothing was counted."""
+    every = found["objectives"]
+    return not every or any(it["asked"] is None or _nothing(it["asked"]) for it in every)
+
+
+def _nothing(result: Mapping[str, Any]) -> bool:
+    return result["budget_left"] is None and result["sli"] is None
 
 
 def targets(text: str | None) -> dict[str, Any]:
@@ -105,7 +139,7 @@ def _alerts(it: Mapping[str, Any]) -> str:
 
 
 def _result(it: Mapping[str, Any]) -> Iterator[str]:
-    if it["budget_left"] is None and it["sli"] is None:
+    if _nothing(it):
         yield f"  nothing was counted; {_percent(it['coverage'])} of the time was observed"
         return
     if it["sli"] is not None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -63,8 +64,12 @@ def request(asked: Asked, now: float) -> tuple[str, dict[str, str]]:
     }  # fmt: skip
 
 
-def moment(text: str | None, now: float) -> float:
-    """Seconds since 1970 of `-1h`, of seconds or of RFC 3339; now where nothing is said."""
+def moment(text: str | None, now: float, zone: str | None = None) -> float:
+    """Seconds since 1970 of `-1h`, of seconds or of RFC 3339; now where nothing is said.
+
+    A time without an offset is on the clock of `zone`, of this machine where there is none: one that the clock skips
+    with the offset before the change, one that comes twice its first.
+    """
     if text is None or text == "now":
         return now
     try:
@@ -73,6 +78,8 @@ def moment(text: str | None, now: float) -> float:
         if text.replace(".", "", 1).isdecimal():
             return float(text)
         found = datetime.fromisoformat(text)
+        if zone is not None and not found.tzinfo:
+            found = found.replace(tzinfo=ZoneInfo(zone))
         return (found if found.tzinfo else found.astimezone()).timestamp()
     except (ValueError, OverflowError) as fault:
         raise typer.BadParameter(f"{text[:40]!r} is no moment; write 2026-01-31T12:00:00Z, seconds, or -1h") from fault

@@ -41,6 +41,10 @@ def report(settings: Settings, asked: Asked, environ: Mapping[str, str]) -> None
     form = _form(asked)
     if asked.out is None and form in _BINARY:
         raise Refusal(f"{form} is no text", f"name a file: -o report.{form}")
+    if asked.part is not None and form not in ("csv", "parquet"):
+        raise Refusal(f"{form} has no parts", "leave --part out, or write --format csv")
+    if asked.period is not None and (asked.since is not None or asked.until is not None):
+        raise Refusal("--period and --from with --until both say the period", "say one of them")
     if (asked.since is None) != (asked.until is None):
         raise Refusal("a period needs both of its ends", "write --from and --until, or --period last-week")
     program = browser(environ, asked.browser) if form == "pdf" else None
@@ -67,7 +71,7 @@ def _form(asked: Asked) -> Format:
 def _path(asked: Asked, form: Format) -> str:
     given = {
         "slo": asked.slo, "service": asked.service, "where": asked.where, "period": asked.period, "from": asked.since,
-        "to": asked.until, "zone": asked.zone, "part": asked.part if form in ("csv", "parquet") else None,
+        "to": asked.until, "zone": asked.zone, "part": asked.part,
     }  # fmt: skip
     if asked.period is None and asked.since is None:
         given["period"] = "30d"

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from cli.config import address
-from cli.errors import Refusal
+from cli.errors import Answered, Refusal
 from service.settings import Settings
 
 ANSWER_SECONDS = 10.0
@@ -35,7 +35,7 @@ def ask(
     form: Mapping[str, str] | None = None,
     wait_seconds: float = ANSWER_SECONDS,
 ) -> Any:
-    """The JSON of an answer; refuses where the service does not answer or says no."""
+    """The JSON of an answer; refuses where the service does not answer, and as Answered where it says no."""
     headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
     try:
         answer = httpx.request(
@@ -51,7 +51,7 @@ def ask(
     except httpx.HTTPError as error:
         raise Refusal(f"no service answers at {address(settings)}", "start it with `midwatch up`") from error
     if answer.is_error:
-        raise Refusal(f"the service refused {method} {path}: {_why(answer)}", "correct the request")
+        raise Answered(f"the service refused {method} {path}: {_why(answer)}", _told(answer))
     return answer.json() if answer.content else None
 
 
@@ -94,7 +94,7 @@ def stream(settings: Settings, method: str, path: str, wait_seconds: float) -> I
 
 
 def budgets(settings: Settings) -> dict[str, float]:
-    """The smallest remaining error budget of each service's objectives; empty where no service answers."""
+    """The smallest budget left of each service's objectives that are measured; empty where no service answers."""
     try:
         judgements = ask(settings, "GET", "/api/judgements")
     except Refusal:
@@ -102,7 +102,7 @@ def budgets(settings: Settings) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in judgements["judgements"]:
         left = one["budget_remaining"]
-        if left is not None:
+        if left is not None and one["state"] not in ("unmeasured", "learning"):
             found[one["service"]] = min(found.get(one["service"], left), left)
     return found
 
@@ -127,8 +127,13 @@ def _wait(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def _why(answer: httpx.Response) -> str:
+    told = _told(answer)
+    return str(told.get("error") or told.get("detail") or f"status {answer.status_code}")
+
+
+def _told(answer: httpx.Response) -> dict[str, Any]:
     try:
-        told = answer.json()
+        found = answer.json()
     except ValueError:
-        return f"status {answer.status_code}"
-    return str(told.get("error") or told.get("detail") or answer.status_code) if isinstance(told, dict) else str(told)
+        return {}
+    return found if isinstance(found, dict) else {"error": found}

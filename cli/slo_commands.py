@@ -72,7 +72,10 @@ def backtest(
     strict: Annotated[bool, typer.Option("--strict", help="OpenSLO to the letter.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
-    """Try objectives over stored history: budget, pages and tickets, beside the objective in force."""
+    """Try objectives over stored history: budget, pages and tickets, beside the objective in force.
+
+    Ends with 1 where a file is faulty, and with 3 where nothing was counted of an objective or it can't be tried.
+    """
     from cli.backtest import Asked
     from cli.backtest import backtest as tried
     from cli.config import load

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json as json_
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from cli.service_client import ask
 from cli.terminal import plain
 from service.settings import Settings
 from slo.text import duration
+
+UNKNOWN: Final = ("unmeasured", "learning")
+"""States in which nobody can tell what is left."""
 
 
 def list_objectives(settings: Settings, service: str | None, state: str | None, json: bool) -> None:
@@ -50,15 +53,16 @@ def table(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _row(it: Mapping[str, Any]) -> tuple[str, ...]:
     scope = ",".join(f"{name}={value}" for name, value in it["scope"].items())
     fast = next(iter(it["rows"]), None)
+    known = it["state"] not in UNKNOWN
     return (
         it["service"] + (f"[{scope}]" if scope else ""),
         it["slo"],
         it["state"],
         _percent(it["sli"], 3),
         it["target"],
-        _percent(it["budget_remaining"]),
-        _times(None if fast is None else fast["long_burn"]),
-        _runs_out(it) or "-",
+        _percent(it["budget_remaining"]) if known else "-",
+        _times(fast["long_burn"], measured=fast["measured"]) if fast is not None and known else "-",
+        (_runs_out(it) if known else None) or "-",
     )
 
 
@@ -71,9 +75,11 @@ def lines(it: Mapping[str, Any]) -> Iterator[str]:
     yield f"  target {it['target']} over {duration(it['window_ms'])}, {rolling}; {it['method']}"
     yield f"  counts {it['indicator']}"
     bad, total = (f"{it[name] / it['parts']:.10g} {it[f'{name}_unit']}" for name in ("bad", "total"))
-    yield f"  SLI {_percent(it['sli'], 4)}: {bad} bad of {total}; {_percent(it['coverage'])} of the time observed"
+    counts = "" if it["members"] else f": {bad} bad of {total}"
+    yield f"  SLI {_percent(it['sli'], 4)}{counts}; {_percent(it['coverage'])} of the time observed"
     out = _runs_out(it) or "not at the present burn"
-    yield f"  budget left {_percent(it['budget_remaining'])}; runs out {out}"
+    known = f"{_percent(it['budget_remaining'])}; runs out {out}" if it["state"] not in UNKNOWN else "not known"
+    yield f"  budget left {known}"
     if it["note"]:
         yield f"  {it['note']}"
     for row in it["rows"]:
@@ -87,9 +93,10 @@ def _runs_out(it: Mapping[str, Any]) -> str | None:
 
 
 def _burning(row: Mapping[str, Any]) -> str:
-    windows = f"{duration(row['long_ms'])} {_times(row['long_burn'])}"
+    long, short = (_times(row[f"{name}_burn"], measured=row["measured"]) for name in ("long", "short"))
+    windows = f"{duration(row['long_ms'])} {long}"
     if row["op"] is None:
-        windows += f", {duration(row['short_ms'])} {_times(row['short_burn'])}; fires above {row['factor']:g}x"
+        windows += f", {duration(row['short_ms'])} {short}; fires above {row['factor']:g}x"
     else:
         windows += f"; fires where {row['op']} {row['factor']:g}x"
     said = "fires" if row["fired"] else "quiet" if row["measured"] else "not known"
@@ -101,5 +108,5 @@ def _percent(share: float | None, places: int = 2) -> str:
     return "none" if share is None else f"{100 * share:.{places}f} %"
 
 
-def _times(burn: float | None) -> str:
-    return "no traffic" if burn is None else f"{burn:.2f}x"
+def _times(burn: float | None, *, measured: bool = True) -> str:
+    return f"{burn:.2f}x" if burn is not None else "no traffic" if measured else "no data"

@@ -47,7 +47,7 @@ def sentence(error: Any) -> str:
 
 
 def _what(error: Any, context: Any, see: str) -> str:
-    kind, message = type(error).__name__, str(error.message or "").rstrip(".")
+    kind, message = type(error).__name__, str(error.message or "").rstrip(".").removeprefix("Value error, ")
     if kind == "NoSuchOption":
         options = () if context is None else _options(context)
         return f"there is no option {error.option_name}; {_near(error.option_name, options, see)}"

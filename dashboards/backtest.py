@@ -19,7 +19,7 @@ from dashboards.backtest_views import (
     TriedView,
 )
 from dashboards.desk import frame, open_desk
-from dashboards.marks import Mark, mark
+from dashboards.marks import Level, Mark, mark
 from dashboards.request import PageRequest
 from dashboards.slo_rows import subject, where
 from dashboards.source import DataSource
@@ -28,6 +28,7 @@ from dashboards.views import Option
 from slo.adjust import Adjustment
 from slo.backtest import NICE, Backtest
 from slo.backtest_alerts import Alert
+from slo.burn import DEFAULT
 from slo.compare import Difference, Tried, taken_out
 from slo.model import Judgement, Objective
 from slo.openslo.faults import Finding
@@ -37,6 +38,8 @@ WIDTH, HEIGHT = 900, 160
 LOWEST = Fraction(-1)
 """A budget that is overspent further is drawn at this."""
 MOST_ALERTS = 40
+NO_ALERT = "No page and no ticket would have gone out."
+NOT_COUNTED = "Nothing was counted: nobody knows what would have gone out."
 SPANS = ("1d", "7d", "30d", "90d")
 
 
@@ -95,6 +98,7 @@ def _tried(it: Tried, adjustments: Sequence[Adjustment]) -> TriedView:
         chart=None if asked is None else _chart(asked, it.in_force),
         targets=() if asked is None else tuple(_targets(it, asked)),
         alerts=() if asked is None else tuple(_alerts(asked, it.difference)[:MOST_ALERTS]),
+        calm=NO_ALERT if asked is None or _counted(asked) else NOT_COUNTED,
         more=0 if asked is None else max(0, len(_alerts(asked, it.difference)) - MOST_ALERTS),
     )
 
@@ -110,13 +114,14 @@ def _note(it: Tried, asked: Backtest, adjustments: Sequence[Adjustment]) -> str:
 def _stats(asked: Backtest, other: Backtest | None) -> tuple[Stat, ...]:
     covered = "no data" if asked.coverage is None else f"{percent(asked.coverage, 0)} observed"
     pages, tickets = (_number(asked, road) for road in ("page", "ticket"))
+    calm = mark("ok") if _counted(asked) else mark("unmeasured", "no data")
     sli = " ".join(percent_split(asked.sli)).strip()
     return (
         Stat("SLI", sli, covered, mark("quiet" if asked.sli is None else "ok")),
-        Stat("Budget left", _share(asked.budget_left), _than(other, "budget_left"), _left_mark(asked.budget_left)),
-        Stat("Least left", _share(asked.least_left), _than(other, "least_left"), _left_mark(asked.least_left)),
-        Stat("Pages", str(pages), _count_than(other, "page"), mark("crit" if pages else "ok")),
-        Stat("Tickets", str(tickets), _count_than(other, "ticket"), mark("warn" if tickets else "ok")),
+        Stat("Budget left", _share(asked.budget_left), _than(other, "budget_left"), _left_mark(asked)),
+        Stat("Least left", _share(asked.least_left), _than(other, "least_left"), _left_mark(asked, least=True)),
+        Stat("Pages", str(pages), _count_than(other, "page"), mark("crit") if pages else calm),
+        Stat("Tickets", str(tickets), _count_than(other, "ticket"), mark("warn") if tickets else calm),
         Stat("Suggested", *_suggested(asked), mark("quiet" if asked.suggested is None else "ok")),
     )  # fmt: skip
 
@@ -133,10 +138,17 @@ def _share(left: Fraction | None) -> str:
     return "no data" if left is None else percent(left, 1)
 
 
-def _left_mark(left: Fraction | None) -> Mark:
+def _counted(it: Backtest) -> bool:
+    return it.budget_left is not None or it.sli is not None
+
+
+def _left_mark(it: Backtest, *, least: bool = False) -> Mark:
+    """No green where little was observed."""
+    left = it.least_left if least else it.budget_left
     if left is None:
         return mark("unmeasured", "no data")
-    return mark("crit" if left <= 0 else "warn" if left < Fraction(1, 4) else "ok")
+    calm: Level = "ok" if it.coverage is not None and it.coverage >= DEFAULT.coverage_floor else "part"
+    return mark("crit" if left <= 0 else "warn" if left < Fraction(1, 4) else calm)
 
 
 def _than(other: Backtest | None, field: str) -> str:
@@ -162,7 +174,7 @@ def _targets(it: Tried, asked: Backtest) -> list[TargetRow]:
             _share(one.least_left),
             _number(one, "page"),
             _number(one, "ticket"),
-            _left_mark(one.budget_left),
+            _left_mark(one),
         )
         for what, one in every
     ]

@@ -80,6 +80,8 @@ class TriedView:
     chart: Chart | None
     targets: tuple[TargetRow, ...]
     alerts: tuple[AlertLine, ...]
+    calm: str
+    """What is said where there are none."""
     more: int
     """Alerts that are not listed."""
 

@@ -71,11 +71,18 @@ def pool(judgements: Sequence[Judgement], slo: str) -> Pool:
     known = [found for it in mine if (found := of_judgement(it)).known]
     return Pool(
         ratio=1 - Fraction(bad, total) if total > 0 else None,
-        mark=worst(known) if total > 0 and known else _hollow(mine),
+        mark=_pooled(known, mine) if total > 0 and known else _hollow(mine),
         measured=len(known),
         of=len(mine),
         window_ms=max((it.objective.window_ms for it in mine), default=None),
     )
+
+
+def _pooled(known: list[Mark], judgements: Sequence[Judgement]) -> Mark:
+    """The gravest of what is known; not green where some of it is unmeasured."""
+    found = worst(known)
+    blind = any(of_judgement(it).level == "unmeasured" for it in judgements)
+    return mark("part") if found.level == "ok" and blind else found
 
 
 def _hollow(judgements: Sequence[Judgement]) -> Mark:
@@ -190,6 +197,7 @@ def burn_down_panel(desk: Desk) -> tuple[TimePanel, str]:
         thresholds=(Threshold(0.0, "budget spent"),) if spent else (),
         top=100.0,
         bottom=-100.0 if spent else 0.0,
+        judged=True,
     )
     return panel, _begins(desk, chosen)
 
@@ -250,7 +258,8 @@ def _lines(desk: Desk, group: Sequence[Judgement], window_ms: int, grid: Window)
         whole = judgement.counts.total if isinstance(judgement.objective.slices, Timeslices) else None
         line = burn_down(steps, judgement.objective.budget, total=whole)
         left = {point.at_ms: point.remaining for point in line.points}
-        points = [left.get(end) for end in ends]
+        known = of_judgement(judgement).known
+        points = [left.get(end) if known or end < desk.now_ms else None for end in ends]
         values = tuple(None if point is None else float(point * 100) for point in points)
         found.append(PanelLine(_label(judgement.objective), _label(judgement.objective), values))
     return found

@@ -32,7 +32,7 @@ from dashboards.timeline import Plot, burn_down_plot, strip
 from dashboards.views import Tile
 from slo.burndown import BurnDownPoint, burn_down
 from slo.definition import BUILT_IN, definition
-from slo.ending import present_burn
+from slo.ending import fastest, present_burn
 from slo.model import Counts, Judgement, Objective, RowResult, TakenOut
 from slo.report import Report
 from slo.report_spans import Span
@@ -184,12 +184,12 @@ def _tiles(judgement: Judgement) -> tuple[Tile, ...]:
         *_burn_tiles(judgement, state),
         Tile("covered", covered, "Observed", *percent_split(coverage, 1),
              f"of {duration(judgement.counts.expected_ms)}", "#states"),
-        *(_bad_tile(judgement, calm) if not it.members or isinstance(it.slices, Timeslices) else ()),
+        *(() if it.members else _bad_tile(judgement, calm)),
     )  # fmt: skip
 
 
 def _bad_tile(judgement: Judgement, calm: Mark) -> tuple[Tile]:
-    """What was counted; a composite counts nothing of its own but bad slices."""
+    """What was counted."""
     it, counts = judgement.objective, judgement.counts
     if counts.total <= 0:
         return (Tile("bad", calm, "Bad of all", "no data", "", "nothing counted", "#worst"),)
@@ -202,11 +202,13 @@ def _burn_tiles(judgement: Judgement, state: Mark) -> tuple[Tile, Tile]:
     out, out_title = runs_out(judgement)
     fast = min((it.row for it in judgement.rows if it.row.op is None), key=lambda it: it.short_ms, default=None)
     of = "" if fast is None else f"the lower of {duration(fast.long_ms)} and {duration(fast.short_ms)}"
-    value, unit = ("no traffic", "") if burn is None else (times(burn).rstrip("×"), "×")
+    quiet = bool(judgement.rows) and fastest(judgement.rows).measured
+    none = "no traffic" if quiet else "no data"
+    value, unit = (none, "") if burn is None else (times(burn).rstrip("×"), "×")
     detail = out_title if burn is None or out in ("–", "spent") else f"at {times(burn)} from now on"
     detail = "not at the present burn" if out == "holds" else detail
     return (
-        Tile("burn", state, "Burn now", value if judgement.rows else "no data", unit, of, "#rows"),
+        Tile("burn", state, "Burn now", value, unit, of, "#rows"),
         Tile("out", state, "Runs out", out, "", detail, "#burndown"),
     )
 

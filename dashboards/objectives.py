@@ -155,7 +155,10 @@ def _note(chosen: int, of: int, state: str) -> str:
 
 def _links(desk: Desk, service: str | None) -> tuple[Link, ...]:
     if service is None:
-        return (Link("Try one", "/slo/backtest?objective="), Link("Report of all", "/reports?period=last-week"))
+        return (
+            Link("Try one", "/slo/backtest?objective="), Link("Adjustments", "/adjustments"),
+            Link("Report of all", "/reports?period=last-week"),
+        )  # fmt: skip
     report = f"/reports?{urlencode({'service': service, 'range': '30d'})}"
     found = [Link("Report, 30 days", report), Link("On-call", desk.request.link("oncall", service=service))]
     if service == PLATFORM:

@@ -25,6 +25,8 @@ Forms that pages send (application/x-www-form-urlencoded, same origin; answer a 
 - `POST /api/incidents/{id}/ack`: fields `by` (may be empty), `return_to`.
 - `POST /api/silences`: fields `incident` (its id: silence that incident's subject, matchers `service` and its scope),
   `minutes` (1 to 10080), `by`, `comment`, `return_to`.
+- `POST /adjustments`: the fields of `WindowForm`; answered 303 to `/adjustments`, or with the page, the form as it was
+  sent and why it could not be obeyed: `render(adjustments(source, now, form, problem))`.
 - `POST /api/slo/adjustments`: fields `incident` (its id: its time costs no budget), `created_by`, `reason`,
   `return_to`; `POST /api/slo/adjustments/{id}/revoke`: fields `by`, `why`, `return_to`.
 """

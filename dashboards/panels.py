@@ -20,6 +20,8 @@ Unit = Literal["%", "s", "bytes", "cores", "count"]
 Json = dict[str, object]
 CHART_WIDTH, CHART_HEIGHT = 600, 150
 """The box of a chart that is drawn on the server."""
+MOST_BACK, STILL_NOW_MS = 2, 900_000
+"""Columns, and time, before the last column that may tell what is now: that one is under way, and may be empty yet."""
 SIGNIFICANT = 5
 """Digits of a value in JSON: more than a screen can show."""
 
@@ -65,6 +67,8 @@ class TimePanel:
     """The scale's fixed upper end."""
     bottom: float | None = 0.0
     """The scale's lower end, None where it follows the data."""
+    judged: bool = False
+    """The last column is what is judged now: where it is a gap, nothing before it is."""
     kind: Literal["timeseries"] = "timeseries"
 
     def json(self) -> Json:
@@ -75,6 +79,7 @@ class TimePanel:
             "t": grid(self.window),
             "top": self.top,
             "bottom": self.bottom,
+            "back": self.back,
             "absent": shown(self.absent),
             "series": [{"key": it.key, "label": shown(it.label), "v": short(it.values)} for it in self.lines],
             "thresholds": [{"v": it.value, "label": shown(it.label)} for it in self.thresholds],
@@ -92,7 +97,12 @@ class TimePanel:
     @property
     def latest(self) -> list[tuple[str, str]]:
         """(label, last value in words) per line."""
-        return [(it.label, show(last_known(it.values), self.unit)) for it in self.lines]
+        return [(it.label, show(last_known(it.values, self.back), self.unit)) for it in self.lines]
+
+    @property
+    def back(self) -> int:
+        """How many columns before the last one may still tell what is now."""
+        return 0 if self.judged else min(MOST_BACK, STILL_NOW_MS // self.window.step_ms)
 
     @property
     def paths(self) -> list[str]:
@@ -182,9 +192,9 @@ def named(line: Line) -> str:
     return " ".join(value for _, value in line.key if value) or "all"
 
 
-def last_known(values: Sequence[float | None]) -> float | None:
-    """The last value, looking at most three columns back: older is not now."""
-    return next((value for value in reversed(values[-3:]) if value is not None), None)
+def last_known(values: Sequence[float | None], back: int = MOST_BACK) -> float | None:
+    """The last value, looking at most so many columns back: older is not now."""
+    return next((value for value in reversed(values[-1 - back :]) if value is not None), None)
 
 
 def show(value: float | None, unit: Unit) -> str:

@@ -158,7 +158,9 @@ def _files(desk: Desk) -> tuple[Link, ...]:
 def _attained(told: Report) -> Mark:
     if told.attained is None:
         return mark("quiet") if told.whole.counts.observed_ms else NO_DATA
-    return mark("ok" if told.attained else "crit", "kept" if told.attained else "missed")
+    if not told.attained:
+        return mark("crit", "missed")
+    return mark("part", "kept, in part") if told.in_part else mark("ok", "kept")
 
 
 def _tiles(told: Report) -> tuple[Tile, ...]:
@@ -167,15 +169,21 @@ def _tiles(told: Report) -> tuple[Tile, ...]:
     value, unit = sli_split(whole, objective)
     quiet = "not looked for" if told.no_traffic_ms is None else f"{minutes(told.no_traffic_ms)} without traffic"
     hollow = mark("ok", "measured") if counts.expected_ms and not whole.unmeasured_ms else mark("unmeasured", "in part")
+    bad = Tile("bad", state, "Bad of all", counted(counts.bad, objective) if total else "no data", "",
+               f"of {exposure(counts.total, objective)}" if total else "nothing counted", "#worst")  # fmt: skip
     return (
         Tile("sli", state, f"{state.word.capitalize()}: SLI" if state.known else "SLI", value, unit,
              f"target {objective.target_text}", "#days"),
-        Tile("spent", state, "Budget spent", *_spent_split(whole.spent), "of what the period allows", "#days"),
-        Tile("bad", state, "Bad of all", counted(counts.bad, objective) if total else "no data", "",
-             f"of {exposure(counts.total, objective)}" if total else "nothing counted", "#worst"),
+        Tile("spent", state, "Budget spent", *_spent_split(whole.spent), _spent_of(told), "#days"),
+        *(() if objective.members else (bad,)),
         Tile("hollow", hollow, "Unmeasured", minutes(whole.unmeasured_ms) if counts.expected_ms else "no data", "",
              quiet, "#days"),
     )  # fmt: skip
+
+
+def _spent_of(told: Report) -> str:
+    some = told.attained is None and told.whole.spent is not None
+    return "by members that were measured" if some else "of what the period allows"
 
 
 def _spent_split(spent: Fraction | None) -> tuple[str, str]:
@@ -186,7 +194,7 @@ def sli_split(whole: Tally, objective: Objective) -> tuple[str, str]:
     """The SLI, or for an allowance the rate per instance-hour, as (number, unit)."""
     if objective.allowance and whole.counts.total > 0:
         return number(Fraction(whole.counts.bad * 3_600_000, whole.counts.total), 3), "/ h"
-    return percent_split(whole.sli)
+    return percent_split(whole.sli) if whole.sli is not None or not objective.members else ("no SLI", "")
 
 
 def minutes(ms: int) -> str:
@@ -217,7 +225,7 @@ def _plot(told: Report, span: Span) -> Plot | None:
 def _row(day: Tally, left: Fraction | None, told: Report, span: Span) -> DayRow:
     state, objective, counts = _day_mark(day, left), told.objective, day.counts
     name = day_name(counts.since_ms, span.zone)
-    busy = counts.total > 0
+    busy = counts.total > 0 and not objective.members
     return DayRow(
         day=name,
         mark=state,
@@ -242,7 +250,10 @@ def _day_mark(day: Tally, left: Fraction | None) -> Mark:
 
 def _note(told: Report) -> str:
     if told.objective.unmeasurable is not None:
-        return f"Nothing measures this objective: {told.objective.unmeasurable}"
+        now = " now" if told.whole.spent is not None else ""
+        return f"Nothing measures this objective{now}: {told.objective.unmeasurable}"
+    if not told.days and told.whole.spent is not None:
+        return "Nothing measured one of its members: what the others spent is told, and not whether it was kept."
     if not told.days:
         return "Nothing was measured in this period."
     first = told.days[0].counts.first_ms
@@ -273,7 +284,8 @@ def _summary(told: Report, found: Many, span: Span) -> SummaryRow:
     objective, whole, state = told.objective, told.whole, _attained(told)
     query = {"period": span.name} if span.name else {"from": str(span.since_ms), "to": str(span.until_ms)}
     more = urlencode(query | ({"zone": span.zone} if span.zone != "UTC" else {}))
-    total = whole.counts.total > 0
+    total = whole.counts.total > 0 and not objective.members
+    spent = None if told.attained is None else whole.spent
     incidents = incidents_with(told, found.incidents)
     return SummaryRow(
         mark=state,
@@ -283,8 +295,8 @@ def _summary(told: Report, found: Many, span: Span) -> SummaryRow:
         target=short_target(objective),
         sli=" ".join(sli_split(whole, objective)).strip(),
         kept=state.word,
-        spent=share_text(whole.spent),
-        meter=share_meter(whole.spent, f"{objective.slo} of {subject(objective)}: budget spent"),
+        spent=share_text(spent),
+        meter=share_meter(spent, f"{objective.slo} of {subject(objective)}: budget spent"),
         counts=f"{counted(whole.counts.bad, objective)} of {exposure(whole.counts.total, objective)}" if total else "–",
         unmeasured=minutes(whole.unmeasured_ms) if whole.counts.expected_ms else "all",
         incidents=str(incidents) if incidents else "–",
@@ -293,13 +305,13 @@ def _summary(told: Report, found: Many, span: Span) -> SummaryRow:
 
 def _summary_tiles(found: Many) -> tuple[Tile, ...]:
     known = [it for it in found.reports if it.attained is not None]
-    kept = sum(it.attained is True for it in known)
+    kept, partly = sum(it.attained is True for it in known), sum(it.attained is True and it.in_part for it in known)
     missed, hollow = len(known) - kept, len(found.reports) - len(known)
     longest = max((it.whole.unmeasured_ms for it in found.reports), default=0)
     return (
-        Tile("kept", mark("ok") if known and not missed else NO_DATA if not known else mark("crit", "missed"),
+        Tile("kept", _kept_mark(len(known), missed, partly),
              "Objectives kept", str(kept) if known else "no data", f"of {len(known)}" if known else "",
-             "those that are known", "#summary"),
+             f"{partly} measured in part" if partly else "those that are known", "#summary"),
         Tile("missed", mark("crit" if missed else "ok") if known else NO_DATA, "Missed",
              str(missed) if known else "no data", "", _worst_of(known), "#summary"),
         Tile("hollow", mark("ok", "all known") if known and not hollow else NO_DATA, "Not known", str(hollow), "",
@@ -307,6 +319,12 @@ def _summary_tiles(found: Many) -> tuple[Tile, ...]:
         Tile("incidents", mark("warn" if found.incidents else "ok" if known else "quiet"), "Incidents",
              str(len(found.incidents)), "", of(sum(it.road == "page" for it in found.incidents), "page"), "#incidents"),
     )  # fmt: skip
+
+
+def _kept_mark(known: int, missed: int, partly: int) -> Mark:
+    if not known:
+        return NO_DATA
+    return mark("crit", "missed") if missed else mark("part") if partly else mark("ok")
 
 
 def _worst_of(known: Sequence[Report]) -> str:

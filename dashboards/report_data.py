@@ -61,12 +61,13 @@ def single(desk: Desk) -> Single:
 def many(desk: Desk) -> Many:
     """Reports of a service's objectives, or of all. Raises RequestFault for a service without any."""
     service, span = desk.request.scope.service, span_of(desk)
-    mine = [it for it in reported(desk.source.judgements()) if service in (None, it.objective.service)]
+    every = desk.source.judgements()
+    mine = [it.objective for it in reported(every) if service in (None, it.objective.service)]
     if service is not None and not mine:
         raise RequestFault(f"There is no objective of {service[:80]!r}: it may have been removed.", 404)
-    ordered = sorted(mine, key=lambda it: (it.objective.service, it.objective.slo, it.objective.scope))
+    ordered = sorted(mine, key=lambda it: (it.service, it.slo, it.scope))
     shown = ordered[:MOST_OBJECTIVES]
-    found = _in_order(reports(desk.source, shown, span))
+    found = _in_order(reports(desk.source, shown, every, span))
     incidents = desk.source.incidents_within(span.since_ms, span.until_ms, 5 * MOST_INCIDENTS)
     concerned = [it for it in incidents if service is None or it.subject.service == service]
     changes = desk.source.changes(span.since_ms, span.until_ms, MOST_CHANGES, service)
@@ -75,7 +76,7 @@ def many(desk: Desk) -> Many:
 
 def _in_order(found: Sequence[Report]) -> list[Report]:
     """Missed ones first, the most spent first; then by name; those of which nothing is known last."""
-    return sorted(found, key=lambda it: (it.whole.spent is None, -(it.whole.spent or 0)))
+    return sorted(found, key=lambda it: (it.attained is None, -(it.whole.spent or 0)))
 
 
 def incidents_with(objective_report: Report, incidents: Sequence[Incident]) -> int:

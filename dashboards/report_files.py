@@ -16,6 +16,7 @@ from slo.history import Change
 from slo.model import Objective
 from slo.report import Report, Tally
 from slo.report_spans import day_name
+from slo.wording import units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,10 +105,15 @@ def _identity(objective: Objective, count: int) -> Columns:
     }  # fmt: skip
 
 
-def _tallies(tallies: Sequence[Tally]) -> Columns:
+def _tallies(tallies: Sequence[Tally], objectives: Sequence[Objective]) -> Columns:
+    """What was counted of one objective in each stretch of time, or of many in one."""
+    told = [units(it) for it in objectives] * (len(tallies) if len(objectives) == 1 else 1)
     return {
         "bad": [it.counts.bad for it in tallies],
         "total": [it.counts.total for it in tallies],
+        "bad_unit": [it.bad for it in told],
+        "total_unit": [it.total for it in told],
+        "parts": [it.parts for it in told],
         "sli": [it.sli for it in tallies],
         "budget_spent": [it.spent for it in tallies],
     }
@@ -118,7 +124,7 @@ def _days(desk: Desk, found: Single) -> Columns:
     return {
         "day": [day_name(it.counts.since_ms, zone) for it in days],
         **_identity(found.report.objective, len(days)),
-        **_tallies(days),
+        **_tallies(days, [found.report.objective]),
         "budget_left": list(found.report.left),
         "coverage": [it.counts.coverage for it in days],
         "unmeasured_seconds": [Fraction(it.unmeasured_ms, 1000) for it in days],
@@ -137,7 +143,7 @@ def _incidents(_: Desk, found: Single) -> Columns:
         "opened": [iso(it.opened_ms) for it, _ in mine],
         "resolved": [None if it.resolved_ms is None else iso(it.resolved_ms) for it, _ in mine],
         "summary": [it.alerts[0].summary if it.alerts else None for it, _ in mine],
-        **_tallies([tally for _, tally in mine]),
+        **_tallies([tally for _, tally in mine], [found.report.objective]),
     }
 
 
@@ -147,7 +153,7 @@ def _minutes(_: Desk, found: Single) -> Columns:
         "begin": [iso(it.counts.since_ms) for it in worst],
         "seconds": [(it.counts.until_ms - it.counts.since_ms) // 1000 for it in worst],
         **_identity(found.report.objective, len(worst)),
-        **_tallies(worst),
+        **_tallies(worst, [found.report.objective]),
     }
 
 
@@ -177,7 +183,8 @@ def _summary(reports: Sequence[Report]) -> Columns:
         "scope": [where(it) for it in objectives],
         "target": [it.target_text for it in objectives],
         "attained": [it.attained for it in reports],
-        **_tallies([it.whole for it in reports]),
+        "in_part": [it.in_part for it in reports],
+        **_tallies([it.whole for it in reports], objectives),
         "coverage": [it.whole.counts.coverage for it in reports],
         "unmeasured_seconds": [Fraction(it.whole.unmeasured_ms, 1000) for it in reports],
         "taken_out_seconds": [Fraction(it.whole.counts.taken_ms, 1000) for it in reports],

@@ -11,7 +11,7 @@ from dashboards.source import DataSource
 from slo.history import Change, Key
 from slo.model import Counts, Judgement, Objective
 from slo.openslo.objectives import REFUSED
-from slo.report import Budget, Happened, Part, Report, during, edges_of, merged, no_traffic_ms, worst
+from slo.report import Budget, Happened, Part, Report, Tally, during, edges_of, merged, no_traffic_ms, worst
 from slo.report_spans import Span, day_edges_ms
 from slo.slices import Timeslices
 
@@ -45,19 +45,26 @@ def incidents_of(source: DataSource, objective: Objective, since_ms: int, until_
 
 
 def parts_of(objective: Objective, judgements: Sequence[Judgement]) -> tuple[Part, ...]:
-    """What spends the objective's budget: itself, or the members of a composite that are there."""
+    """What spends the objective's budget: itself, or the members of a composite; none where nothing measures one."""
     if not objective.members or isinstance(objective.slices, Timeslices):  # of slices members have bad ones in common
         return (Part(objective),)
     known = {it.objective.slo: it.objective for it in judgements if it.objective.service == objective.service}
-    return tuple(Part(known[name], weight) for name, weight in objective.members if name in known)
+    if any(name not in known or not _tells(known[name]) for name, _ in objective.members):
+        return ()
+    return tuple(Part(known[name], weight) for name, weight in objective.members)
+
+
+def _tells(objective: Objective) -> bool:
+    """Whether anything can tell of it; a query that can't be answered now may have been, and so a composite."""
+    return objective.unmeasurable is None or objective.query is not None or bool(objective.members)
 
 
 def report(source: DataSource, objective: Objective, judgements: Sequence[Judgement], span: Span) -> Report:
     """All that there is to say of one objective in a period."""
-    parts = parts_of(objective, judgements)
-    if objective.unmeasurable is not None or not parts:
-        return _nothing(objective, span)
-    days = _steps(source, parts, day_edges_ms(span.since_ms, span.until_ms, span.zone))
+    parts = parts_of(objective, judgements) if _tells(objective) else ()
+    days = _steps(source, parts, day_edges_ms(span.since_ms, span.until_ms, span.zone)) if parts else []
+    if not days or not all(days):
+        return _nothing(objective, span, _changes(source, objective, span))
     budget = Budget(objective, parts, [merged(it) for it in days])
     happened = [_happened(it, span) for it in incidents_of(source, objective, span.since_ms, span.until_ms)]
     edges = edges_of(happened, span.since_ms, span.until_ms)
@@ -76,26 +83,26 @@ def report(source: DataSource, objective: Objective, judgements: Sequence[Judgem
     )  # fmt: skip
 
 
-def reports(source: DataSource, judgements: Sequence[Judgement], span: Span) -> list[Report]:
-    """Of each objective what became of it in a period as a whole, in the order given."""
-    found = {}
-    every = {key_of(it.objective): it.objective for it in judgements if it.objective.unmeasurable is None}
+def reports(
+    source: DataSource, objectives: Sequence[Objective], judgements: Sequence[Judgement], span: Span
+) -> list[Report]:
+    """Of each objective what became of it in a period as a whole; `judgements` are all, members of composites too."""
+    parts = [parts_of(it, judgements) if _tells(it) else () for it in objectives]
+    every = {key_of(part.objective): part.objective for its in parts for part in its}
     counted = source.steps(list(every.values()), [span.since_ms, span.until_ms]) if every else []
     wholes = {key: steps for key, steps in zip(every, counted, strict=True) if steps}
     changes = source.changes(span.since_ms, span.until_ms, 10 * MOST_CHANGES)
     by_key = {key: tuple(its) for key, its in groupby(sorted(changes, key=_key), _key)}
-    for it in judgements:
-        objective = it.objective
-        parts = parts_of(objective, judgements)
-        mine = [wholes[key_of(part.objective)][0] for part in parts if key_of(part.objective) in wholes]
-        if objective.unmeasurable is not None or not parts or len(mine) < len(parts):
-            found[key_of(objective)] = _nothing(objective, span, by_key.get(key_of(objective), ()))
-            continue
-        whole = Budget(objective, parts, mine).tally(mine)
-        found[key_of(objective)] = Report(
-            objective, span.since_ms, span.until_ms, whole, changes=by_key.get(key_of(objective), ())
-        )
-    return [found[key_of(it.objective)] for it in judgements]
+    found = []
+    for objective, its in zip(objectives, parts, strict=True):
+        mine = [wholes[key_of(part.objective)][0] for part in its if key_of(part.objective) in wholes]
+        told = by_key.get(key_of(objective), ())
+        if not its or len(mine) < len(its):
+            found.append(_nothing(objective, span, told))
+        else:
+            whole = Budget(objective, its, mine).tally(mine)
+            found.append(Report(objective, span.since_ms, span.until_ms, whole, changes=told))
+    return found
 
 
 def _key(change: Change) -> Key:
@@ -130,7 +137,5 @@ def _changes(source: DataSource, objective: Objective, span: Span) -> list[Chang
 
 def _nothing(objective: Objective, span: Span, changes: Sequence[Change] = ()) -> Report:
     """The report of what nothing measured: no time was expected, so none is missing."""
-    counts = Counts(span.since_ms, span.until_ms, 0, 0, 0, 0)
-    return Report(
-        objective, span.since_ms, span.until_ms, Budget(objective, (), ()).tally([counts]), changes=tuple(changes)
-    )
+    whole = Tally(Counts(span.since_ms, span.until_ms, 0, 0, 0, 0), None, None)
+    return Report(objective, span.since_ms, span.until_ms, whole, changes=tuple(changes))

@@ -62,7 +62,8 @@ def share_rows(desk: Desk, report: Report, incidents: Sequence[Incident]) -> tup
 
 def _share(incident: Incident, tally: Tally | None, objective: Objective, row: IncidentRow) -> ShareRow:
     spent = None if tally is None else tally.spent
-    bad = "–" if tally is None or not tally.counts.total else counted(tally.counts.bad, objective)
+    told = tally is not None and tally.counts.total > 0 and not objective.members
+    bad = "–" if tally is None or not told else counted(tally.counts.bad, objective)
     return ShareRow(row, incident.resolved_ms, bad, share_text(spent), share_meter(spent, f"spent in {incident.id}"))
 
 

@@ -67,7 +67,7 @@ def asked_as(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise ApiFault(400, "; ".join(_told(it) for it in error.errors(include_url=False)[:10])[:1000]) from error
+        raise told_faults(error) from error
 
 
 def form_as(model: type[M], fields: Mapping[str, str]) -> M:
@@ -76,7 +76,12 @@ def form_as(model: type[M], fields: Mapping[str, str]) -> M:
     try:
         return model.model_validate(known)
     except ValidationError as error:
-        raise ApiFault(400, "; ".join(_told(it) for it in error.errors(include_url=False)[:10])[:1000]) from error
+        raise told_faults(error) from error
+
+
+def told_faults(error: ValidationError) -> ApiFault:
+    """All that is wrong with what was asked for, without its values."""
+    return ApiFault(400, "; ".join(_told(it) for it in error.errors(include_url=False)[:10])[:1000])
 
 
 def _told(fault: ErrorDetails) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import time
 from typing import Literal
 
@@ -12,6 +13,7 @@ from alerts.model import Incident
 from service.api import ApiFault
 from service.api_models import Asked, Model
 from slo.adjust import MOST_INTERVAL, Adjustment, Recurrence, Revoked, coming, faults, state, when
+from slo.model import Objective
 from slo.openslo.values import Refused, zone
 
 MOST_MS = 2**52
@@ -97,6 +99,7 @@ class AdjustmentModel(Model):
     created_by: str = Field(description="Who says so.")
     created_ms: int = Field(description="When it was made.")
     silence: bool = Field(description="Whether pages of what it covers are silenced meanwhile.")
+    covers: int | None = Field(description="Objectives judged now that it covers; null of one that was revoked.")
     revoked: RevokedModel | None = Field(description="That it holds no more; null while it does.")
 
 
@@ -145,8 +148,8 @@ def _recurrence(asked: RecurrenceBody) -> Recurrence:
     return Recurrence(asked.every, days, time.fromisoformat(asked.at), asked.zone, asked.length_ms, asked.interval)
 
 
-def told(it: Adjustment, now_ms: int) -> AdjustmentModel:
-    """One adjustment as the API tells it."""
+def told(it: Adjustment, objectives: Sequence[Objective], now_ms: int) -> AdjustmentModel:
+    """One adjustment as the API tells it; `objectives` are those that are judged."""
     found, again = coming(it, now_ms), it.recurrence
     return AdjustmentModel(
         id=it.id,
@@ -165,6 +168,7 @@ def told(it: Adjustment, now_ms: int) -> AdjustmentModel:
         created_by=it.created_by,
         created_ms=it.created_ms,
         silence=it.silence,
+        covers=None if it.revoked is not None else sum(map(it.covers, objectives)),
         revoked=None if it.revoked is None else RevokedModel(**it.revoked._asdict()),
     )
 

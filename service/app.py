@@ -65,6 +65,7 @@ def create_app(parts: Parts) -> FastAPI:
     routes_backtest.add(app, parts, bench)
     routes_backtest_page.add(app, parts, bench)
     routes_adjustments.add(app, parts)
+    routes_adjustments.add_page(app, parts)
     routes_report.add(app, parts)
     routes_pages.add(app, parts)
     _add_own(app, parts)

@@ -29,6 +29,7 @@ from service.store_db import Cursor, Database
 from slo.history import Change
 from slo.report import Report
 from slo.report_spans import Span
+from slo.wording import units
 
 MOST_OBJECTIVES: Final = 100
 MOST_CHANGES: Final = 50
@@ -125,7 +126,8 @@ def payload(it: Digest, found: Many, span: Span, base_url: str) -> dict[str, Any
     url = f"{base_url}/reports?{urlencode(query)}"
     summary = {
         "objectives": len(kept) + found.left_out, "kept": kept.count(True), "missed": kept.count(False),
-        "unknown": kept.count(None), "incidents": len(found.incidents), "changes": len(found.changes),
+        "unknown": kept.count(None), "in_part": sum(bool(one.attained) and one.in_part for one in found.reports),
+        "incidents": len(found.incidents), "changes": len(found.changes),
     }  # fmt: skip
     return {
         "version": "1",
@@ -146,12 +148,14 @@ def payload(it: Digest, found: Many, span: Span, base_url: str) -> dict[str, Any
 
 
 def _objective(told: Report, base_url: str, query: dict[str, str]) -> dict[str, Any]:
-    it, whole = told.objective, told.whole
+    it, whole, unit = told.objective, told.whole, units(told.objective)
     return {
         "slo": _cut(it.slo), "service": _cut(it.service), "scope": {name: _cut(value) for name, value in it.scope},
         "title": _cut(it.title), "target": _cut(it.target_text), "attained": told.attained,
+        "in_part": told.in_part,
         "sli": number(whole.sli), "sli_exact": exact(whole.sli), "budget_spent": number(whole.spent),
-        "bad": whole.counts.bad, "total": whole.counts.total, "unmeasured_ms": whole.unmeasured_ms,
+        "bad": whole.counts.bad, "total": whole.counts.total,
+        "bad_unit": unit.bad, "total_unit": unit.total, "parts": unit.parts, "unmeasured_ms": whole.unmeasured_ms,
         "taken_out_ms": whole.counts.taken_ms, "changes": len(told.changes),
         "report_url": f"{base_url}{report_href(it)}&{urlencode(query)}",
     }  # fmt: skip
@@ -166,8 +170,9 @@ def _change(it: Change) -> dict[str, Any]:
 
 def _text(found: Many, span: Span, summary: dict[str, int], url: str) -> str:
     """Some lines: what was missed, the most spent first, then what changed."""
+    partly = f" ({summary['in_part']} measured in part)" if summary["in_part"] else ""
     lines = [
-        f"Midwatch, {period_text(span)}: {summary['kept']} objectives kept, {summary['missed']} missed, "
+        f"Midwatch, {period_text(span)}: {summary['kept']} objectives kept{partly}, {summary['missed']} missed, "
         f"{summary['unknown']} not known, {summary['incidents']} incidents."
     ]
     told = [it for it in found.reports if it.attained is False]
@@ -184,7 +189,8 @@ def _line(told: Report) -> str:
     it, sli = told.objective, told.whole.sli
     spent = "" if told.whole.spent is None else f"{percent(told.whole.spent, 1)} of its budget spent"
     measured = "" if sli is None else f", {percent(sli, 3)} of {_chat(it.target_text)}"
-    return f"{'kept' if told.attained else 'missed'}: {_chat(subject(it))} {_chat(it.slo)}: {spent}{measured}"
+    kept = f"kept{' in part' if told.in_part else ''}" if told.attained else "missed"
+    return f"{kept}: {_chat(subject(it))} {_chat(it.slo)}: {spent}{measured}"
 
 
 def _chat(text: str) -> str:

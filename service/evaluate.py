@@ -95,8 +95,12 @@ class Evaluator:
         slos: SloBook | None = None,
         engine: Engine | None = None,
         policy: Policy = DEFAULT,
+        raw_ms: int | None = None,
     ) -> None:
-        """`most_bytes` is what the database may use; `engine` answers the queries of objectives."""
+        """`most_bytes` is what the database may use; `engine` answers the queries of objectives.
+
+        `raw_ms` is how long single samples are kept, where that is known.
+        """
         self.slos = slos or SloBook()
         """The objectives of files."""
         self.adjustments = AdjustmentBook()
@@ -116,7 +120,7 @@ class Evaluator:
         self._policy, self._linted = policy, Linted(policy)
         self._promises = Promises()
         self._held_since_ms = ask(store.database, read_held)
-        self._judging = Judging(store, engine, policy, HeldConditions(policy, self._held_since_ms))
+        self._judging = Judging(store, engine, policy, HeldConditions(policy, self._held_since_ms), raw_ms)
         self.last: Evaluated | None = None
         self.changes: dict[tuple[str, str], int] = {}
         """What was decided since the start, by (kind, road)."""

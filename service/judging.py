@@ -61,12 +61,13 @@ class Judging:
         engine: Engine | None = None,
         policy: Policy = DEFAULT,
         held: HeldConditions | None = None,
+        raw_ms: int | None = None,
     ) -> None:
-        """`engine` answers the queries of objectives; without one these are unmeasured."""
+        """`engine` answers the queries of objectives, of samples kept for `raw_ms`; without one they are unmeasured."""
         self._store, self._policy = store, policy
         self.held = held or HeldConditions(policy)
         self.kept = KeptSlices(store.database)
-        self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept)
+        self._queried = None if engine is None else QueriedCounts(engine, kept=self.kept, raw_ms=raw_ms)
         self._sliced = SlicedCounts(store, revisions_of(store), policy, kept=self.kept)
         self.faults = Faults()
         """What of objectives failed."""
@@ -80,6 +81,8 @@ class Judging:
     def steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:
         """Counts of contiguous steps of each objective, as it is judged; a composite's are its members' together."""
         self._sliced.allow()
+        if self._queried is not None:
+            self._queried.allow()
         return self._all_steps(objectives, edges_ms)
 
     def _all_steps(self, objectives: Sequence[Objective], edges_ms: Sequence[int]) -> list[list[Counts]]:

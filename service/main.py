@@ -113,6 +113,7 @@ def _assemble(
     evaluator = Evaluator(
         store, receivers, settings.base_url, settings.thresholds(), clock, courier.wake,
         settings.retention.max_bytes, slos, queries.engine, settings.burn.policy(),
+        store.bounds.raw_ms,
     )  # fmt: skip
     source = StoreSource(store, evaluator, store.span, any(it.roads for it in receivers), clock)
     digests = digests_of(settings, store.database, source, clock, courier.wake)

@@ -14,6 +14,7 @@ from slo.history import Change, Point
 from slo.model import Objective
 from slo.report import Report, Tally
 from slo.report_spans import Span, day_name
+from slo.wording import units
 
 
 class ObjectiveIdentity(Model):
@@ -29,8 +30,8 @@ class Counted(Model):
 
     since_ms: int = Field(description="Begin, exclusive.")
     until_ms: int = Field(description="End, inclusive.")
-    bad: int = Field(description="Bad events, in the unit of the indicator.")
-    total: int = Field(description="0 where nothing was counted: then there is no SLI and nothing is spent.")
+    bad: int = Field(description="Bad, in `parts` of the report's `bad_unit`.")
+    total: int = Field(description="In `parts` of `total_unit`; 0 where nothing was counted: then nothing is spent.")
     observed_ms: int = Field(description="Time that was observed.")
     expected_ms: int = Field(description="Time since the first sight, within.")
     unmeasured_ms: int = Field(description="Expected and not observed.")
@@ -94,7 +95,13 @@ class ObjectiveReport(ObjectiveIdentity):
 
     title: str = Field(description="Its title.")
     target: str = Field(description="The target as people write it.")
-    attained: bool | None = Field(description="None where nothing was counted.")
+    attained: bool | None = Field(
+        description="Null where nothing was counted, or nothing measured a member that could have missed it."
+    )
+    in_part: bool = Field(description="Too little of the period was observed: all else is of what was measured.")
+    bad_unit: str = Field(description="What `bad` counts: events, milliseconds, minutes, slices.")
+    total_unit: str = Field(description="What `total` counts.")
+    parts: int = Field(description="Counts are in so many parts of their unit: 1, 10^9 for queries, 10^12 for ratios.")
     counted: Counted = Field(description="What was counted; null where nothing can be told.")
     why_not: str | None = Field(description="Why nothing can measure it.")
     changes: list[ChangeAnswer] = Field(description="How its promise changed, newest first.")
@@ -205,9 +212,12 @@ def objective_report(it: Report) -> ObjectiveReport:
 
 
 def _report(it: Report) -> dict[str, object]:
+    unit = units(it.objective)
     return {
         **identity(it.objective), "title": it.objective.title, "target": it.objective.target_text,
-        "attained": it.attained, "counted": counted(it.whole), "why_not": it.objective.unmeasurable,
+        "attained": it.attained, "in_part": it.in_part, "counted": counted(it.whole),
+        "bad_unit": unit.bad, "total_unit": unit.total, "parts": unit.parts,
+        "why_not": it.objective.unmeasurable if it.whole.spent is None else None,
         "changes": [change_answer(one) for one in it.changes],
     }  # fmt: skip
 

@@ -1,13 +1,18 @@
-"""`/api/slo/adjustments`: what is taken out of budgets, by whom and why; made and revoked, never deleted."""
+"""`/api/slo/adjustments` and the page's form: what is taken out of budgets; made and revoked, never deleted."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from alerts.model import Incident
-from service import adjusted_silences, adjustments
+from dashboards.adjustment_views import WindowForm
+from dashboards.adjustments import adjustments as adjustments_page
+from dashboards.assets import CONTENT_SECURITY_POLICY
+from dashboards.render import render
+from dashboards.reporting import reported
+from service import adjusted_silences, adjustment_form, adjustments
 from service.adjustments import TooMany
 from service.api import ApiFault, asked_as, form_as
 from service.api_adjustments import AdjustmentModel, AskedAdjustment, AskedRevoke, made, revoked, told
@@ -18,6 +23,7 @@ from service.ports import ask
 from service.routes_api import done
 from service.store_db import Cursor
 from slo.adjust import Adjustment, Revoked
+from slo.model import Objective
 
 PATH = "/api/slo/adjustments"
 
@@ -29,7 +35,8 @@ def add(app: FastAPI, parts: Parts) -> None:
     def every(all: bool = False) -> list[AdjustmentModel]:
         """Those that stand, the newest first; with `all` those too that were revoked."""
         found = ask(parts.store.database, adjustments.read)
-        return [told(it, parts.clock()) for it in reversed(found) if all or it.revoked is None]
+        objectives, now_ms = _judged(parts), parts.clock()
+        return [told(it, objectives, now_ms) for it in reversed(found) if all or it.revoked is None]
 
     @app.post(
         PATH, tags=["objectives"], response_model=AdjustmentModel, responses=faults(400, 403, 404, 408, 409, 413),
@@ -58,6 +65,25 @@ def add(app: FastAPI, parts: Parts) -> None:
         return done(request, fields.get("return_to", ""))
 
 
+def add_page(app: FastAPI, parts: Parts) -> None:
+    """The form of a new window on the page `/adjustments`."""
+
+    @app.post("/adjustments", include_in_schema=False)
+    async def window(request: Request) -> Response:
+        form = adjustment_form.form_of(await form_of(request))
+        return await run_in_threadpool(_window, parts, form)
+
+
+def _window(parts: Parts, form: WindowForm) -> Response:
+    try:
+        _made(parts, adjustment_form.asked_by(form))
+    except ApiFault as fault:
+        text = render(adjustments_page(parts.source, parts.clock(), form, str(fault)))
+        headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+        return Response(text, fault.status, headers, "text/html; charset=utf-8")
+    return RedirectResponse("/adjustments", 303)
+
+
 def _made(parts: Parts, asked: AskedAdjustment) -> AdjustmentModel:
     now_ms = parts.clock()
     found = made(asked, _incident(parts, asked.incident), now_ms)
@@ -73,7 +99,11 @@ def _made(parts: Parts, asked: AskedAdjustment) -> AdjustmentModel:
     except TooMany as fault:
         raise ApiFault(409, str(fault)) from fault
     _changed(parts)
-    return told(found, now_ms)
+    return told(found, _judged(parts), now_ms)
+
+
+def _judged(parts: Parts) -> list[Objective]:
+    return [it.objective for it in reported(parts.source.judgements())]
 
 
 def _incident(parts: Parts, number: str | None) -> Incident | None:
@@ -97,7 +127,7 @@ def _revoked(parts: Parts, number: str, asked: Revoked) -> AdjustmentModel:
     if found is None:
         raise ApiFault(404, f"no adjustment {number[:80]!r} that stands")
     _changed(parts)
-    return told(found, asked.at_ms)
+    return told(found, _judged(parts), asked.at_ms)
 
 
 def _changed(parts: Parts) -> None:

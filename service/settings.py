@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from dataclasses import fields
 from decimal import Decimal
 from fractions import Fraction
@@ -198,6 +199,9 @@ class Settings(BaseModel):
         unknown = [it.receiver for it in self.digests if it.receiver not in names]
         if unknown:
             raise ValueError(f"a digest goes to {unknown[0]!r}, which is no receiver: name one of service.receivers")
+        twice = [who for who, count in Counter((it.receiver, it.every) for it in self.digests).items() if count > 1]
+        if twice:
+            raise ValueError(f"two digests of each {twice[0][1]} go to {twice[0][0]!r}: one is sent of a {twice[0][1]}")
         return self
 
     @property

@@ -6,7 +6,8 @@ import errno
 import glob
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from os.path import realpath
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -29,7 +30,7 @@ def read_texts(paths: Sequence[str]) -> Texts:
     """The texts of all files that the paths name; of a folder its .yaml and .yml files, those of folders within too."""
     texts: list[tuple[str, str]] = []
     faults: list[Finding] = []
-    files = list(dict.fromkeys(file for path in paths for file in _files(path, faults)))
+    files = _once(file for path in paths for file in _files(path, faults))
     if len(files) > MOST_FILES:
         faults.append(_fault(files[MOST_FILES], f"one of more than {MOST_FILES} files", "name fewer files"))
     for file in files[:MOST_FILES]:
@@ -40,6 +41,23 @@ def read_texts(paths: Sequence[str]) -> Texts:
         except OSError as error:
             faults.append(_fault(file, f"can't be read: {error.strerror}", _REMEDY))
     return Texts(tuple(texts), tuple(faults))
+
+
+def _once(files: Iterable[Path]) -> list[Path]:
+    """Each file once, however many links lead to it, by a name that does not begin with a dot where it has one.
+
+    Mounted configuration maps of Kubernetes have each file twice: in a folder of its version, and as a link.
+    """
+    found: dict[str, Path] = {}
+    for file in files:
+        known = found.setdefault(realpath(file), file)
+        if _hidden(known) and not _hidden(file):
+            found[realpath(file)] = file
+    return list(found.values())
+
+
+def _hidden(file: Path) -> bool:
+    return any(part.startswith(".") and part != ".." for part in file.parts)
 
 
 def fingerprint(paths: Sequence[str]) -> tuple[tuple[str, int, int, int], ...]:

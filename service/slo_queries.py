@@ -33,6 +33,8 @@ AGAIN_MS: Final = 10 * MINUTE_MS
 """Slices that are asked again at each evaluation."""
 AGAIN_LATE_MS: Final = 360 * MINUTE_MS
 """Slices that are asked again every AGAIN_MS, for samples that come late."""
+OUTLIVED_MS: Final = (60 * MINUTE_MS, 2 * 1440 * MINUTE_MS)
+"""How much younger and older than they are kept the oldest single samples may be: whole days of them go."""
 MOST_BOOKS: Final = 1_000
 MOST_POINTS: Final = 5_000
 """Slices of one query."""
@@ -56,6 +58,8 @@ class _Book:
     late_ms: int
     """When the slices of the last hours were asked again."""
     reach: Reach = NOBODY
+    expected: int | None = None
+    """The slice from which something was there to be seen, where that is before the first that was measured."""
 
     @property
     def until(self) -> int:
@@ -76,9 +80,14 @@ class QueriedCounts:
         clock: Callable[[], float] = time.monotonic,
         kept: KeptSlices | None = None,
         most_books: int = MOST_BOOKS,
+        raw_ms: int | None = None,
     ) -> None:
-        """`kept` has the days of which nothing is asked again; `most_books` queries are kept in memory."""
-        self._most = most_books
+        """`kept` has the days of which nothing is asked again; `most_books` queries are kept in memory.
+
+        `raw_ms` is how long single samples are kept: what begins about then began before.
+        """
+        self._most, self._raw_ms = most_books, raw_ms
+        self._reaches = False
         self._kept, self._kept_until = kept or KeptSlices(), dict[str, int]()
         self._engine, self._seconds, self._clock = engine, seconds, clock
         self._books: OrderedDict[tuple[QueryIndicator | None, object], _Book] = OrderedDict()
@@ -87,7 +96,7 @@ class QueriedCounts:
 
     def begin(self) -> None:
         """An evaluation begins, and with it the time for its queries."""
-        self._ends = self._clock() + self._seconds
+        self._ends, self._reaches = self._clock() + self._seconds, False
         self._evaluation += 1
 
     def of(
@@ -140,16 +149,48 @@ class QueriedCounts:
         )
 
     def steps(self, objective: Objective, edges_ms: Sequence[int], taken: Sequence[Slots] = ()) -> list[Counts]:
-        """Counts of contiguous steps, from the slices that end in them, as they were asked last."""
+        """Counts of contiguous steps, from the slices that end in them, as they were asked last.
+
+        Those before the objective's window are asked for now, as far as time allows; what is not known was not
+        observed.
+        """
         slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
         found = self._books.get((objective.query, objective.slices))
-        book = _Book(0, slots_of_points([]), 0) if found is None else found
         ends = [edge // slot_ms + 1 for edge in edges_ms]
+        book = _Book(0, slots_of_points([]), 0) if found is None else self._reaching(objective, found, slot_ms, ends[0])
         counts = [_around(objective, book, slot_ms, begin, end, end - begin, taken) for begin, end in pairwise(ends)]
         return [
             replace(it, since_ms=since, until_ms=until)
             for it, (since, until) in zip(counts, pairwise(edges_ms), strict=True)
         ]
+
+    def allow(self) -> None:
+        """Steps are asked for, and with them begins the time for asking what was before the windows."""
+        self._ends, self._reaches = self._clock() + self._seconds, True
+
+    def _reaching(self, objective: Objective, book: _Book, slot_ms: int, first: int) -> _Book:
+        """The slices from this one on, the newest asked first; where not all are known something was there before."""
+        first = max(first, book.until - MOST_SLICES)
+        if not self._reaches or first >= book.first:
+            return book
+        slots, at = book.slots, book.first
+        try:
+            while at > first and self._clock() < self._ends:
+                begin = max(first, at - MOST_POINTS)
+                slots, at = self._asked(objective, slot_ms, begin, at).joined(slots), begin
+        except QueryFault:
+            pass  # what can't be asked was not observed
+        whole, seen = _Book(at, slots, book.late_ms), np.flatnonzero(slots.measured)
+        begun = at + int(seen[0]) if len(seen) else None
+        before = begun is not None and (begun == at > first or self._outlived(whole, begun, slot_ms))
+        return replace(whole, expected=first) if before else whole
+
+    def _outlived(self, book: _Book, begun: int, slot_ms: int) -> bool:
+        """True where the first slice that was measured is about as old as single samples get."""
+        if self._raw_ms is None:
+            return False
+        age = (book.until - begun) * slot_ms - self._raw_ms
+        return -OUTLIVED_MS[0] <= age <= OUTLIVED_MS[1]
 
     def marks(self, objective: Objective, first: int, until: int) -> NDArray[np.bool_] | None:
         """Which slices `first` to `until` (not among them) are bad, as they were asked last; None where not known."""
@@ -258,6 +299,7 @@ def _counts(objective: Objective, book: _Book, slot_ms: int, first: int, until: 
         total = slices if busy else 0
     seen = np.flatnonzero(book.slots.measured)
     begun = book.first + int(seen[0]) if len(seen) else None
+    begun = begun if book.expected is None else book.expected
     expected = 0 if begun is None else until - max(first, begun)
     return Counts(
         since_ms=(first - 1) * slot_ms,

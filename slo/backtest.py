@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -144,6 +144,7 @@ def backtest(
     if found is None or found.moments[-1] <= since_ms:
         return Backtest(objective, since_ms, until_ms, 0, 0, None, None, None, None, None, (), (), None)
     found = _cut(found, since_ms)
+    found = replace(found, own=_known(objective, found.own))
     bad, total, coverage = _counted(objective, histories, since_ms, found.moments[-1:])
     worst = _worst(found.own)
     ratio = total > 0 and not objective.members and not objective.allowance
@@ -165,6 +166,11 @@ def backtest(
     )
 
 
+def _known(objective: Objective, own: Seen) -> Seen:
+    """The objective's windows; of a composite nothing is told where a member was never seen."""
+    return own._replace(busy=own.busy & (own.expected > 0)) if objective.members else own
+
+
 def _cut(found: Rows, since_ms: int) -> Rows:
     """What is after `since`."""
     at = int(np.searchsorted(found.moments, since_ms, side="right"))
@@ -179,10 +185,10 @@ def _cut(found: Rows, since_ms: int) -> Rows:
 
 
 def _counted(objective: Objective, histories: Histories, since_ms: int, last: Ints) -> tuple[int, int, Fraction | None]:
-    """Bad, total and coverage of all the time."""
+    """Bad, total and coverage of all the time; there is none where nothing was expected of one of the members."""
     seen = [_whole(it, history, since_ms, last) for it, history in histories]
     covers = [Fraction(int(it.observed[0]), int(it.expected[0])) for _, _, it in seen if it.expected[0] > 0]
-    coverage = min(covers, default=None)
+    coverage = min(covers, default=None) if len(covers) == len(seen) else None
     return (0, 0, coverage) if objective.members else (*seen[0][:2], coverage)
 
 

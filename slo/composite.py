@@ -90,8 +90,7 @@ def judge_composite(
     """
     blind = next((it for it in members if not it.rows), None)
     if blind is not None:
-        why = f"Its member {blind.objective.slo} is not measured: {blind.reason}"
-        return judge(replace(objective, unmeasurable=why), {}, now_ms, policy)
+        return judge(replace(objective, unmeasurable=_because(blind)), {}, now_ms, policy)
     tables = [_by_window(it) for it in members]
     weights = [weight for _, weight in objective.members]
     counts = {
@@ -101,7 +100,14 @@ def judge_composite(
         for ms in windows(objective, policy)
     }
     found = judge(objective, counts, now_ms, policy, paused)
-    return replace(found, taken_out=_taken_out(members))
+    unseen = next((it for it in members if it.state == "unmeasured"), None)
+    told = unseen is not None and found.state == "unmeasured" and not paused
+    reason = _because(unseen) if told and unseen else found.reason
+    return replace(found, reason=reason, taken_out=_taken_out(members))
+
+
+def _because(member: Judgement) -> str:
+    return f"Its member {member.objective.slo} is not measured: {member.reason}"
 
 
 def _taken_out(members: Sequence[Judgement]) -> tuple[TakenOut, ...]:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from slo.budget import sli_of
+from slo.burn import covered
 from slo.composite import composite_ratio
 from slo.history import Change
 from slo.model import Counts, Objective
@@ -73,8 +74,18 @@ class Report:
 
     @property
     def attained(self) -> bool | None:
-        """True where no more was bad than the objective allows; None where nothing was counted."""
-        return None if self.whole.spent is None else self.whole.spent <= 1
+        """True where no more was bad than the objective allows; None where nothing was counted.
+
+        Of a composite with a member that was never seen, what the others spent can only tell that it was missed.
+        """
+        if self.whole.spent is None or self.whole.spent > 1:
+            return None if self.whole.spent is None else False
+        return None if self.objective.members and self.whole.counts.first_ms is None else True
+
+    @property
+    def in_part(self) -> bool:
+        """True where too little of the period was observed: what is told is of the rest."""
+        return not covered(self.whole.counts)
 
     @property
     def left(self) -> tuple[Fraction | None, ...]:

@@ -104,14 +104,17 @@ def _counted(objective: Objective, it: Source, window_ms: int) -> list[Rule]:
 
 
 def _together(objective: Objective, window_ms: int, known: Mapping[str, Objective]) -> list[Rule]:
-    """A composite burns the weighted sum of its members' burns, and is covered as its least covered member is."""
+    """A composite burns the weighted sum of its members' burns, and is covered as its least covered member is.
+
+    A member that has no samples at all is one that is not covered.
+    """
     labels, text = identity(objective), window(window_ms)
     burns, covers = [], []
     for name, weight in objective.members:
         of = identity(known[name])
         burn = series(f"{model.BURN}{text}", of)
         burns.append(divided(burn, 1 / weight) if weight != 1 else burn)
-        covers.append(series(f"{model.COVERAGE}{text}", of))
+        covers.append(f"({series(f'{model.COVERAGE}{text}', of)} or on () vector(0))")
     burn = f"sum({' or '.join(burns)})"
     if isinstance(objective.slices, Timeslices):
         slice_ms = objective.slices.slice_ms
@@ -154,8 +157,11 @@ def _budget(objective: Objective, policy: Policy) -> list[Rule]:
     burns = [series(f"{model.BURN}{window(ms)}", labels) for ms in (row.long_ms, row.short_ms)]
     both = f"min without (window) ({burns[0]} or {burns[1]})"
     left, burn = series(model.REMAINING, labels), series(model.PRESENT_BURN, labels)
+    remaining = f"1 - max without (window) ({series(f'{model.BURN}{own}', labels)})"
+    if objective.members:
+        remaining = f"({remaining}) and on () ({series(f'{model.COVERAGE}{own}', labels)} > 0)"
     return [
-        Rule(model.REMAINING, f"1 - max without (window) ({series(f'{model.BURN}{own}', labels)})", labels),
+        Rule(model.REMAINING, remaining, labels),
         Rule(
             model.PRESENT_BURN,
             f"{both} and ignoring (window) {burns[0]} and ignoring (window) {burns[1]}",

@@ -86,6 +86,8 @@ def test_the_files_name_tells_the_format(
         (NOTHING._replace(form="parquet"), "parquet is no text"),
         (NOTHING._replace(form="pdf"), "pdf is no text"),
         (NOTHING._replace(since="2026-11-01"), "both of its ends"),
+        (NOTHING._replace(since="2026-11-01", until="2026-11-02", period="7d"), "say one of them"),
+        (NOTHING._replace(part="minutes"), "html has no parts"),
         (NOTHING._replace(slo="gone"), "There is no objective 'gone'."),
     ],
 )

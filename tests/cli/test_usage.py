@@ -38,6 +38,11 @@ def answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
         ("sql x --seconds 0", "midwatch sql: --seconds is too small; write at least 0.1"),
         ("sql x --seconds 9999", "midwatch sql: --seconds is too large; write at most 3600"),
         ("sql x --seconds x", "midwatch sql: --seconds is no number; write one such as 10 or 0.5"),
+        (
+            "slo list --state foo",
+            "midwatch slo list: --state: 'foo' is not one of 'ok', 'burning', 'exhausted', 'no-traffic', 'unmeasured', "
+            "'learning'; see `midwatch slo list --help`",
+        ),
         ("sql x --rows 1.5", "midwatch sql: --rows is no whole number; write one such as 10"),
         ("ps --\u202exyz", "midwatch ps: there is no option --\\u202exyz; see `midwatch ps --help`"),
     ],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from dashboards import pages
 from dashboards.desk import open_desk
 from dashboards.executive import COLUMNS, pool
 from dashboards.page_views import ExecutiveView
-from tests.dashboards.fake import FakeSource
+from dashboards.panels import PanelLine, TimePanel
+from dashboards.request import Window
+from slo.model import EventRatio
+from tests.dashboards.fake import FakeSource, Tally
 from tests.dashboards.rich import HOSTILE, NOW
 
 
@@ -38,6 +42,29 @@ def test_a_burn_down_ends_at_what_the_judgement_says_is_left(source: FakeSource)
         assert known[-1] == float(judged.budget_remaining * 100)
         checked += 1
     assert checked >= 3
+
+
+def test_what_is_unmeasured_now_has_no_budget_in_the_legend_and_no_green_pool(source: FakeSource) -> None:
+    objective = next(it for it in source.objectives if (it.slo, it.service) == ("container-up", "shop/api"))
+    other = replace(objective, service="shop/front")
+    seen = Tally(NOW - 30 * 86_400_000, ((1, 10_000),) * (30 * 1440 - 10) + (None,) * 10)
+    whole = Tally(seen.first_ms, ((0, 10_000),) * (30 * 1440))
+    source.objectives = {objective: seen, replace(other, indicator=EventRatio(())): whole}
+    for asked in ({}, {"range": "15m"}, {"range": "6h"}):
+        panel = _page(source, **asked).burn_down
+        assert dict(panel.latest) == {"shop/api container-up": "no data", "shop/front container-up": "100 %"}
+        assert panel.json()["back"] == 0
+        assert any(value is not None for value in panel.lines[0].values) or asked
+    tile = next(it for it in _page(source).tiles if it.key == "containers")
+    assert (tile.mark.level, tile.detail) == ("part", "1 of 2 services measured")
+
+
+def test_a_column_of_hours_ago_is_not_now() -> None:
+    line = PanelLine("a", "a", (1.0, 2.0, 3.0, None))
+    for step, told in ((15, "3"), (600, "3"), (1800, "no data"), (21_600, "no data")):
+        grid = Window(0, 4 * step * 1000, step * 1000)
+        panel = TimePanel("k", "t", "", "count", grid, (line,), "")
+        assert panel.latest == [("a", told)]
 
 
 def test_a_burn_down_begins_with_the_first_sample_and_says_so(source: FakeSource) -> None:

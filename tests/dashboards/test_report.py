@@ -17,8 +17,8 @@ from dashboards import pages
 from dashboards.errors import RequestFault
 from dashboards.report_files import frame_of
 from dashboards.report_views import ReportView
-from slo.model import Counts, Objective
-from tests.dashboards.fake import FakeSource, Minute, Tally
+from slo.model import Counts, EventRatio, Objective, QueryIndicator, Selector
+from tests.dashboards.fake import NOTHING, FakeSource, Minute, Tally
 from tests.dashboards.rich import DAY, FIRST, HOSTILE, HOUR, MINUTE, NOW, objectives
 
 API = {"slo": "request-availability", "service": "shop/api"}
@@ -93,6 +93,37 @@ def test_an_allowance_has_no_sli_but_a_rate(source: FakeSource) -> None:
     assert {it.sli.split()[-1] for it in view.rows} == {"h"}
 
 
+def test_what_can_not_be_asked_now_was_measured_all_the_same(source: FakeSource) -> None:
+    asked = replace(
+        OBJECTIVE, slo="asked", query=QueryIndicator("bad", "b", "t"), indicator=EventRatio((Selector("asked"),))
+    )
+    fails = replace(asked, unmeasurable="Its query can't be answered: too much.")
+    both = replace(_composite(OBJECTIVE, fails), unmeasurable="Its member asked is not measured.")
+    calm = Tally(NOW - 7 * DAY, ((1, 10_000),) * (7 * 1440))
+    source.objectives = {OBJECTIVE: calm, fails: calm, both: NOTHING}
+    view = _page(source, range="7d")
+    assert {it.slo: it.kept for it in view.summary} == {
+        "request-availability": "kept", "asked": "kept", "both": "kept",
+    }  # fmt: skip
+    single = _page(source, slo="asked", service="shop/api", range="7d")
+    assert len(single.rows) == 8
+    assert single.note == "Nothing measures this objective now: Its query can't be answered: too much."
+
+
+def test_counts_of_the_files_have_their_units_beside_them(source: FakeSource) -> None:
+    asked = replace(OBJECTIVE, slo="asked", query=QueryIndicator("bad", "b", "t"), indicator=EventRatio((), bad=()))
+    source.objectives = {**source.objectives, asked: Tally(NOW - DAY, ((10**9, 5 * 10**9),) * 1440)}
+    rows = {(it["slo"], it["service"]): it for it in _rows(source, range="7d")}
+    told = {key: (it["bad_unit"], it["total_unit"], it["parts"]) for key, it in rows.items()}
+    assert told["request-availability", "shop/api"] == ("events", "events", "1")
+    assert told["container-up", "shop/api"] == ("milliseconds", "milliseconds", "1")
+    assert told["restart-rate", "shop/api"] == ("events", "milliseconds", "1")
+    assert told["asked", "shop/api"] == ("events", "events", str(10**9))
+    assert int(rows["asked", "shop/api"]["bad"]) == 1440 * int(rows["asked", "shop/api"]["parts"])
+    for part in ("days", "minutes", "incidents"):
+        assert {it["bad_unit"] for it in _rows(source, part, **API, range="7d")} == {"events"}
+
+
 def test_days_before_the_first_sample_are_left_out_and_it_is_said(source: FakeSource) -> None:
     view = _page(source, **API, range="30d")
     assert len(view.rows) == 13
@@ -107,6 +138,50 @@ def test_a_day_that_was_observed_in_part_is_hollow_and_its_minutes_are_told(sour
     assert (first.mark.level, first.mark.word) == ("unmeasured", "in part")
     assert first.coverage == "16 h 40 min"
     assert _rows(source, **API)[0]["unmeasured_seconds"] == "60000"
+
+
+def test_what_was_kept_of_a_period_that_was_observed_in_part_is_not_green(source: FakeSource) -> None:
+    few = Tally(NOW - 7 * DAY, tuple((0, 100) if at < 1440 else None for at in range(7 * 1440)))
+    source.objectives = {OBJECTIVE: few}
+    view = _page(source, range="7d")
+    assert [(it.mark.level, it.kept) for it in view.summary] == [("part", "kept, in part")]
+    assert (view.tiles[0].mark.level, view.tiles[0].value, view.tiles[0].detail) == ("part", "1", "1 measured in part")
+    assert _page(source, **API, range="7d").tiles[0].mark.level == "part"
+    (row,) = _rows(source, range="7d")
+    assert (row["attained"], row["in_part"]) == ("True", "True")
+
+
+def _composite(*members: Objective) -> Objective:
+    weights = tuple((it.slo, Fraction(1)) for it in members)
+    return replace(OBJECTIVE, slo="both", budget=Fraction(1), members=weights, indicator=EventRatio(()))
+
+
+def test_a_composite_is_not_known_to_be_kept_where_nothing_measured_a_member(source: FakeSource) -> None:
+    hollow = replace(OBJECTIVE, slo="hollow", indicator=EventRatio((Selector("nowhere"),)))
+    both = _composite(OBJECTIVE, hollow)
+    calm = Tally(NOW - 7 * DAY, ((1, 10_000),) * (7 * 1440))
+    source.objectives = {OBJECTIVE: calm, hollow: NOTHING, both: NOTHING}
+    view = _page(source, range="7d")
+    assert {it.slo: (it.kept, it.spent) for it in view.summary} == {
+        "request-availability": ("kept", "10 %"), "hollow": ("no data", "no data"), "both": ("no data", "no data"),
+    }  # fmt: skip
+    assert (view.tiles[0].value, view.tiles[0].unit, view.tiles[2].value) == ("1", "of 1", "2")
+    single = _page(source, slo="both", service="shop/api")
+    assert single.tiles[0].mark.level == "unmeasured"
+    assert single.note.startswith("Nothing measured one of its members")
+    assert {it["slo"]: it["attained"] for it in _rows(source, range="7d")}["both"] == ""
+    source.objectives = {OBJECTIVE: Tally(calm.first_ms, ((20, 10_000),) * (7 * 1440)), hollow: NOTHING, both: NOTHING}
+    assert {it.slo: it.kept for it in _page(source, range="7d").summary}["both"] == "missed"
+
+
+def test_a_composite_without_one_of_its_members_is_not_told_by_the_others(source: FakeSource) -> None:
+    gone, blind = replace(OBJECTIVE, slo="gone"), replace(OBJECTIVE, slo="blind", unmeasurable="no probe")
+    calm = Tally(NOW - 7 * DAY, ((1, 10_000),) * (7 * 1440))
+    for other in (gone, blind):
+        both = _composite(OBJECTIVE, other)
+        source.objectives = {OBJECTIVE: calm, both: NOTHING, **({blind: NOTHING} if other is blind else {})}
+        assert {it.slo: it.kept for it in _page(source, range="7d").summary}["both"] == "no data"
+        assert _page(source, slo="both", service="shop/api", range="7d").tiles[1].value == "no data"
 
 
 def test_what_an_incident_spent_is_what_was_bad_while_it_was_open(source: FakeSource) -> None:

@@ -19,7 +19,7 @@ from dashboards.timeline import burn_down_plot, strip
 from slo.burndown import BurnDownPoint
 from slo.history import Run
 from slo.model import Objective
-from tests.dashboards.fake import FakeSource
+from tests.dashboards.fake import FakeSource, Tally
 from tests.dashboards.rich import HOSTILE, HOUR, MINUTE, NOW, objectives
 
 API = {"slo": "request-availability", "service": "shop/api"}
@@ -58,6 +58,14 @@ def test_what_files_say_of_a_service_stands_beside_it(source: FakeSource) -> Non
     assert "Sells shoes" not in pages.render(_list(source))
     source.abouts = {"shop/worker": "The worker: Sells shoes & boots"}
     assert "The worker: Sells shoes &amp; boots" in pages.render(_list(source))
+
+
+def test_a_burn_that_nobody_measured_is_no_quiet_one(source: FakeSource) -> None:
+    for minute, told in ((None, "no data"), ((0, 0), "no traffic")):
+        objective = next(it for it in objectives() if (it.slo, it.service) == ("request-availability", "shop/api"))
+        source.objectives = {objective: Tally(NOW - 30 * 1440 * MINUTE, ((0, 0),) * 41_000 + (minute,) * 2_200)}
+        burn = next(it for it in _one(source, **API).tiles if it.key == "burn")
+        assert burn.value == told
 
 
 def test_a_state_and_a_service_narrow_the_list(source: FakeSource) -> None:

@@ -126,6 +126,15 @@ def test_what_adjustments_take_out_is_said(app: FastAPI, parts: Parts) -> None:
     assert any("without what 1 budget adjustment took out" in line for line in lines(answer))
 
 
+def test_a_try_of_which_nothing_was_counted_has_nothing_green(app: FastAPI) -> None:
+    text = with_line("name: api", "name: nowhere").replace("http_requests_total", "nowhere_total")
+    page = _post(app, text=text, since="7d", table="workbook")[1]
+    tried = page.partition('id="tried"')[2]
+    assert "Nothing was counted: nobody knows what would have gone out." in tried
+    assert ("s-ok" in tried, "st-ok" in tried, "No page and no ticket" in tried) == (False, False, False)
+    assert "s-unmeasured" in tried
+
+
 def test_hostile_texts_are_text(app: FastAPI) -> None:
     bad = "</textarea><script>alert(1)</script>"
     for text in (bad, with_line("service: shop", "service: '<img src=x onerror=alert(1)>'"), "\n\n&lt;"):

@@ -154,9 +154,12 @@ def test_the_columns_of_a_young_query_are_no_shorter_than_its_minutes(parts: Par
 
 
 def test_a_composite_shows_no_units_of_its_burn_as_events(parts: Parts) -> None:
-    assert [it.key for it in _page(parts, "of-occurrences").tiles if it.key == "bad"] == []
-    (bad,) = [it for it in _page(parts, "of-timeslices").tiles if it.key == "bad"]
-    assert bad.detail == "of 1 440"
+    for slo in ("of-occurrences", "of-timeslices", "of-ratiotimeslices"):
+        assert [it.key for it in _page(parts, slo).tiles if it.key == "bad"] == []
+        asked = pages.parse("reports", {"slo": slo, "service": "shop", "period": "today"}, parts.clock())
+        told = pages.report(parts.source, asked, parts.clock())
+        assert [it.key for it in told.tiles if it.key == "bad"] == []
+        assert {(it.bad, it.total) for it in told.rows} == {("–", "–")}
     rows = {it.slo: it for group in _listed(parts).groups for it in group.rows}
     assert (rows["of-occurrences"].sli, rows["of-occurrences"].target) == ("no SLI", "its members")
 

@@ -69,6 +69,14 @@ def test_a_due_moment_is_past_and_less_than_a_week_old_and_its_week_is_over(
     assert found.span.until_ms <= found.at_ms
 
 
+def test_a_second_digest_of_a_week_to_one_receiver_is_refused_for_it_would_never_be_sent() -> None:
+    receivers = [{"name": "chat", "url": "http://x"}]
+    week, month = {"receiver": "chat", "every": "week"}, {"receiver": "chat", "every": "month"}
+    Settings.model_validate({"receivers": receivers, "digests": [week, month]})
+    with pytest.raises(ValidationError, match="two digests of each week go to 'chat'"):
+        Settings.model_validate({"receivers": receivers, "digests": [week, {**week, "zone": BERLIN}]})
+
+
 @pytest.mark.parametrize(
     "digest",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from service.main import running, system_clock
 from service.parts import Parts
 from service.settings import Settings
 from tests.service.asgi import ask
+from tests.slo.openslo.support import GOOD
 
 PATH = "/api/slo/adjustments"
 HOUR = 3_600_000
@@ -83,6 +85,21 @@ def test_the_page_tells_all_that_was_ever_made_as_text(app: FastAPI, parts: Part
     page = ask(app, "GET", "/adjustments").text
     assert (HOSTILE in page, "/revoke" in page) == (False, False)
     assert "by bob: &lt;img" in page
+
+
+def test_how_many_objectives_it_covers_is_told_before_they_are_missed(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    with running(Settings(slos=(str(tmp_path / "a.yaml"),)), tmp_path, system_clock) as parts:
+        parts.evaluator.tick()
+        app, until = create_app(parts), parts.clock() + HOUR
+        assert post(app, until_ms=until, services=["shop"]).json()["covers"] == 1
+        typo = post(app, until_ms=until, services=["shpo"]).json()
+        assert typo["covers"] == 0
+        page = re.sub(r"<[^>]+>", "", ask(app, "GET", "/adjustments").text)
+        assert "services shop · 1 objective\n" in page
+        assert "services shpo ·  no objective that is judged now" in page
+        assert post(app, f"{PATH}/{typo['id']}/revoke", by="bob", why="done").json()["covers"] is None
+        assert "shpo ·" not in re.sub(r"<[^>]+>", "", ask(app, "GET", "/adjustments").text)
 
 
 def test_what_comes_again_is_told_with_its_next_time(app: FastAPI, parts: Parts) -> None:
@@ -217,3 +234,79 @@ def test_the_openapi_document_tells_bodies_and_answers(app: FastAPI) -> None:
     }
     names = set(told["components"]["schemas"])
     assert {"AdjustmentModel", "RecurrenceModel", "TimeModel", "RevokedModel"} <= names
+
+
+def window(app: FastAPI, **fields: str) -> httpx.Response:
+    given = {"services": "shop/*", "created_by": "ann", "reason": "new disks", "zone": "Europe/Berlin"} | fields
+    how = {"content-type": "application/x-www-form-urlencoded"}
+    return ask(app, "POST", "/adjustments", how, urlencode(given).encode())
+
+
+def test_a_window_is_made_by_the_form_of_the_page(app: FastAPI) -> None:
+    page = ask(app, "GET", "/adjustments").text
+    assert 'action="/adjustments"' in page
+    sent = window(
+        app, begin="2027-03-28T02:30", end="2027-03-28T04:30", slos="api, other\nthird", nodes="", silence="yes"
+    )
+    assert (sent.status_code, sent.headers["location"]) == (303, "/adjustments")
+    (made,) = listed(app)
+    assert (made["since_ms"], made["until_ms"]) == (1_806_197_400_000, 1_806_201_000_000), "on the zone's clock"
+    assert (made["services"], made["slos"], made["nodes"]) == (["shop/*"], ["api", "other", "third"], [])
+    assert (made["created_by"], made["reason"], made["silence"], made["kind"]) == (
+        "ann",
+        "new disks",
+        True,
+        "maintenance",
+    )
+
+
+def test_a_window_that_comes_again_is_made_by_the_form(app: FastAPI) -> None:
+    again = {"every": "month", "on": "1-sun,last", "at": "02:00", "minutes": "90", "interval": "2"}
+    assert window(app, **again).status_code == 303
+    assert listed(app)[0]["recurrence"] == {
+        "every": "month", "on": ["1-sun", "last"], "at": "02:00", "zone": "Europe/Berlin", "length_ms": 5_400_000,
+        "interval": 2,
+    }  # fmt: skip
+    assert window(app, every="day", at="02:00:00", minutes="1", interval="", zone="").status_code == 303
+    assert listed(app)[0]["when"] == "every day at 02:00 for 1 min, UTC"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "it has no end"),
+        ({"end": "2020-01-01T00:00"}, "it ends before it begins"),
+        ({"end": "soon"}, "is no time; write one such as"),
+        ({"end": "2099-12-31T00:00"}, "make several of it"),
+        ({"end": "9999-12-31T23:59", "zone": "Pacific/Apia"}, "not from 1970 to 2099"),
+        ({"begin": "0001-01-01T00:00", "end": "2026-01-01T00:00", "zone": "Pacific/Kiritimati"}, "too small"),
+        ({"zone": "Mars/Base"}, "is no time zone"),
+        ({"zone": "../../etc/passwd"}, "is no time zone"),
+        ({"services": " , ", "nodes": ""}, "it names no objective"),
+        ({"services": ",".join("abcdefgh" * 10)}, "services has too many items"),
+        ({"every": "day"}, "at is empty"),
+        ({"every": "day", "at": "25:00", "minutes": "5"}, "recurrence.at has not its form"),
+        ({"every": "day", "at": "02:00", "minutes": "²"}, "is no whole number"),
+        ({"every": "week", "at": "02:00", "minutes": "5"}, "on is empty"),
+        ({"every": "year", "at": "02:00", "minutes": "5"}, "recurrence.every is none of its words"),
+        ({"every": "day", "at": "02:00", "minutes": "99999"}, "from 1 min to 7 d long"),
+        ({"created_by": " "}, "created_by is empty"),
+        ({"reason": ""}, "reason is empty"),
+    ],
+)
+def test_a_form_that_can_not_be_obeyed_comes_back_as_it_was_sent(
+    app: FastAPI, fields: dict[str, str], said: str
+) -> None:
+    answer = window(app, **{"nodes": HOSTILE, "reason": HOSTILE, **fields})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("text/html")
+    assert said in answer.text.partition("</details>")[0].replace("&#39;", "'")
+    assert (HOSTILE in answer.text, "&lt;img src=x" in answer.text, "<details" in answer.text) == (False, True, True)
+    assert listed(app) == []
+
+
+def test_no_other_site_sends_the_form(app: FastAPI) -> None:
+    for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+        how = {"content-type": "application/x-www-form-urlencoded", **headers}
+        assert ask(app, "POST", "/adjustments", how, b"services=a&created_by=b&reason=c").status_code == 403
+    assert ask(app, "POST", "/adjustments", {}, b"reason=" + b"x" * 20_000).status_code == 413

@@ -148,6 +148,20 @@ def test_members_are_tried_and_together_their_composite(store: Store) -> None:
     assert gone.why_not == "Its member x-0 is not tried: No probe."
 
 
+def test_a_composite_of_whose_members_one_was_never_seen_has_no_budget_left(store: Store) -> None:
+    unseen = EventRatio((Selector("nowhere"),), bad=(Selector("nowhere_bad"),))
+    members = [replace(objective(it), slo=f"x-{at}", part_of="x") for at, it in enumerate((BAD, unseen))]
+    weights = tuple((it.slo, Fraction(1)) for it in members)
+    both = replace(objective(EventRatio(())), budget=Fraction(1), members=weights)
+    whole, seen, _ = tried(store, [both, *members], [], T0, T0 + 3 * HOUR)
+    assert seen.asked is not None
+    assert seen.asked.budget_left is not None
+    assert whole.asked is not None
+    assert (whole.asked.budget_left, whole.asked.least_left, whole.asked.coverage) == (None, None, None)
+    assert {it.left for it in whole.asked.line} == {None}
+    assert whole.asked.alerts == ()
+
+
 def test_history_that_is_kept_in_five_minutes_is_tried_at_those(tmp_path: Path) -> None:
     clock = Clock(T0)
     found = Store(tmp_path / "old.duckdb", clock, Bounds(raw_ms=DAY, rollup_ms=40 * DAY))

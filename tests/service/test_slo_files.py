@@ -24,6 +24,21 @@ def test_folders_patterns_and_files_are_read_each_once_and_in_order(tmp_path: Pa
     assert found.faults == ()
 
 
+def test_a_mounted_configuration_map_has_each_file_once_by_its_own_name(tmp_path: Path) -> None:
+    version = tmp_path / "..2026_11_28"
+    version.mkdir()
+    (version / "a.yaml").write_text("a")
+    (tmp_path / "..data").symlink_to(version.name)
+    (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    (tmp_path / "z.yaml").symlink_to("a.yaml")
+    found = read_texts([str(tmp_path), str(tmp_path / "loop.yaml")])
+    assert found.texts == ((str(tmp_path / "a.yaml"), "a"),)
+    assert [str(it).rpartition("/")[2] for it in found.faults] == [
+        "loop.yaml:1: can't be read: it is no regular file; correct its path or permissions"
+    ]
+
+
 def test_what_can_not_be_read_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\xff")
     (tmp_path / "b.yaml").write_text("x")

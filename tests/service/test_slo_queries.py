@@ -151,3 +151,34 @@ def test_over_a_real_store_a_third_of_bad_requests_is_a_third(tmp_path: Path, wi
     assert isinstance(found, list)
     assert abs(Fraction(found[0].bad, found[0].total) - Fraction(1, 3)) < Fraction(1, 10**8)
     store.close()
+
+
+def test_steps_before_the_window_are_asked_for_and_what_is_not_known_was_not_observed() -> None:
+    """The window is an hour; a report asks for five, of which an answer was there from the second on."""
+    query, day = QueryIndicator("raw-good", "r"), T0 + 300 * MINUTE
+    answers = Answers({"r": {T0 + minute * MINUTE: [0.5] for minute in range(61, 301)}})
+    edges = [T0 + hour * 60 * MINUTE for hour in range(6)]
+
+    def told(raw_ms: int | None = None) -> list[tuple[int, int, int]]:
+        queried = QueriedCounts(answers, raw_ms=raw_ms)
+        queried.begin()
+        assert isinstance(queried.of(objective(query), [60 * MINUTE], day), list)
+        queried.allow()
+        found = queried.steps(objective(query), edges)
+        queried.begin()
+        again = queried.of(objective(query), [60 * MINUTE], day)
+        assert isinstance(again, list)
+        assert (again[0].total, again[0].expected_ms) == (60 * UNIT, 60 * MINUTE), "windows are as they were"
+        return [(it.total // UNIT, it.observed_ms // MINUTE, it.expected_ms // MINUTE) for it in found]
+
+    assert told() == [(0, 0, 0), *[(60, 60, 60)] * 4], "from the first sight on"
+    assert told(raw_ms=4 * 60 * MINUTE) == [(0, 0, 60), *[(60, 60, 60)] * 4], "single samples of before are gone"
+    queried = QueriedCounts(answers)
+    queried.begin()
+    queried.of(objective(query), [60 * MINUTE], day)
+    answers.fault = "no"
+    queried.allow()
+    rows = queried.steps(objective(query), edges)
+    assert [(it.total // UNIT, it.observed_ms, it.expected_ms // MINUTE) for it in rows] == [
+        *[(0, 0, 60)] * 4, (60, 60 * MINUTE, 60),
+    ]  # fmt: skip

@@ -246,6 +246,31 @@ def test_a_composite_spends_what_its_members_spend(world: World) -> None:
     assert [(it["bad"], it["remaining"]) for it in history] == [(None, 0.0)]
 
 
+def test_a_composite_with_a_member_that_nobody_saw_is_not_told_to_be_kept(world: World) -> None:
+    text = COMPOSITE + "".join(MEMBER % (name, 1, name, name, name) for name in ("x", "nobody"))
+    slices = "      timeSliceTarget: 0.9\n      timeSliceWindow: 5m\n"
+    for method, more in (("Occurrences", ""), ("Timeslices", slices)):
+        sliced = text.replace("Occurrences", method).replace("      indicator:\n", f"{more}      indicator:\n")
+        world.parts.store.append(
+            batch(
+                Point(series("both_total", of="x", bad=bad), NOW + step * MINUTE_MS, float(step * rise), NOW)
+                for step in range(1, 31)
+                for bad, rise in (("0", 999), ("1", 1))
+            )
+        )
+        world.file.write_text(f"{GOOD}---\n{sliced}")
+        world.parts.clock.now_ms = max(NOW + 30 * MINUTE_MS, world.parts.clock() + MINUTE_MS)  # type: ignore[attr-defined]
+        world.parts.evaluator.tick()
+        found = world.get("/api/slo/report?slo=both&service=shop&period=today")["objective"]
+        every = world.get("/api/slo/report?service=shop&period=today")["objectives"]
+        assert isinstance(found, dict)
+        assert isinstance(every, list)
+        assert (found["attained"], found["in_part"]) == (None, True)
+        told = {it["slo"]: it["attained"] for it in every if it["slo"] != "api"}
+        assert told == {"both": None, "both-x": True, "both-nobody": None}
+        assert ">kept</span>" not in ask(world.app, "GET", "/reports?slo=both&service=shop&period=today").text
+
+
 def test_an_export_holds_minutes_and_hours_of_history(world: World) -> None:
     store, day = world.parts.store, NOW // DAY * DAY
     (judged,) = [it for it in world.parts.source.judgements() if it.objective.slo == "api"]

@@ -114,6 +114,16 @@ def test_a_member_that_is_not_measured_leaves_the_composite_so_and_a_quiet_one_d
         assert (found.state, found.budget_remaining) == ("ok", 1)
 
 
+def test_a_composite_says_which_member_was_not_observed() -> None:
+    of = replace(objective(Fraction(1, 100)), slo="b")
+    whole = steady(of)
+    unseen = {ms: replace(it, total=0, observed_ms=0, expected_ms=0, first_ms=None) for ms, it in whole.items()}
+    silent = {ms: replace(it, observed_ms=it.observed_ms - min(ms, HOUR)) for ms, it in whole.items()}
+    for counts, why in ((unseen, "No sample has been seen yet."), (silent, "Only 0 % of the last 5 min was observed.")):
+        found = judge_composite(of_two(), [member("a", 0, "1/1000"), judge(of, counts, NOW)], NOW)
+        assert (found.state, found.reason) == ("unmeasured", f"Its member b is not measured: {why}")
+
+
 def test_what_is_taken_out_of_its_members_makes_a_composite_no_younger() -> None:
     """Ten days of thirty are taken out: the budget of twenty ends when that of a member alone does."""
     one = objective()

@@ -101,6 +101,8 @@ days?.form.addEventListener('submit', () => {
 for (const end of days ? [days.form.elements.from, days.form.elements.to] : []) {
   end.addEventListener('input', () => (days.form.elements.period.value = ''));
 }
+// clocks are the reader's own where nothing was written
+for (const zone of $$('[data-place]')) zone.value ||= place;
 // empty fields stay out of the address
 $('[data-filter]')?.addEventListener('submit', event => {
   for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;

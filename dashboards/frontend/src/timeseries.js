@@ -168,7 +168,8 @@ export function timeseries(el, data, zoom) {
     const last = u.data[0].length - 1;
     outputs.forEach((out, i) => {
       const line = u.data[i + 1];
-      const at = index ?? (line[last] == null ? (line[last - 1] == null ? last - 2 : last - 1) : last);
+      let at = index ?? last;
+      while (index == null && line[at] == null && at > last - panel.back) at--;
       out.textContent = show(line[at], panel.unit);
     });
   }

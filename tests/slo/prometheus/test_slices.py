@@ -130,6 +130,28 @@ def test_slices_are_summed_over_each_window(of: Any, bad: float, total: int, who
 
 
 @needs_prometheus
+def test_a_composite_with_a_member_that_nobody_sees_is_not_covered_and_has_no_budget(tmp_path: Path) -> None:
+    """Its alert `slo-unmeasured` is by that coverage, and its members have none."""
+    nowhere = EventRatio((Selector("nowhere_total"),), bad=(Selector("nowhere_bad_total"),))
+    seen = objective("seen", indicator=RATIO, window_ms=WEEK, budget=Fraction(1, 2), part_of="both")
+    quiet = objective("quiet", indicator=nowhere, window_ms=WEEK, budget=Fraction(1, 2), part_of="both")
+    members = tuple((name, Fraction(1)) for name in ("seen", "quiet"))
+    both = objective("both", budget=Fraction(1), window_ms=WEEK, members=members)
+    whole = objective("whole", budget=Fraction(1), window_ms=WEEK, members=members[:1])
+    said = _promtool(
+        tmp_path,
+        [seen, quiet, both, whole],
+        {
+            'midwatch_slo:coverage:ratio2m{slo="both"}': 0,
+            'midwatch_slo:coverage:ratio2m{slo="whole"}': 10**6,
+            'midwatch_slo:error_budget_remaining:ratio{slo="both"}': None,
+            'midwatch_slo:error_budget_remaining:ratio{slo="whole"} > bool 0': 10**6,
+        },
+    )
+    assert said == ""
+
+
+@needs_prometheus
 def test_a_slice_of_a_composite_is_bad_once_and_the_dearest_member_pays(tmp_path: Path) -> None:
     def member(name: str, target: Fraction, budget: Fraction) -> Objective:
         return objective(
