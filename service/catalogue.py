@@ -51,7 +51,12 @@ def catalogue(store: Readings, heard: list[Heard], gone: Collection[str], now_ms
 
     registries = {it.get("registry", "") for it in labels(f"{REGISTRY}_count")} - {""}
     nodes = tuple(NodeName(it.node, it.node_id) for it in heard)
-    return Catalogue(_status_labels(labels), _bounds(labels), nodes, tuple(sorted(registries)))
+    whole = {
+        (service, name, le): now_ms - since_ms
+        for name in (*REQUEST_HISTOGRAMS, *OWN_HISTOGRAMS)
+        for (service, le), since_ms in store.bounds_since(f"{name}_bucket").items()
+    }
+    return Catalogue(_status_labels(labels), _bounds(labels), nodes, tuple(sorted(registries)), whole)
 
 
 Labels = Callable[[str], list[Mapping[str, str]]]

@@ -45,6 +45,10 @@ class Readings(Protocol):
         """The labels of those series of a metric that had a sample after `since`."""
         ...
 
+    def bounds_since(self, metric: str) -> Mapping[tuple[str, str], int]:
+        """From when on all of a service's histograms have a bound, by (service, `le`); absent where always."""
+        ...
+
     def range(
         self, selector: Selector, since_ms: int, until_ms: int, step_ms: int, of: Literal["last", "increase"] = "last"
     ) -> list[RangeSeries]:

@@ -104,6 +104,10 @@ class RemoteStore(Store):
         self._labels[metric] = (since_ms, now, found)
         return found
 
+    def bounds_since(self, metric: str) -> Mapping[tuple[str, str], int]:
+        """Of a store elsewhere nobody knows: none."""
+        return {}
+
     def range(
         self, selector: Selector, since_ms: int, until_ms: int, step_ms: int, of: Literal["last", "increase"] = "last"
     ) -> list[RangeSeries]:

@@ -120,7 +120,7 @@ class RuleBook:
     def tick(self) -> None:
         """Look at the files where it is time, and evaluate every group that is due."""
         now = self._clock()
-        if self._seen is None or now - self._looked_ms >= LOOK_MS:
+        if self._seen is None or not 0 <= now - self._looked_ms < LOOK_MS:
             self._looked_ms = now
             self.reload()
         for running, at_ms in self.due(now):
@@ -133,9 +133,9 @@ class RuleBook:
         return max(0.05, min([LOOK_MS, *waits]) / 1000)
 
     def due(self, now_ms: int) -> list[Due]:
-        """Groups whose moment has come since their last evaluation."""
+        """Groups whose moment is not that of their last evaluation; a clock that was set back is not waited for."""
         found = [Due(it, moment(it.group, now_ms)) for it in self._running]
-        return [it for it in found if it.running.at_ms is None or it.running.at_ms < it.at_ms]
+        return [it for it in found if it.running.at_ms != it.at_ms]
 
     def reload(self) -> None:
         """Take the files up where they have changed; where any has a fault all stays as it was."""

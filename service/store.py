@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from service.bucket_spans import BucketSpans
 from service.errors import StoreUnavailable
 from service.flat import NONE
 from service.increments import DEFAULT as RULES
@@ -56,6 +57,7 @@ class Store:
         self._slices = SliceBook(self.directory)
         self._indicators, self._covers = KnownBook(self.directory), Covers()
         self._running = Running(self.memory.changes)
+        self._buckets = BucketSpans(self.directory)
         self._appender = Appender(
             self.directory, self.state, self.streams, self.memory.metadata, bounds, rules, clock,
             watched=self._slices.metrics,
@@ -125,6 +127,12 @@ class Store:
         """The labels of those series of a metric that had a sample after `since`."""
         last_ms = self.state.columns.last_ms
         return [it for number, it in self.directory.labels_of(metric).items() if last_ms[number] > since_ms]
+
+    def bounds_since(self, metric: str) -> Mapping[tuple[str, str], int]:
+        """From when on all of a service's histograms have a bound, by (service, `le`); absent where always."""
+        self._buckets.shape(metric)  # takes longer than writes are to wait
+        with self.database.still():
+            return self._buckets.since_ms(metric, self.state.columns)
 
     def range(
         self, selector: Selector, since_ms: int, until_ms: int, step_ms: int, of: Literal["last", "increase"] = "last"

@@ -102,6 +102,11 @@ class Directory:
         with self._lock:
             return dict(self._by_metric.get(metric, {}))
 
+    def changed(self, metric: str) -> int:
+        """Grows where series of a metric come or go."""
+        with self._lock:
+            return self._changed.get(metric, 0)
+
     def clear(self) -> None:
         """Forget all series."""
         self.remove(self.numbers())

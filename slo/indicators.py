@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
@@ -10,13 +10,14 @@ from typing import NamedTuple
 from slo.bounds import largest_within
 from slo.model import Allowance, EventRatio, Indicator, Matcher, MinuteSlices, Selector
 from slo.overrides import Goal
+from slo.text import duration
 
 REQUEST_COUNTERS = ("http_requests_total", "http_server_requests_total")
 """Counters of responses, the first that a service has is taken; read from containers or sent by OTLP."""
 REQUEST_HISTOGRAMS = ("http_request_duration_seconds", "http_server_request_duration_seconds")
 """Histograms of responses (names without `_bucket`); their `_count` serves where there is no counter."""
 STATUS_LABELS = ("code", "status", "status_code", "http_response_status_code", "http_status_code")
-"""Labels that carry the response's status, the first that a metric has is taken."""
+"""Labels that carry the response's status."""
 COLD_START = "midwatch_cold_start_seconds"
 BUILD = "midwatch_image_build_seconds"
 REGISTRY = "midwatch_registry_request_duration_seconds"
@@ -66,6 +67,8 @@ class Catalogue:
     """Nodes whose agents reported within the last day."""
     registries: tuple[str, ...] = ()
     """Values of `registry` of midwatch_registry_request_duration_seconds_count."""
+    whole_ms: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """(service, histogram, text of `le`) -> for how long all its histograms have this bound; absent where always."""
 
 
 class Draft(NamedTuple):
@@ -171,12 +174,24 @@ def request_availability(service: str, known: Catalogue) -> Draft | None:
         return None
     labels = {name: known.status_labels[service, name] for name in present}
     metric = next((name for name in present if labels[name]), present[0])
-    label = next((it for it in STATUS_LABELS if it in labels[metric]), None)
-    bad = _select(metric, service, Matcher(label or "code", "=~", "5.."))
-    draft = Draft(EventRatio((_select(metric, service),), bad=(bad,)), "Responses without a server error")
-    if label:
+    bad = tuple(_select(metric, service, *it) for it in _failures([it for it in STATUS_LABELS if it in labels[metric]]))
+    draft = Draft(EventRatio((_select(metric, service),), bad=bad), "Responses without a server error")
+    if bad:
         return draft
-    return draft._replace(unmeasurable=f"{metric} has none of the labels {', '.join(STATUS_LABELS)}.")
+    nothing = EventRatio((_select(metric, service),), bad=(_select(metric, service, Matcher("code", "=~", "5..")),))
+    why = f"{metric} has none of the labels {', '.join(STATUS_LABELS)}."
+    return draft._replace(indicator=nothing, unmeasurable=why)
+
+
+def _failures(labels: Sequence[str]) -> list[list[Matcher]]:
+    """What tells a server error by each of the labels that carry the status, no series by two of them.
+
+    Replicas may tell it by other labels, and did before a deploy renamed one.
+    """
+    return [
+        [Matcher(label, "=~", "5.."), *(Matcher(before, "!~", "5..") for before in labels[:at])]
+        for at, label in enumerate(labels)
+    ]
 
 
 def request_latency(service: str, goal: Goal, known: Catalogue) -> Draft | None:
@@ -187,20 +202,36 @@ def request_latency(service: str, goal: Goal, known: Catalogue) -> Draft | None:
 
 def _within(what: str, service: str, metric: str, goal: Goal, known: Catalogue, *matchers: Matcher) -> Draft:
     """Events within the threshold: those of the largest bucket that does not exceed it, over all."""
-    bounds = known.bounds.get((service, metric), frozenset())
+    every = known.bounds.get((service, metric), frozenset())
     limit = goal.threshold or Fraction(0)
+    # what lacks a bound would count as slow throughout
+    bounds = frozenset(
+        it for it in every if known.whole_ms.get((service, metric, it), goal.window_ms) >= goal.window_ms
+    )
     bound = largest_within(bounds, limit)
     total = _select(f"{metric}_count", service, *matchers)
     good = _select(f"{metric}_bucket", service, *matchers, Matcher("le", "=", bound or "none"))
     draft = Draft(EventRatio((total,), good=(good,)), f"{what} within {goal.threshold_text}")
-    if not bounds:
+    if not every:
         return draft._replace(unmeasurable=f"No sample of {metric} has been seen yet.")
+    if bound != largest_within(every, limit):
+        return _not_throughout(draft, metric, goal, bound)
     if bound is None:
         return draft._replace(unmeasurable=f"{metric} has no bucket at or below {goal.threshold_text}.")
     if Fraction(bound) != limit:
         note = f"{metric} has no bucket at {goal.threshold_text}: the next one below, {bound} s, is used"
         return draft._replace(note=note)
     return draft
+
+
+def _not_throughout(draft: Draft, metric: str, goal: Goal, bound: str | None) -> Draft:
+    """A bound that some histograms lack, or did earlier in the window, tells of no share of them all."""
+    span = duration(goal.window_ms)
+    if bound is None:
+        why = f"Not all of {metric} had one bucket at or below {goal.threshold_text} throughout {span}."
+        return draft._replace(unmeasurable=why)
+    note = f"not all of {metric} had the bucket nearest to {goal.threshold_text} throughout {span}: {bound} s is used"
+    return draft._replace(note=note)
 
 
 def node_disk(node: NodeName, goal: Goal) -> Draft:

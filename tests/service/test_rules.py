@@ -105,6 +105,18 @@ def test_a_group_is_evaluated_once_at_each_of_its_moments(bench: Bench) -> None:
     bench.clock.now_ms += 3 * MINUTE
     bench.book.tick()
     assert (bench.book.counts["ok"], bench.book.counts["missed"]) == (9, 2)
+    bench.clock.now_ms -= 60 * MINUTE
+    bench.book.tick()
+    assert (bench.book.counts["ok"], bench.book.counts["missed"]) == (12, 2)
+
+
+def test_a_clock_that_is_set_back_is_not_waited_for(bench: Bench) -> None:
+    bench.book.tick()
+    bench.turn(3, x=1.0)
+    bench.clock.now_ms -= 60 * MINUTE
+    bench.file.write_text("groups: []")
+    bench.book.tick()
+    assert bench.book.groups == ()
 
 
 def test_alerts_go_on_after_a_restart(bench: Bench) -> None:

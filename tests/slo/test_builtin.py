@@ -17,7 +17,7 @@ from slo.indicators import (
     NodeName,
     ServiceFacts,
 )
-from slo.model import Allowance, EventRatio, MinuteSlices, Objective, Selector
+from slo.model import Allowance, EventRatio, Matcher, MinuteSlices, Objective, Selector
 from slo.overrides import DEFAULTS
 from tests.slo.support import DAY
 
@@ -184,6 +184,18 @@ def test_a_threshold_picks_its_bucket_and_a_window_its_length() -> None:
     assert isinstance(found.indicator, EventRatio)
     assert ("le", "=", "2") in found.indicator.good[0].matchers
     assert (found.title, found.window_ms, found.note) == ("Ready within 2s", 14 * DAY, None)
+
+
+def test_replicas_that_tell_the_status_by_other_labels_are_all_heard() -> None:
+    """As while a deploy renames the label; no series counts twice."""
+    mixed = Catalogue(status_labels={("shop/api", "http_requests_total"): frozenset({"status", "code", "route"})})
+    found = _one("request-availability", known=mixed)
+    assert isinstance(found.indicator, EventRatio)
+    service = Matcher("service", "=", "shop/api")
+    assert found.indicator.bad == (
+        Selector("http_requests_total", (service, Matcher("code", "=~", "5.."))),
+        Selector("http_requests_total", (service, Matcher("status", "=~", "5.."), Matcher("code", "!~", "5.."))),
+    )
 
 
 def test_a_threshold_between_bounds_takes_the_largest_below_and_says_so() -> None:
