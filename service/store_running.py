@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.flat import Ints
+from service.flat import NONE, Ints
 from service.increments import NANO, Rules
 from service.store_known import Group
 from service.store_rises import Rises, rises
@@ -182,15 +182,20 @@ class Running:
         whole = tuple(it for it in cut if it.kind != "samples")
         if whole:
             table += self._whole(moment, whole, edges, version)
-        slots = np.asarray(edges)
+        slots, first_ms = np.asarray(edges), self._first_ms(moment)
         fresh: dict[int, tuple[_Bucket, int]] = {}
         for piece in cut:
             if piece.kind == "samples":
-                for since, until in _within(piece, edges):
+                for since, until in _within(piece, edges, first_ms):
                     slot = int(np.searchsorted(slots, until)) - 1
                     self._add(table, slot, self._between(moment, since, until, rules, version, fresh))
         self._buckets = fresh if sum(len(it) for it, _ in fresh.values()) <= MOST_KEPT else {}
         return table
+
+    def _first_ms(self, moment: Moment) -> int:
+        """The first sample of any series; NEVER where none has one."""
+        found = moment.state.columns.first_ms[self._series]
+        return int(found[found != NONE].min(initial=NEVER))
 
     def _whole(self, moment: Moment, whole: tuple[Piece, ...], edges: Sequence[int], version: int) -> Exact:
         """What is rolled up; an edge within a bucket parts whole ones as that bucket's begin does."""
@@ -229,9 +234,10 @@ class Running:
             table[self._used, slot] += units * NANO + nanos.astype(object)
 
 
-def _within(piece: Piece, edges: Sequence[int]) -> list[tuple[int, int]]:
-    """A piece as stretches of one bucket and one slot each."""
-    inner = {at for at in edges if piece.since_ms < at < piece.until_ms}
-    marks = range((piece.since_ms // FIVE_MS + 1) * FIVE_MS, piece.until_ms, FIVE_MS)
-    bounds = sorted({piece.since_ms, piece.until_ms, *inner, *marks})
+def _within(piece: Piece, edges: Sequence[int], first_ms: int) -> list[tuple[int, int]]:
+    """A piece as stretches of one bucket and one slot each; none of the time before the first sample."""
+    begin = max(piece.since_ms, min(first_ms - 1, piece.until_ms))
+    inner = {at for at in edges if begin < at < piece.until_ms}
+    marks = range((begin // FIVE_MS + 1) * FIVE_MS, piece.until_ms, FIVE_MS)
+    bounds = sorted({begin, piece.until_ms, *inner, *marks})
     return list(pairwise(bounds))

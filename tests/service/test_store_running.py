@@ -117,15 +117,29 @@ def load(tmp_path: Path) -> Load:
     return made
 
 
-def test_what_did_not_change_is_not_read_again(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[tuple[int, int]] = []
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The spans of time of which increments are read."""
+    found: list[tuple[int, int]] = []
     whole = store_running.rises
 
-    def counted(moment: Any, ids: Any, since_ms: int, until_ms: int, rules: Any) -> Any:
-        read.append((since_ms, until_ms))
+    def noted(moment: Any, ids: Any, since_ms: int, until_ms: int, rules: Any) -> Any:
+        found.append((since_ms, until_ms))
         return whole(moment, ids, since_ms, until_ms, rules)
 
-    monkeypatch.setattr(store_running, "rises", counted)
+    monkeypatch.setattr(store_running, "rises", noted)
+    return found
+
+
+def test_a_month_of_which_there_are_minutes_is_read_for_minutes(load: Load, read: list[tuple[int, int]]) -> None:
+    """Before anything is rolled up, too: a new service would look into 8,640 empty buckets each time."""
+    agree(load.store, load.clock.now_ms)
+    assert min(since for since, _ in read) > BEGIN - 300_000
+    assert len(read) < 20
+    load.store.close()
+
+
+def test_what_did_not_change_is_not_read_again(load: Load, read: list[tuple[int, int]]) -> None:
     load.clock.now_ms = (load.clock.now_ms // 300_000 + 1) * 300_000 + 60_000
     agree(load.store, load.clock.now_ms)
     assert len(read) > 3
