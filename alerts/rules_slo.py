@@ -8,6 +8,7 @@ from fractions import Fraction
 from alerts.model import Evidence, Finding, Labels, Road, Subject
 from alerts.thresholds import Thresholds
 from slo.ending import present_burn
+from slo.indicators import OOM_KILLS
 from slo.model import Allowance, BurnRow, Counts, Judgement, MinuteSlices, Objective, RowResult, unit
 from slo.text import counted, duration, number, percent, times, utc
 from slo.wording import by_a_part
@@ -31,8 +32,8 @@ def of_judgement(judgement: Judgement, thresholds: Thresholds, now_ms: int) -> l
     no_page = judgement.objective.slo in WATCHED_BY_A_RULE
     paging = [it for it in pages if it.fired and not it.guarded and not no_page]
     ticketing = [it for it in (*pages, *tickets) if it.fired and (it.guarded or no_page or it.row.road == "ticket")]
-    page = _burn(judgement, "page", paging, _known(pages), thresholds, now_ms)
-    ticket = _burn(judgement, "ticket", ticketing, _known([*pages, *tickets]), thresholds, now_ms)
+    page = _burn(judgement, "page", paging, _known(judgement, pages), thresholds, now_ms)
+    ticket = _burn(judgement, "ticket", ticketing, _known(judgement, rows), thresholds, now_ms)
     policies = [*_conditions(judgement, thresholds, now_ms), *_no_data(judgement, thresholds, now_ms)]
     return [page, ticket, _projected(judgement, thresholds, now_ms), *policies]
 
@@ -87,7 +88,9 @@ def identity(objective: Objective) -> tuple[Subject, Labels]:
 
 
 def alerts_of(objective: Objective) -> set[tuple[str, Subject, Labels]]:
-    """(alert, subject, labels) of all alerts that an objective may have."""
+    """(alert, subject, labels) of all alerts that an objective may have; none of a composite's member."""
+    if objective.part_of is not None:
+        return set()
     subject, labels = identity(objective)
     found = {(BURN, subject, labels), (PROJECTED, subject, labels)}
     for it in objective.conditions:
@@ -97,8 +100,9 @@ def alerts_of(objective: Objective) -> set[tuple[str, Subject, Labels]]:
     return found
 
 
-def _known(rows: list[RowResult]) -> bool:
-    return bool(rows) and all(it.measured for it in rows)
+def _known(judgement: Judgement, rows: list[RowResult]) -> bool:
+    """Whether all of these rows are known; a road without any row is as quiet as what was judged is known."""
+    return bool(judgement.rows) and all(it.measured for it in rows)
 
 
 def _burn(
@@ -159,7 +163,7 @@ def _row_line(result: RowResult) -> Evidence:
 
 def _lines(judgement: Judgement, rows: list[RowResult]) -> tuple[Evidence, ...]:
     objective = judgement.objective
-    lines = [Evidence("objective", f"{objective.title}: {objective.target_text} over {duration(objective.window_ms)}")]
+    lines = [Evidence("objective", f"{objective.title}: {objective.target_text} over {duration(objective.period_ms)}")]
     lines += [
         Evidence(f"counted in {duration(it.row.long_ms)}", _counted(objective, it.long_counts))
         for it in {it.row.long_ms: it for it in rows}.values()
@@ -189,7 +193,8 @@ def _counted(objective: Objective, counts: Counts) -> str:
         what = "events" if objective.slices is None else f"slices of {duration(objective.slices.slice_ms)}"
         return f"{bad} bad of {total} {what}"
     if isinstance(indicator, Allowance):
-        return f"{counted(counts.bad, 'restart')} in {duration(counts.total)} of instance time"
+        kills = any(it.metric == OOM_KILLS for it in indicator.bad)
+        return f"{counted(counts.bad, 'OOM kill' if kills else 'restart')} in {duration(counts.total)} of instance time"
     if isinstance(indicator, MinuteSlices):
         return f"{counts.bad} bad of {counts.total} minutes"
     if indicator.scale == 1000:

@@ -110,10 +110,10 @@ def _advanced(incident: Incident, told: _Told, gone: frozenset[str], now_ms: int
 
 
 def _finding_of(alert: AlertState, told: _Told) -> Finding | None:
-    """What is told of the alert on its road; one that fires on the other road alone has left this one."""
+    """What is told of the alert on its road; one that is known on the other road alone has left this one."""
     here = told.get((alert.road, alert.key))
     there = told.get(("ticket" if alert.road == "page" else "page", alert.key))
-    if here is None and there is not None and there.firing:
+    if here is None and there is not None and there.firing is not None:
         return replace(there, firing=False, road=alert.road)
     return here
 
@@ -123,7 +123,8 @@ def _alert_after(alert: AlertState, finding: Finding | None, gone: bool, now_ms:
         case True if finding is not None:
             return _firing(finding, now_ms, alert)
         case False if finding is not None and alert.status == "firing":
-            since = now_ms if alert.gone_since_ms is None else alert.gone_since_ms
+            # a clock that was set back lets the hold begin anew: what is gone is not to wait until it is there again
+            since = now_ms if alert.gone_since_ms is None else min(alert.gone_since_ms, now_ms)
             held = replace(alert, frozen=False, gone_since_ms=since)
             return _resolved(held, now_ms) if now_ms - since >= finding.hold_ms else held
         case None if alert.status == "firing":

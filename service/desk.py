@@ -218,6 +218,14 @@ def postponed(cursor: Cursor, message_id: str, next_ms: int | None, now_ms: int,
     )
 
 
+def hasten(cursor: Cursor, latest_ms: int, now_ms: int) -> None:
+    """Let messages that would wait beyond a moment be tried now."""
+    cursor.execute(
+        "UPDATE outbox SET next_ms = ? WHERE next_ms > ? AND delivered_ms IS NULL AND given_up_ms IS NULL",
+        [now_ms, latest_ms],
+    )
+
+
 def recipients(change: Change, receivers: Sequence[Receiver]) -> list[Receiver]:
     """Whom a change is told: those it names, all of its road, and none twice.
 

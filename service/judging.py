@@ -27,7 +27,7 @@ from slo.held import HeldConditions
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, Objective, TakenOut
 from slo.tail import Leaving
-from slo.taken import Slots, overlap, slots_of
+from slo.taken import Slots, first_of, overlap, slots_of
 
 
 class _Counted(NamedTuple):
@@ -283,5 +283,5 @@ class Judging:
 def _own(objective: Objective, taken: Sequence[Slots], now_ms: int) -> list[Slots]:
     """What of the slices lies in the objective's own window."""
     slice_ms = grain_ms(objective)
-    until = now_ms // slice_ms + 1
-    return overlap(taken, until - max(1, objective.window_ms // slice_ms), until)
+    first = first_of(objective, objective.window_ms, now_ms, slice_ms)
+    return overlap(taken, first, now_ms // slice_ms + 1)

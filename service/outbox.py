@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
+from alerts.deliver import DEFAULT as RETRIES
 from alerts.deliver import Delivery, Outcome, next_attempt_ms, send
 from service import desk
 from service.desk import Message, Receiver
@@ -40,6 +41,7 @@ class Courier:
         self._rand = rand
         self._bell = threading.Event()
         self._stopped = False
+        self._now_ms: int | None = None
         self.sent: dict[tuple[str, str], int] = {}
         """Attempts by (receiver, outcome)."""
 
@@ -66,6 +68,7 @@ class Courier:
     def round(self, pool: ThreadPoolExecutor) -> int:
         """Try every message that is due, until none is; how many were delivered."""
         done = 0
+        self._hasten()
         while not self._stopped:
             due = [it for it in ask(self._database, desk.waiting) if it.next_ms <= self._clock()]
             outcomes = list(pool.map(self._attempt, due[:AT_ONCE]))
@@ -73,6 +76,15 @@ class Courier:
             if "delivered" not in outcomes:
                 break
         return done
+
+    def _hasten(self) -> None:
+        """Where the clock was set back nothing waits until it is again what it was."""
+        now_ms, before = self._clock(), self._now_ms
+        self._now_ms = now_ms
+        # at the start nobody knows how the clock was: no wait is longer than this
+        latest_ms = now_ms + RETRIES.longest_retry_after_ms if before is None else now_ms
+        if before is None or now_ms < before:
+            self._database.write(lambda cursor: desk.hasten(cursor, latest_ms, now_ms))
 
     def _attempt(self, message: Message) -> str:
         receiver = self._receivers.get(message.receiver)

@@ -16,7 +16,7 @@ from slo.composite import Paid, costs, judge_composite, paid, payers, spread, un
 from slo.judge import judge, windows
 from slo.model import Counts, Judgement, Objective
 from slo.slices import Timeslices
-from slo.taken import Slots, reaching
+from slo.taken import Slots, first_of, reaching
 
 Marks = Callable[[Objective, int, int], NDArray[np.bool_] | None]
 """Which slices `first` to `until` (not among them) are bad for an objective, as judged last; None where not known."""
@@ -112,16 +112,16 @@ class Composites:
             return None
         slice_ms = composite.slices.slice_ms
         until = now_ms // slice_ms + 1
-        sizes = {ms: max(1, ms // slice_ms) for ms in windows(composite, self._policy)}
+        plain = {ms: first_of(composite, ms, now_ms, slice_ms) for ms in windows(composite, self._policy)}
         objectives = [it.objective for it in members]
         prices = costs(objectives, [weight for _, weight in composite.members])
-        least = until - max(sizes.values())
+        least = min(plain.values())
         who, taken = self._payers(objectives, composite, least, until), self._taken(composite)
         if who is None:
             return None
         firsts = {
-            ms: until - size if ms == composite.window_ms or not taken else reaching(until, size, taken, least)
-            for ms, size in sizes.items()
+            ms: first if ms == composite.window_ms or not taken else reaching(until, until - first, taken, least)
+            for ms, first in plain.items()
         }
         return {ms: paid(who[first - least :], prices) for ms, first in firsts.items()}
 

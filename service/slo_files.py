@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import glob
+import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from os.path import realpath
 from pathlib import Path
@@ -14,6 +16,7 @@ from slo.openslo.tree import MAX_BYTES
 
 MOST_FILES: Final = 1000
 SUFFIXES: Final = (".yaml", ".yml")
+_REMEDY: Final = "correct its path or permissions"
 
 
 class Texts(NamedTuple):
@@ -36,7 +39,7 @@ def read_texts(paths: Sequence[str]) -> Texts:
         except UnicodeDecodeError as error:
             faults.append(_fault(file, f"is not UTF-8 at byte {error.start}", "save it as UTF-8"))
         except OSError as error:
-            faults.append(_fault(file, f"can't be read: {error.strerror}", "correct its path or permissions"))
+            faults.append(_fault(file, f"can't be read: {error.strerror}", _REMEDY))
     return Texts(tuple(texts), tuple(faults))
 
 
@@ -72,18 +75,33 @@ def fingerprint(paths: Sequence[str]) -> tuple[tuple[str, int, int, int], ...]:
 
 def _files(path: str, faults: list[Finding]) -> Iterator[Path]:
     found = sorted(Path(it) for it in glob.glob(path, recursive=True))  # noqa: PTH207 - any pattern
-    if not found and not glob.has_magic(path):
-        faults.append(_fault(Path(path), "is no file", "correct the path"))
+    if not found:
+        named = Path(_plain(path))
+        if not named.exists():
+            what = "is no folder" if glob.has_magic(path) else "is no file"
+            faults.append(_fault(named, what, "correct the path"))
     for it in found:
         if it.is_dir():
-            yield from in_folder(it)
+            yield from in_folder(it, faults)
         else:
             yield it
 
 
-def in_folder(folder: Path) -> list[Path]:
-    """The YAML files in a folder and in folders within, in order."""
-    return sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+def _plain(path: str) -> str:
+    """The folder whose files a pattern chooses from; what is no pattern is itself."""
+    parts = Path(path).parts
+    return str(Path(*itertools.takewhile(lambda it: not glob.has_magic(it), parts)))
+
+
+def in_folder(folder: Path, faults: list[Finding] | None = None) -> list[Path]:
+    """The YAML files in a folder and in folders within, in order; folders that can't be read are faults."""
+
+    def unread(error: OSError) -> None:
+        if faults is not None:
+            faults.append(_fault(Path(error.filename), f"can't be read: {error.strerror}", _REMEDY))
+
+    every = (Path(at) / name for at, _, names in os.walk(folder, onerror=unread) for name in names)
+    return sorted(file for file in every if file.suffix in SUFFIXES and file.is_file())
 
 
 def _text(file: Path) -> str:

@@ -24,7 +24,7 @@ from slo.model import Counts, Objective, QueryIndicator
 from slo.openslo.queries import Query
 from slo.slices import Timeslices
 from slo.stepped_history import History
-from slo.taken import Slots, counting, overlap, reaching, without
+from slo.taken import Slots, counting, first_of, overlap, reaching, without
 
 MINUTE_MS: Final = 60_000
 LEAST_WINDOW_MS: Final = 2 * MINUTE_MS
@@ -110,20 +110,23 @@ class QueriedCounts:
         """
         slot_ms = MINUTE_MS if objective.slices is None else objective.slices.slice_ms
         until = until_ms // slot_ms + 1
-        sizes = [max(1, window // slot_ms) for window in windows_ms]
-        book = self._book_or_fault(objective, slot_ms, until - max(sizes, default=1), until, until_ms)
+        plain = [first_of(objective, window, until_ms, slot_ms) for window in windows_ms]
+        least = min(plain, default=until - 1)
+        book = self._book_or_fault(objective, slot_ms, least, until, until_ms)
         if isinstance(book, str):
             return replace(objective, unmeasurable=f"Its query can't be answered: {book}.")
         if book.until < until:
             return replace(objective, unmeasurable="Its history is still being asked for.")
-        own, least = max(1, objective.period_ms // slot_ms), until - max(sizes, default=1)
+        own = max(1, objective.period_ms // slot_ms)
         firsts = [
-            until - size if window == objective.window_ms or not taken else reaching(until, size, taken, least)
-            for window, size in zip(windows_ms, sizes, strict=True)
+            first if window == objective.window_ms or not taken else reaching(until, until - first, taken, least)
+            for window, first in zip(windows_ms, plain, strict=True)
         ]
         return [
-            _around(objective, book, slot_ms, first, until, own if window == objective.window_ms else size, taken)
-            for first, window, size in zip(firsts, windows_ms, sizes, strict=True)
+            _around(
+                objective, book, slot_ms, first, until, own if window == objective.window_ms else until - begin, taken
+            )
+            for first, window, begin in zip(firsts, windows_ms, plain, strict=True)
         ]
 
     def spent(self, objective: Objective, slots: Sequence[Slots]) -> list[Counts]:

@@ -22,7 +22,7 @@ from slo.burn import DEFAULT, Policy
 from slo.model import Counts, Indicator, Objective
 from slo.slices import RATIO_UNIT, RatioTimeslices, Timeslices, badness
 from slo.stepped_slices import part_of
-from slo.taken import Slots, counting, overlap, reaching, size_of
+from slo.taken import Slots, counting, first_of, overlap, reaching, size_of
 
 MOST_KEPT: Final = 20_000_000
 """Slices of all objectives that are kept in memory, 16 bytes each."""
@@ -125,20 +125,21 @@ class SlicedCounts:
         if rule is None:
             return list(counts)
         until = until_ms // rule.slice_ms + 1
-        sizes = [max(1, window // rule.slice_ms) for window in windows_ms]
-        least = until - max(sizes, default=1)
+        plain = [first_of(objective, window, until_ms, rule.slice_ms) for window in windows_ms]
+        least = min(plain, default=until - 1)
         firsts = [
-            until - size if window == objective.window_ms or not taken else reaching(until, size, taken, least)
-            for window, size in zip(windows_ms, sizes, strict=True)
+            first if window == objective.window_ms or not taken else reaching(until, until - first, taken, least)
+            for window, first in zip(windows_ms, plain, strict=True)
         ]
         book = self._book(objective.indicator, rule, least, until)
         own = max(1, objective.period_ms // rule.slice_ms)
         blind_ms = self._blind_ms(objective.indicator, rule)
         return [
             _seen(
-                _around(rule, it, book, first, until, own if window == objective.window_ms else size, taken), blind_ms
+                _around(rule, it, book, first, until, own if window == objective.window_ms else until - begin, taken),
+                blind_ms,
             )
-            for it, first, window, size in zip(counts, firsts, windows_ms, sizes, strict=True)
+            for it, first, window, begin in zip(counts, firsts, windows_ms, plain, strict=True)
         ]
 
     def spent(self, objective: Objective, slots: Sequence[Slots]) -> tuple[int, int]:

@@ -35,14 +35,16 @@ class Together:
             self._kept[window_ms, own] = (
                 self._sum(found, None if own else window_ms)
                 if self._costs is None
-                else self._costs.of(found, self.moments - window_ms, self._period_ms if own else None)
+                else self._costs.of(found, self._costs.low(window_ms), self._period_ms if own else None)
             )
         return self._kept[window_ms, own]
 
     def since(self, begins: Ints, own_ms: int | None = None) -> Seen:
         """Windows that begin at these moments."""
         found = [it.since(begins, own_ms) for _, it in self._members]
-        return self._sum(found, None) if self._costs is None else self._costs.of(found, begins, own_ms)
+        if self._costs is None:
+            return self._sum(found, None)
+        return self._costs.of(found, self._costs.within(begins), own_ms)
 
     def _sum(self, found: Sequence[Seen], window_ms: int | None) -> Seen:
         budgets = [of.budget for of, _ in self._members]
@@ -67,7 +69,7 @@ class _Costs:
     def __init__(self, rule: object, members: Sequence[tuple[Objective, Windows]], weights: Sequence[Fraction]) -> None:
         if not isinstance(rule, Timeslices):
             raise LookupError("the composite is of no slices")
-        self._slice_ms, self._moments = rule.slice_ms, members[0][1].moments
+        self._slice_ms = rule.slice_ms
         marks = [it.marks() for _, it in members]
         self._since_ms = min(since for since, _ in marks)
         until = max(since + len(bad) * rule.slice_ms for since, bad in marks)
@@ -75,17 +77,26 @@ class _Costs:
         for column, (since, bad) in zip(aligned, marks, strict=True):
             at = (since - self._since_ms) // rule.slice_ms
             column[at : at + len(bad)] = bad
+        self._high = (members[0][1].moments - self._since_ms) // rule.slice_ms
         prices = costs([of for of, _ in members], weights)
         self._unit = math.lcm(*(it.denominator for it in prices))
         whole = np.array([0, *(int(it * self._unit) for it in prices)], object)
         self._sums = Sums(whole[payers(aligned, prices)])
 
-    def of(self, found: Sequence[Seen], begins: Ints, own_ms: int | None) -> Seen:
-        """Windows that begin at these moments, from the members' own; `own_ms` as in Windows."""
-        high = (self._moments - self._since_ms) // self._slice_ms
-        spans = np.maximum(1, (self._moments - begins) // self._slice_ms)
-        cost = self._sums.between(high - spans, high)
-        slices = spans if own_ms is None else np.full(len(spans), max(1, own_ms // self._slice_ms))
+    def low(self, window_ms: int) -> Ints:
+        """The first slices of windows that end at each moment."""
+        low: Ints = self._high - max(1, window_ms // self._slice_ms)
+        return low
+
+    def within(self, begins: Ints) -> Ints:
+        """The first slices that end after these moments."""
+        return np.asarray((begins - self._since_ms) // self._slice_ms, np.int64)
+
+    def of(self, found: Sequence[Seen], low: Ints, own_ms: int | None) -> Seen:
+        """Windows from these slices on, from the members' own; `own_ms` as in Windows."""
+        cost = self._sums.between(low, self._high)
+        size = self._high - low if own_ms is None else np.full(len(low), own_ms // self._slice_ms)
+        slices = np.maximum(1, size)
 
         def exact(at: int) -> Fraction:
             return Fraction(int(cost[at]), self._unit * int(slices[at]))

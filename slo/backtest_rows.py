@@ -217,7 +217,7 @@ def windows_of(
     longest = max(objective.window_ms, *(it.long_ms for it in rows_of(objective, policy)))
     if shared is None or not len(moments):
         return Windows(objective, history, moments, longest)
-    alike = (objective.indicator, objective.query, objective.slices, objective.period_ms, longest)
+    alike = (objective.indicator, objective.query, objective.slices, objective.period_ms, longest, objective.calendar)
     key = (id(history), len(moments), int(moments[0]), int(moments[-1]), *alike)
     if key not in shared:
         shared[key] = Windows(objective, history, moments, longest)

@@ -24,6 +24,7 @@ class HeldConditions:
         self._policy = policy
         self._since_ms = dict(since_ms or {})
         self._seen: set[str] = set()
+        self._now_ms: int | None = None
 
     @property
     def since_ms(self) -> dict[str, int]:
@@ -37,6 +38,7 @@ class HeldConditions:
 
     def of(self, judgement: Judgement) -> Judgement:
         """The judgement with conditions that have not held for long enough as not fired."""
+        self._told(judgement.at_ms)
         # one that has no rows, for nothing can measure it now, has its conditions still
         self._seen.update(_key(judgement, it, "holds") for it in judgement.objective.conditions if it.after_ms)
         rows = tuple(self._row(judgement, it) for it in judgement.rows)
@@ -67,13 +69,21 @@ class HeldConditions:
         held = self._for_long(key, why is not None, judgement.at_ms, max(row.after_ms, NO_DATA_MS))
         return why if held else None
 
+    def _told(self, now_ms: int) -> None:
+        """What held for a while has held for as long where the clock was set back."""
+        back_ms = 0 if self._now_ms is None else self._now_ms - now_ms
+        if back_ms > 0:
+            self._since_ms = {key: at - back_ms for key, at in self._since_ms.items()}
+        self._now_ms = now_ms
+
     def _for_long(self, key: str, holds: bool, now_ms: int, after_ms: int) -> bool:
         if not holds:
             self._since_ms.pop(key, None)
             return False
         if len(self._since_ms) >= MOST:
             self._since_ms.clear()
-        return now_ms - self._since_ms.setdefault(key, now_ms) >= after_ms
+        since_ms = self._since_ms[key] = min(self._since_ms.get(key, now_ms), now_ms)
+        return now_ms - since_ms >= after_ms
 
 
 def missing(judgement: Judgement, result: RowResult | None, policy: Policy = DEFAULT) -> str | None:

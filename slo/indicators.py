@@ -20,6 +20,7 @@ STATUS_LABELS = ("code", "status", "status_code", "http_response_status_code", "
 COLD_START = "midwatch_cold_start_seconds"
 BUILD = "midwatch_image_build_seconds"
 REGISTRY = "midwatch_registry_request_duration_seconds"
+OOM_KILLS = "midwatch_oom_kills_total"
 OWN_HISTOGRAMS = (COLD_START, BUILD, REGISTRY)
 """Histograms of our own whose bounds the catalogue needs."""
 PLATFORM = "platform"
@@ -128,7 +129,7 @@ def restart_rate(service: str) -> Draft:
 
 
 def _oom_kills(service: str) -> Draft:
-    bad = _select("midwatch_oom_kills_total", service)
+    bad = _select(OOM_KILLS, service)
     exposure = _select("midwatch_container_instance_seconds_total", service)
     return Draft(Allowance((bad,), (exposure,)), "OOM kills within their allowance")
 

@@ -151,6 +151,16 @@ def condition_lint(rows: Sequence[BurnRow], budget: Fraction, indicator: Indicat
     ]
 
 
+def guard_lint(rows: Sequence[BurnRow], sample_ms: int, min_bad: int) -> list[str]:
+    """Rows that never page, where samples (slices, minutes) are what is counted: too few can be bad in them."""
+    return [
+        f"row {it.name} can't page and is a ticket: its {duration(it.long_ms)} hold fewer than {min_bad} slices of "
+        f"{duration(sample_ms)}, and a page needs as many that are bad"
+        for it in rows
+        if it.road == "page" and it.long_ms < min_bad * sample_ms
+    ]
+
+
 def projection_lint(window_ms: int, budget: Fraction, within_ms: int = 2 * HOUR_MS) -> str | None:
     """Whether a whole budget outlasts the projection page's time even while everything fails: P x b > within."""
     least = window_ms * budget

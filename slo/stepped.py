@@ -185,10 +185,16 @@ class Windows:
 
     def _low(self, begins: Ints, reach: bool) -> Ints:
         step, high = self._history.step_ms, self._high
+        if self._by_the_calendar(reach):
+            return np.asarray((begins - self._history.since_ms) // step, np.int64)
         spans = np.maximum(1, (self.moments - begins) // step)
         if self._around is None or not reach:
             return np.asarray(high - spans, np.int64)
         return self._around.low(high, spans, max(1, self._longest_ms // step))
+
+    def _by_the_calendar(self, reach: bool) -> bool:
+        """Of a calendar's period there is each slice that ends within it, as `slo.taken.first_of` has it."""
+        return not reach and self._objective.calendar is not None
 
     def counts(
         self, begins: Ints, own_ms: int | None = None, *, low: Ints | None = None, reach: bool = False
@@ -218,6 +224,8 @@ class Windows:
         around, high = self._around_slices, (self.moments - slices.since_ms) // rule.slice_ms
         spans = np.maximum(1, (self.moments - begins) // rule.slice_ms)
         low = high - spans
+        if self._by_the_calendar(reach):
+            low = (begins - slices.since_ms) // rule.slice_ms
         if around is not None and reach:
             low = around.low(high, spans, max(1, self._longest_ms // rule.slice_ms))
         bad, busy = sums[0].between(low, high), sums[1].between(low, high)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from slo.adjust import Interval, merged
-from slo.model import Counts
+from slo.model import Counts, Objective
 
 
 class Piece(NamedTuple):
@@ -96,6 +96,16 @@ def overlap(slots: Sequence[Slots], first: int, until: int) -> list[Slots]:
 def size_of(slots: Iterable[Slots]) -> int:
     """How many slices these are."""
     return sum(it.until - it.first for it in slots)
+
+
+def first_of(objective: Objective, window_ms: int, until_ms: int, slice_ms: int) -> int:
+    """The first slice of a window that ends at a moment; of a calendar's own period the first that ends within it.
+
+    So each slice is of one period, and one that has just begun has none yet; any other window has one at least.
+    """
+    if objective.calendar is not None and window_ms == objective.window_ms:
+        return (until_ms - window_ms) // slice_ms + 1
+    return until_ms // slice_ms + 1 - max(1, window_ms // slice_ms)
 
 
 def reaching(until: int, size: int, slots: Sequence[Slots], least: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from slo.burn import DEFAULT, Policy, table_rows
 from slo.model import Allowance, BurnRow, EventRatio, Telling
 from slo.openslo.faults import At, Finding, Promql, Report
-from slo.openslo.measures import Foreign, Measure, Own, look_into, measure
+from slo.openslo.measures import Foreign, Measure, Own, RatioOf, RawOf, ThresholdOf, look_into, measure
 from slo.openslo.model import (
     AlertCondition,
     AlertNotificationTarget,
@@ -26,7 +26,7 @@ from slo.openslo.model import (
 from slo.openslo.resolve import Loaded
 from slo.openslo.values import Duration
 from slo.periods import CalendarPeriods, Period, Rolling, Unit
-from slo.rows import DAY_MS, HOUR_MS, condition_lint, lint, projection_lint
+from slo.rows import DAY_MS, HOUR_MS, MINUTE_MS, condition_lint, guard_lint, lint, projection_lint
 from slo.slices import Method, Occurrences, RatioTimeslices, Timeslices
 from slo.text import duration
 
@@ -87,12 +87,16 @@ def plan(
     """
     plans: list[Plan] = []
     findings: list[Finding] = []
+    called: dict[tuple[str, str], Slo] = {}
     for slo in slos:
         report = Report(slo.at.file, strict, promql=promql)
         found = _plans(slo, report, receivers)
         _senseless(found, report)
+        names = _called(slo, found)
+        _stand_twice(slo, names, called, report)
         if not report.errors:
             plans += found
+            called |= dict.fromkeys(names, slo)
             _unjudged(slo, found, report, receivers)
             for it in found:
                 _lint(it, report, policy)
@@ -151,6 +155,26 @@ def _senseless(plans: Sequence[Plan], report: Report) -> None:
             where = it.at._replace(path=f"{it.at.path}.timeSliceWindow")
             what = f"is {duration(mine.slice_ms)}, and that of the first member is {duration(first.slice_ms)}"
             report.error(where, what, "write one length for all: a slice is bad where it is bad for any member")
+
+
+def _called(slo: Slo, plans: Sequence[Plan]) -> dict[tuple[str, str], At]:
+    """What becomes of an SLO by name and service: its objectives, and the composite of them."""
+    composite = len(plans) > 1 and plans[0].weight is not None
+    alone = [it.measure.of if isinstance(it.measure, Own) and not composite else it.service for it in plans]
+    found = {(it.name, of): it.at for it, of in zip(plans, alone, strict=True)}
+    return found | ({(slo.meta.name, slo.service): slo.at} if composite else {})
+
+
+def _stand_twice(
+    slo: Slo, names: Mapping[tuple[str, str], At], called: Mapping[tuple[str, str], Slo], report: Report
+) -> None:
+    """Objectives that are called as those of another SLO: one would take the other's place."""
+    for (name, service), at in names.items():
+        first = called.get((name, service))
+        if first is not None and first.meta.name != slo.meta.name:  # of SLOs of one name it is told already
+            what = f"an objective of {service} is called {name} already, by SLO {first.meta.name} in "
+            where = f"{first.at.file}:{first.at.line}"
+            report.error(at, what + where, "rename the SLO or the displayName of its objective")
 
 
 def _plans(slo: Slo, report: Report, receivers: Collection[str] | None) -> list[Plan]:
@@ -304,6 +328,9 @@ def _lint(it: Plan, report: Report, policy: Policy) -> None:
     for text in lint(rows, it.window_ms, it.budget, indicator, slice_ms):
         what, _, remedy = text.partition("; ")
         report.warn(target, what, remedy or "use a longer window or a stricter target")
+    if isinstance(it.measure, RatioOf | RawOf | ThresholdOf):
+        for text in guard_lint((*rows, *it.conditions), slice_ms or MINUTE_MS, policy.min_bad):
+            report.warn(target, text, "use a longer window or shorter slices")
     for text in condition_lint(it.conditions, it.budget, indicator):
         what, _, remedy = text.partition("; ")
         report.warn(target, what, remedy)

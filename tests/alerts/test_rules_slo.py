@@ -10,8 +10,10 @@ from alerts.model import AlertBook, Finding, Road, Subject
 from alerts.rules import findings, vanished
 from alerts.step import step
 from alerts.thresholds import Thresholds
+from slo.burn import Policy
 from slo.judge import judge
-from slo.model import Counts, Judgement, Objective
+from slo.model import Allowance, Counts, Judgement, Objective, Selector
+from slo.rows import RowShare
 from tests.alerts.support import finding
 from tests.slo.support import DAY, HOUR, MINUTE, NOW, counts, objective, steady
 
@@ -46,6 +48,21 @@ def test_a_fast_burn_pages_and_says_which_row_both_burns_the_limit_and_what_is_l
         ("budget left", "90 %"),
         ("budget runs out", "2027-01-15 20:57:36 UTC, in 12 h 57 min"),
     ]
+
+
+def test_a_calendars_objective_is_over_its_whole_period() -> None:
+    of = replace(GOOD, window_ms=2 * DAY, whole_ms=31 * DAY)
+    burning = judge(of, {**steady(of), **FAST}, NOW)
+    assert [it.text for it in _found(burning).evidence if it.label == "objective"] == ["Test: 99.9 % over 31 d"]
+
+
+def test_an_allowances_events_are_called_what_they_are() -> None:
+    for metric, what in (("midwatch_oom_kills_total", "OOM kills"), ("midwatch_container_restarts_total", "restarts")):
+        kind = Allowance((Selector(metric),), (Selector("midwatch_container_instance_seconds_total"),))
+        of = replace(GOOD, indicator=kind, budget=Fraction(1, 10 * HOUR))
+        burning = {ms: counts(9, ms, ms) for ms in steady(of)}
+        (line,) = [it.text for it in _found(judge(of, burning, NOW)).evidence if it.label == "counted in 1 h"]
+        assert line == f"9 {what} in 1 h of instance time"
 
 
 def test_what_runs_out_is_the_share_left_of_the_window_over_the_present_burn() -> None:
@@ -90,6 +107,14 @@ def test_after_a_gap_an_outage_pages_by_what_was_seen_of_it_and_says_so() -> Non
     assert _found(judged, "page", "budget-projected-gone").firing is None
 
 
+def test_where_the_rows_in_force_have_none_that_pages_a_page_of_other_rows_ends() -> None:
+    """`service.burn.rows` of tickets alone, set while a page was open."""
+    tickets = Policy(rows=(RowShare("daily", DAY, 2 * HOUR, Fraction(1, 10), "ticket"),))
+    judged = judge(GOOD, {**steady(GOOD), DAY: counts(500, 10_000, DAY)}, NOW, tickets)
+    assert (_found(judged, "page").firing, _found(judged, "ticket").firing) == (False, False)
+    assert _found(judge(objective(unmeasurable="No probe."), {}, NOW, tickets), "page").firing is None
+
+
 def test_what_can_not_be_measured_at_all_is_unknown() -> None:
     nothing = judge(objective(unmeasurable="No probe."), {}, NOW)
     assert {it.firing for it in findings(Facts((), (), None), [nothing], Thresholds(), NOW)} == {None}
@@ -118,6 +143,15 @@ def test_the_alert_of_an_objective_that_no_longer_exists_resolves() -> None:
     book, changes = step(book, [], [], NOW + 1, gone)
     assert [it.kind for it in changes] == ["resolved"]
     assert book == AlertBook()
+
+
+def test_the_alert_of_an_objective_that_becomes_a_composites_member_resolves() -> None:
+    """The composite alerts in its place, so that nothing is told of it any more."""
+    judgement = _judged(FAST)
+    book, _ = step(AlertBook(), [_found(judgement)], [], NOW)
+    member = replace(judgement, objective=replace(GOOD, part_of="whole"))
+    assert findings(Facts((), (), None), [member], Thresholds(), NOW) == []
+    assert [it.kind for it in step(book, [], [], NOW + 1, vanished(book, [member]))[1]] == ["resolved"]
 
 
 def test_the_alert_of_a_node_that_left_the_list_resolves_and_that_of_the_service_itself_stays() -> None:

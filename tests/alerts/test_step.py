@@ -61,6 +61,23 @@ def test_a_finding_that_moves_to_the_other_road_leaves_the_first() -> None:
     assert {(it.incident.road, it.kind) for it in rounds[1]} == {("ticket", "resolved"), ("page", "opened")}
 
 
+def test_what_moves_to_the_other_road_while_nothing_is_known_leaves_the_first_once_it_is_known() -> None:
+    """A policy whose severity is lowered in its file while its page is frozen: the page's resolve comes."""
+    unknown, quiet = finding(None, road="ticket", hold_ms=2000), finding(False, road="ticket", hold_ms=2000)
+    rounds = _run([finding()], [unknown], [quiet], [quiet], [quiet])
+    assert [len(it) for it in rounds] == [1, 0, 0, 0, 1]
+    assert [(it.incident.road, it.kind, it.notify) for it in rounds[4]] == [("page", "resolved", True)]
+
+
+def test_a_clock_that_is_set_back_makes_no_resolve_wait_until_it_is_as_late_again() -> None:
+    gone, day = finding(False, hold_ms=2000), 86_400_000
+    book, _ = step(AlertBook(), [finding()], [], NOW)
+    for now in (NOW + 1000, NOW - day, NOW - day + 1000):
+        book, changes = step(book, [gone], [], now)
+        assert changes == []
+    assert [it.kind for it in step(book, [gone], [], NOW - day + 2000)[1]] == ["resolved"]
+
+
 def _sent(rounds: list[list[Change]]) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     return [(it.incident.status, it.to, it.but) for changes in rounds for it in changes if it.notify]
 
@@ -248,6 +265,6 @@ def _nothing_ended_on_what_is_unknown(before: AlertBook, after: AlertBook, findi
     for alert in before.firing():
         told = _told(findings, alert.road, alert.key)
         other: Road = "ticket" if alert.road == "page" else "page"
-        moved = not told and True in _told(findings, other, alert.key)
+        moved = not told and bool({True, False} & _told(findings, other, alert.key))
         if told != {False} and not moved:
             assert (alert.road, alert.key) in firing

@@ -19,6 +19,8 @@ def ends(of: Objective, window_ms: int, until: int) -> list[int]:
     assert of.slices is not None
     slice_ms = of.slices.slice_ms
     last = until - until % slice_ms
+    if of.calendar is not None and window_ms == of.window_ms:
+        return [end for end in range(last, last - window_ms, -slice_ms) if until - window_ms < end]
     return [last - at * slice_ms for at in range(max(1, window_ms // slice_ms))]
 
 

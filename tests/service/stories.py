@@ -17,7 +17,6 @@ from tests.service.test_store_counts import BAD, FREE, GOOD, SIZE, TOTAL
 WITHOUT_SHRINKING = settings(
     max_examples=15,
     deadline=None,
-    derandomize=True,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
 )

@@ -73,6 +73,22 @@ def test_a_resolve_never_overtakes_its_page(database: Database, webhook: Webhook
     assert ask(database, desk.outbox_state).waiting == 0
 
 
+def test_what_waits_is_tried_when_the_clock_is_set_back(database: Database, webhook: Webhook) -> None:
+    receivers, clock = [Receiver("pager", webhook.url, ("page",))], Clock()
+    webhook.answers = [500, 500]
+    _post(database, receivers, _incident())
+    with httpx.Client(trust_env=False) as client, ThreadPoolExecutor(2) as pool:
+        courier = Courier(database, receivers, client, clock, lambda: 0.5)
+        assert courier.round(pool) == 0
+        clock.now_ms -= 86_400_000
+        assert [courier.round(pool), len(webhook.received)] == [0, 2]
+        clock.now_ms -= 1
+        assert courier.round(pool) == 1
+    _post(database, receivers, _incident("page-2"))
+    clock.now_ms -= 86_400_000
+    assert _round(database, receivers, clock) == 1, "nobody knows at the start how the clock was"
+
+
 def test_what_was_delivered_is_not_sent_again_after_a_restart(database: Database, webhook: Webhook) -> None:
     receivers = [Receiver("pager", webhook.url, ("page",))]
     _post(database, receivers, _incident())

@@ -68,6 +68,8 @@ BEGIN = T0 - 10 * MINUTE
 """When the evaluator begins, before the first sample."""
 DAILY = CalendarPeriods(datetime(2025, 10, 1, 11, 0), "Europe/Berlin", 1, "d")
 """A period begins 43 minutes after T0."""
+ODD = replace(DAILY, start=datetime(2025, 10, 1, 11, 3))
+"""One that begins within slices of five minutes."""
 
 
 def objective(of: object = BAD, window_ms: int = DAY, budget: Fraction = Fraction(1, 20), **more: object) -> Objective:
@@ -100,6 +102,10 @@ KINDS: dict[str, list[Objective]] = {
     "slices of minutes": [objective(DISK, slices=Timeslices(Fraction(3, 5), 5 * MINUTE))],
     "a calendar": [objective(calendar=DAILY)],
     "a calendar in slices": [objective(calendar=DAILY, slices=Timeslices(Fraction(9, 10), 5 * MINUTE))],
+    "a calendar that begins within its slices": [objective(calendar=ODD, slices=RatioTimeslices(5 * MINUTE))],
+    "a calendar of queries that begins within its slices": [
+        objective(RAW, calendar=ODD, slices=Timeslices(Fraction(7, 10), 5 * MINUTE))
+    ],
     "conditions": [objective(conditions=CONDITIONS, window_ms=30 * DAY)],
     "conditions of no data": [objective(conditions=SILENT)],
     "windows of no whole minutes": [objective(window_ms=13 * DAY, budget=Fraction(1, 1000))],
@@ -210,6 +216,13 @@ def test_an_outage_opens_and_resolves_as_the_evaluator_does(kind: str) -> None:
         (40, 0, 100, ""),
     ]
     twins(KINDS[kind], stretches, Policy())
+
+
+@pytest.mark.parametrize(
+    "kind", ["bad of all", "a ratio of queries", "timeslices", "conditions", "a composite", "a composite of slices"]
+)
+def test_an_outage_after_a_gap_fires_as_the_evaluator_does(kind: str) -> None:
+    twins(KINDS[kind], [(70, 0, 100, ""), (14, 0, 0, "gap"), (12, 60, 3, ""), (30, 0, 100, "")], Policy())
 
 
 @pytest.mark.parametrize("kind", [it for it in KINDS if "composite of slices" not in it])

@@ -50,7 +50,47 @@ def test_what_changes_is_taken_up_and_what_goes_is_gone(folder: Folder) -> None:
     folder.write("b.yaml", _target("0.5", "other"))
     assert folder.targets() == ["90 %", "50 %"]
     (folder.path / "a.yaml").unlink()
+    assert folder.targets() == ["90 %", "50 %"]
     assert folder.targets() == ["50 %"]
+
+
+def test_what_is_away_while_it_is_written_was_never_gone(folder: Folder) -> None:
+    """Its alert would end, and begin again as another incident."""
+    folder.write("a.yaml", _target("0.99"))
+    assert folder.targets() == ["99 %"]
+    for halfway in ("", "# nothing yet"):
+        folder.write("a.yaml", halfway)
+        assert folder.targets() == ["99 %"]
+        folder.write("a.yaml", _target("0.9"))
+        assert folder.targets() == ["90 %"]
+        folder.write("a.yaml", _target("0.99"))
+        assert folder.targets() == ["99 %"]
+    (folder.path / "a.yaml").unlink()
+    assert folder.targets() == ["99 %"]
+    folder.write("b.yaml", "")  # what changes meanwhile is looked at once more
+    assert folder.targets() == ["99 %"]
+    assert folder.targets() == []
+
+
+@pytest.mark.parametrize("pattern", ["", "*.yaml", "**/*.yaml"])
+def test_a_folder_that_is_gone_leaves_its_objectives_in_force_over_a_restart_too(tmp_path: Path, pattern: str) -> None:
+    """A file system that is not mounted ends no pages."""
+    files, kept = Folder(tmp_path / "slos"), Remembered({})
+    files.path.mkdir()
+    files.write("a.yaml", _target("0.99"))
+    files.book = SloBook([str(files.path / pattern)], kept=kept)
+    assert files.targets() == ["99 %"]
+    files.path.rename(tmp_path / "away")
+    for _ in range(3):
+        assert files.targets() == ["99 %"]
+    assert [(it.at.file, it.what) for it in files.book.faults] == [
+        (str(files.path), "is no folder" if pattern else "is no file")
+    ]
+    files.book = SloBook([str(files.path / pattern)], kept=kept)
+    assert files.targets() == ["99 %"]
+    (tmp_path / "away").rename(files.path)
+    assert files.targets() == ["99 %"]
+    assert files.book.faults == ()
 
 
 def test_files_are_looked_at_every_five_seconds(folder: Folder) -> None:
@@ -58,6 +98,8 @@ def test_files_are_looked_at_every_five_seconds(folder: Folder) -> None:
     assert folder.targets() == ["99 %"]
     folder.write("a.yaml", _target("0.9"))
     assert [it.target_text for it in folder.book.look(folder.now_ms + LOOK_MS - 1).objectives] == ["99 %"]
+    folder.now_ms -= 86_400_000  # the clock is set back
+    assert folder.targets() == ["90 %"]
     assert folder.targets() == ["90 %"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -46,6 +47,28 @@ def test_what_can_not_be_read_is_told_and_the_rest_is_read(tmp_path: Path) -> No
     assert [str(it).removeprefix(f"{tmp_path}/") for it in found.faults] == [
         "none.yaml:1: is no file; correct the path",
         "a.yaml:1: is not UTF-8 at byte 0; save it as UTF-8",
+    ]
+
+
+def test_folders_that_can_not_be_read_are_told_and_a_patterns_that_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.yaml", "in/b.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    whole = os.scandir
+
+    def denied(path: str) -> object:
+        if str(path).endswith("/in"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    found = read_texts([str(tmp_path), f"{tmp_path}/none/*.yaml"])
+    assert [text for _, text in found.texts] == ["a.yaml"]
+    assert [str(it).removeprefix(f"{tmp_path}/") for it in found.faults] == [
+        "in:1: can't be read: Permission denied; correct its path or permissions",
+        "none:1: is no folder; correct the path",
     ]
 
 

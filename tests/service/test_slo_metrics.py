@@ -88,7 +88,7 @@ def test_a_row_that_can_not_be_known_is_absent() -> None:
     of = objective()
     history = steady(of, 20_000)
     day = DAY
-    history[day] = counts(1, 100, day, observed_ms=day // 2)
+    history[day] = counts(1, 200, day, observed_ms=day // 2)
     found = told(judge(of, history, NOW))
     assert {labels["row"] for labels, _ in found["burn_row_fired"]} == {"fast", "slow", "ticket-3d"}
 

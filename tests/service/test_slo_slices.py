@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 from service.slo_revisions import revisions_of
 from service.slo_slices import Rule, SlicedCounts
 from service.store import Store
-from slo.judge import judge, windows
+from slo.judge import judge, placed, windows
 from slo.model import Allowance, Counts, EventRatio, Indicator, Matcher, MinuteSlices, Objective, Selector
+from slo.periods import CalendarPeriods
 from slo.slices import RatioTimeslices, Timeslices
 from tests.service.naive import Naive
 from tests.service.naive_slices import sliced as sliced_naively
@@ -130,6 +133,34 @@ def test_without_traffic_there_is_nothing_to_judge(store: Store) -> None:
     counts = ask(store, SlicedCounts(store, revisions_of(store)), of, T0 + 11 * MINUTE, spans)
     found = judge(of, dict(zip(spans, counts, strict=True)), T0 + 11 * MINUTE)
     assert (found.state, found.sli) == ("no-traffic", None)
+    store.close()
+
+
+@pytest.mark.parametrize("begun_ms", [1, 59_999])
+def test_of_a_calendars_period_that_has_just_begun_no_slice_is_over_yet(store: Store, begun_ms: int) -> None:
+    """The last minute of the period before is bad, and none of this one's."""
+    minutes(store, {at: (10 * (at == 9), 10) for at in range(12)})
+    begin = datetime.fromtimestamp((T0 + 10 * MINUTE) / 1000, UTC)
+    daily = CalendarPeriods(begin.replace(tzinfo=None), "UTC", 1, "d")
+    for rule in (RULES[0], RULES[2]):
+        of = placed(replace(objective(rule), calendar=daily), T0 + 10 * MINUTE + begun_ms)
+        (found, row) = ask(store, SlicedCounts(store, revisions_of(store)), of, T0 + 10 * MINUTE + begun_ms,
+                           [of.window_ms, 300_000])  # fmt: skip
+        assert (found.bad, found.total) == (0, 0)
+        assert row.bad > 0
+
+
+def test_each_slice_is_of_the_period_in_which_it_ends(store: Store) -> None:
+    minutes(store, {at: (10 * (at in (5, 12)), 10) for at in range(40)})
+    begin = datetime.fromtimestamp((T0 + 8 * MINUTE) / 1000, UTC)  # slices of five minutes end after 3, 8, 13 minutes
+    daily = CalendarPeriods((begin + timedelta(minutes=2)).replace(tzinfo=None), "UTC", 1, "d")
+    sliced, spent = SlicedCounts(store, revisions_of(store)), []
+    for minute in (12, 13, 17, 18, 19, 20, 23):
+        now_ms = T0 + minute * MINUTE
+        of = placed(replace(objective(RULES[1]), calendar=daily), now_ms)
+        (found,) = ask(store, sliced, of, now_ms, [of.window_ms])
+        spent.append((found.bad, found.total))
+    assert spent == [(0, 0), *[(1, 288)] * 6]
     store.close()
 
 

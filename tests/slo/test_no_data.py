@@ -115,6 +115,22 @@ def test_how_long_something_holds_is_known_after_a_restart(missing: bool) -> Non
     assert not fires(HeldConditions(), 10)
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_clock_that_is_set_back_takes_nothing_from_what_holds(restart: bool) -> None:
+    of = replace(asking(Telling()), conditions=(replace(asking().conditions[0], after_ms=MINUTE, telling=Telling()),))
+    held = HeldConditions()
+
+    def fires(now: int) -> bool:
+        found = held.of(judge(of, steady(of, 3_000), now))
+        held.settle()
+        return next(it.fired for it in found.rows if it.row.name == "mine")
+
+    assert [fires(NOW + at) for at in (0, MINUTE)] == [False, True]
+    held = HeldConditions(since_ms=held.since_ms) if restart else held
+    # a start knows nothing of how the clock was: it holds from then on
+    assert [fires(NOW - HOUR + at) for at in (0, MINUTE)] == [not restart, True]
+
+
 def test_what_is_judged_no_more_is_forgotten() -> None:
     of, held = asking(Telling(), after_ms=MINUTE), HeldConditions()
     held.of(judge(of, steady(of, 50_000), NOW))

@@ -301,3 +301,42 @@ def test_every_slo_of_the_peers_has_a_plan() -> None:
         found = loaded(path.read_text())
         planned = plan(found.slos)
         assert len(planned.plans) == sum(len(it.objectives) for it in found.slos)
+
+
+def test_an_objective_that_would_take_anothers_place_is_a_fault() -> None:
+    """Objectives of an SLO with several are called by both names: `api-fast` may be an SLO's own name."""
+    several = with_line(
+        "    - target: 0.999\n", "    - {displayName: fast, target: 0.9}\n    - {displayName: b, target: 0.8}\n"
+    )
+    other = with_line("name: api", "name: api-fast")
+    found = plan(loaded(several, other).slos)
+    assert [it.name for it in found.plans] == ["api-fast", "api-b"]
+    assert [str(it) for it in found.findings if it.level == "error"] == [
+        "f1:28: spec.objectives[0]: an objective of shop is called api-fast already, by SLO api in f0:1; "
+        "rename the SLO or the displayName of its objective"
+    ]
+    elsewhere = other.replace("service: shop", "service: web")
+    assert [it.name for it in plan(loaded(several, elsewhere).slos).plans] == ["api-fast", "api-b", "api-fast"]
+
+
+@pytest.mark.parametrize(
+    ("window", "slices", "rows"),
+    [("30d", "", []), ("1d", "", ["fast"]), ("1h", "", ["fast", "slow"]), ("30d", "1h", ["fast"])],
+)
+def test_rows_of_queries_that_hold_too_few_slices_to_page_are_warned_of(
+    window: str, slices: str, rows: list[str]
+) -> None:
+    """A page needs three of them that are bad: fewer are a ticket, whatever burns."""
+    text = with_line("counter: true", "counter: false").replace("30d", window)
+    if slices:
+        text = text.replace("Occurrences", "RatioTimeslices") + f"      timeSliceWindow: {slices}\n"
+    told = [it.what for it in _planned(text).findings if "can't page" in it.what]
+    assert [it.split()[1] for it in told] == rows
+    assert [
+        it for it in _planned(text.replace("counter: false", "counter: true")).findings if "page and" in it.what
+    ] == []
+    if window == "1h":
+        assert told[0] == (
+            "row fast can't page and is a ticket: its 2 min hold fewer than 3 slices of 1 min, and a page needs as "
+            "many that are bad"
+        )
