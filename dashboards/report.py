@@ -308,6 +308,7 @@ def _summary_tiles(found: Many) -> tuple[Tile, ...]:
     kept, partly = sum(it.attained is True for it in known), sum(it.attained is True and it.in_part for it in known)
     missed, hollow = len(known) - kept, len(found.reports) - len(known)
     longest = max((it.whole.unmeasured_ms for it in found.reports), default=0)
+    most = minutes(longest) if all(it.whole.counts.expected_ms for it in found.reports) else "all of it"
     return (
         Tile("kept", _kept_mark(len(known), missed, partly),
              "Objectives kept", str(kept) if known else "no data", f"of {len(known)}" if known else "",
@@ -315,7 +316,7 @@ def _summary_tiles(found: Many) -> tuple[Tile, ...]:
         Tile("missed", mark("crit" if missed else "ok") if known else NO_DATA, "Missed",
              str(missed) if known else "no data", "", _worst_of(known), "#summary"),
         Tile("hollow", mark("ok", "all known") if known and not hollow else NO_DATA, "Not known", str(hollow), "",
-             f"most unmeasured: {minutes(longest)}", "#summary"),
+             f"most unmeasured: {most}", "#summary"),
         Tile("incidents", mark("warn" if found.incidents else "ok" if known else "quiet"), "Incidents",
              str(len(found.incidents)), "", of(sum(it.road == "page" for it in found.incidents), "page"), "#incidents"),
     )  # fmt: skip

@@ -323,8 +323,8 @@ MOST_TOLD = 5
 
 def taken_text(judgement: Judgement) -> str:
     """How much time was taken out of the objective's window, `2 h taken out`; empty where none was."""
-    found = judgement.taken_out
-    return f"{duration(sum(it.ms for it in found))} taken out" if found else ""
+    taken_ms = sum(it.ms for it in judgement.taken_out)
+    return f"{duration(taken_ms)} taken out" if taken_ms else ""
 
 
 def taken_title(judgement: Judgement) -> str:

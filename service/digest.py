@@ -29,6 +29,7 @@ from service.store_db import Cursor, Database
 from slo.history import Change
 from slo.report import Report
 from slo.report_spans import Span
+from slo.text import counted as of
 from slo.wording import units
 
 MOST_OBJECTIVES: Final = 100
@@ -172,8 +173,8 @@ def _text(found: Many, span: Span, summary: dict[str, int], url: str) -> str:
     """Some lines: what was missed, the most spent first, then what changed."""
     partly = f" ({summary['in_part']} measured in part)" if summary["in_part"] else ""
     lines = [
-        f"Midwatch, {period_text(span)}: {summary['kept']} objectives kept{partly}, {summary['missed']} missed, "
-        f"{summary['unknown']} not known, {summary['incidents']} incidents."
+        f"Midwatch, {period_text(span)}: {of(summary['kept'], 'objective')} kept{partly}, {summary['missed']} missed, "
+        f"{summary['unknown']} not known, {of(summary['incidents'], 'incident')}."
     ]
     told = [it for it in found.reports if it.attained is False]
     told += [it for it in found.reports if it.attained and (it.whole.spent or 0) * 2 >= 1]

@@ -88,6 +88,8 @@ class QueriedCounts:
         """
         self._most, self._raw_ms = most_books, raw_ms
         self._reaches = False
+        self._reached: tuple[_Book, int, _Book] | None = None
+        """The book that was reached back from last, to which slice, and what was found: a report asks several times."""
         self._kept, self._kept_until = kept or KeptSlices(), dict[str, int]()
         self._engine, self._seconds, self._clock = engine, seconds, clock
         self._books: OrderedDict[tuple[QueryIndicator | None, object], _Book] = OrderedDict()
@@ -173,6 +175,8 @@ class QueriedCounts:
         first = max(first, book.until - MOST_SLICES)
         if not self._reaches or first >= book.first:
             return book
+        if self._reached is not None and self._reached[0] is book and self._reached[1] <= first:
+            return self._reached[2]
         slots, at = book.slots, book.first
         try:
             while at > first and self._clock() < self._ends:
@@ -183,7 +187,8 @@ class QueriedCounts:
         whole, seen = _Book(at, slots, book.late_ms), np.flatnonzero(slots.measured)
         begun = at + int(seen[0]) if len(seen) else None
         before = begun is not None and (begun == at > first or self._outlived(whole, begun, slot_ms))
-        return replace(whole, expected=first) if before else whole
+        self._reached = book, first, replace(whole, expected=first) if before else whole
+        return self._reached[2]
 
     def _outlived(self, book: _Book, begun: int, slot_ms: int) -> bool:
         """True where the first slice that was measured is about as old as single samples get."""

@@ -30,7 +30,7 @@ from slo.openslo.model import (
 )
 from slo.openslo.read import VERSION
 from slo.openslo.resolve import kind_of
-from slo.openslo.tree import Items, Mapping, Node, Scalar, is_text
+from slo.openslo.tree import NUMBER, Items, Mapping, Node, Scalar, is_text
 
 Fields = dict[str, Any]
 
@@ -62,7 +62,8 @@ def _plain(dumper: yaml.SafeDumper, text: _Plain) -> yaml.Node:
 
 
 def _block(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = "|" if "\n" in text else "'" if NUMBER.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(_Plain, _plain)

@@ -7,6 +7,7 @@ binary float.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.resolver.Resolver()
 _NULLS = ("", "~", "null", "Null", "NULL")
 _MERGE = "<<"
+NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+")
+"""Numbers of YAML 1.2, of which 1.1 takes some for text, such as `12e5`."""
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{it}" for it in ("null", "bool", "int", "float", "str", "seq", "map"))
 
 
@@ -132,8 +135,9 @@ def shown(name: str) -> str:
 
 
 def is_text(plain: str) -> bool:
-    """True for what is a text even without quotes."""
-    return bool(_RESOLVER.resolve(yaml.ScalarNode, plain, (True, False)) == "tag:yaml.org,2002:str")
+    """True for what is a text even without quotes, by YAML 1.1 and by 1.2."""
+    known = _RESOLVER.resolve(yaml.ScalarNode, plain, (True, False)) == "tag:yaml.org,2002:str"
+    return bool(known) and NUMBER.fullmatch(plain) is None
 
 
 class _Builder:

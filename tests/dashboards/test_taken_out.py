@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from dashboards import pages
+from dashboards.slo_rows import taken_text
 from dashboards.slo_views import ObjectiveView
 from slo.adjust import Adjustment, Revoked
 from slo.model import Counts, Judgement, Objective, TakenOut
@@ -112,3 +113,8 @@ def test_the_page_of_an_objective_tells_each_of_them(adjusted: FakeSource) -> No
         if it.taken_out
     )
     assert (row.slo, row.taken_out) == ("request-availability", "2 h 30 min taken out")
+
+
+def test_what_was_never_seen_had_no_time_taken_out(source: FakeSource) -> None:
+    judged = source.judgements()[0]
+    assert taken_text(replace(judged, taken_out=(TakenOut("a1", "maintenance", "x", "y", 0, 0, 0, now=True),))) == ""

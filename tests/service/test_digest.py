@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -194,6 +195,23 @@ def test_it_says_what_the_report_says(world: World) -> None:
     assert message["report_url"] == "https://watch.example/reports?period=2026-W48&zone=Europe%2FBerlin"
     assert message["text"].splitlines()[0].startswith("Midwatch, 2026-W48: 2026-11-23 to 2026-11-29, Europe/Berlin: ")
     assert message["text"].splitlines()[-1] == message["report_url"]
+
+
+def test_what_was_kept_by_the_little_that_was_observed_is_said_to_be_so(world: World) -> None:
+    objective, tally = next(
+        (it, tally) for it, tally in world.source.objectives.items() if it.slo == "request-availability"
+    )
+    few = tuple(
+        (6 * (at % 100 == 0), 100) if at < len(tally.minutes) // 2 else None for at in range(len(tally.minutes))
+    )
+    world.source.objectives = {replace(objective, budget=Fraction(1, 1000)): replace(tally, minutes=few)}
+    message = _message(world)
+    assert (message["summary"]["kept"], message["summary"]["in_part"]) == (1, 1)
+    (told,) = message["objectives"]
+    assert (told["attained"], told["in_part"], told["bad_unit"], told["parts"]) == (True, True, "events", 1)
+    first, second, *_ = message["text"].splitlines()
+    assert ": 1 objective kept (1 measured in part), 0 missed, " in first
+    assert second.startswith("kept in part: ")
 
 
 def test_a_hostile_name_mentions_nobody_in_a_chat(world: World) -> None:

@@ -165,6 +165,9 @@ def test_steps_before_the_window_are_asked_for_and_what_is_not_known_was_not_obs
         assert isinstance(queried.of(objective(query), [60 * MINUTE], day), list)
         queried.allow()
         found = queried.steps(objective(query), edges)
+        answers.asked.clear()
+        assert queried.steps(objective(query), edges[1:]) == found[1:]
+        assert answers.asked == [], "a report asks once"
         queried.begin()
         again = queried.of(objective(query), [60 * MINUTE], day)
         assert isinstance(again, list)

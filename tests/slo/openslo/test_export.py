@@ -94,3 +94,12 @@ def test_any_text_comes_back(text: str) -> None:
     quoted = "'" + text.replace("'", "''") + "'"
     before = one(with_line("service: shop", f"service: shop\n  description: {quoted}"))
     assert one(export(before.documents)).documents == before.documents
+
+
+@pytest.mark.parametrize("text", ["12e5", "1e-3", "0x1f", "0o17", "007", "1.5", "-4", ".5e1", "12e5a", "a1e5"])
+def test_a_text_that_readers_of_yaml_1_2_take_for_a_number_is_quoted(text: str) -> None:
+    documents = one(with_line("  service: shop", f"  description: '{text}'\n  service: shop")).documents
+    written = export(documents)
+    shown = text if "a" in text else f"'{text}'"
+    assert f"  description: {shown}\n" in written
+    assert one(written).documents == documents
