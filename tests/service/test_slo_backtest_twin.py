@@ -68,8 +68,11 @@ BEGIN = T0 - 10 * MINUTE
 """When the evaluator begins, before the first sample."""
 DAILY = CalendarPeriods(datetime(2025, 10, 1, 11, 0), "Europe/Berlin", 1, "d")
 """A period begins 43 minutes after T0."""
-ODD = replace(DAILY, start=datetime(2025, 10, 1, 11, 3))
-"""One that begins within slices of five minutes."""
+ODD = replace(DAILY, start=datetime(2025, 10, 1, 11, 3, 30))
+"""One that begins within slices of five minutes, and is never as old as a row's window is long at a whole minute.
+
+Then both are one window to the evaluator, at that moment, and to a backtest they are two.
+"""
 
 
 def objective(of: object = BAD, window_ms: int = DAY, budget: Fraction = Fraction(1, 20), **more: object) -> Objective:
