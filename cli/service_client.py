@@ -15,6 +15,8 @@ from cli.errors import Answered, Refusal
 from service.settings import Settings
 
 ANSWER_SECONDS = 10.0
+UNKNOWN = ("unmeasured", "learning")
+"""States of an objective in which nobody can tell what is left."""
 POLL_SECONDS = 0.25
 
 
@@ -102,7 +104,7 @@ def budgets(settings: Settings) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in judgements["judgements"]:
         left = one["budget_remaining"]
-        if left is not None and one["state"] not in ("unmeasured", "learning"):
+        if left is not None and one["state"] not in UNKNOWN:
             found[one["service"]] = min(found.get(one["service"], left), left)
     return found
 

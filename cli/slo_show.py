@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json as json_
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlencode
 
-from cli.service_client import ask
+from cli.service_client import UNKNOWN, ask
 from cli.terminal import plain
 from service.settings import Settings
 from slo.text import duration
-
-UNKNOWN: Final = ("unmeasured", "learning")
-"""States in which nobody can tell what is left."""
 
 
 def list_objectives(settings: Settings, service: str | None, state: str | None, json: bool) -> None:

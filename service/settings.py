@@ -127,7 +127,10 @@ class Settings(BaseModel):
     public_url: str | None = Field(None, description="How people reach the dashboards; it stands in messages.")
     receivers: tuple[ReceiverSettings, ...] = Field((), strict=False, description="Who gets messages.")
     digests: tuple[DigestSettings, ...] = Field(
-        (), strict=False, max_length=50, description="Reports of the last week or month, sent to receivers."
+        (),
+        strict=False,
+        max_length=50,
+        description="Reports of the last week or month, sent to receivers; to each receiver one of each.",
     )
     alerts: AlertSettings = Field(  # type: ignore[valid-type]
         default_factory=AlertSettings, description="Limits of the default alerts."

@@ -110,7 +110,8 @@ def _condition(row: BurnRow, counts: Counts, budget: Fraction, policy: Policy, t
     if rate is None:
         return False if whole else None
     if not whole:
-        part = 1 if totals == "window" else Fraction(*_part(counts, row.long_ms, "known", whole=False))
+        stood_for: Totals = "window" if totals == "window" else "known"
+        part = Fraction(*_part(counts, row.long_ms, stood_for, whole=False))
         return True if row.op in GROWING and _compared(row, rate * part) else None
     return _compared(row, rate)
 
